@@ -1,0 +1,209 @@
+//! What the gate asks of a capability: one trait, the same for each.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::Borrowed;
+use crate::{Change, Facts, Planned, Predicate, Read, ReadError, RunId, StepId, TargetIdentity};
+
+/// What a capability knows about the attempt it works for.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepId,
+    /// From 1.
+    pub number: u32,
+    /// Goes where the target can hold it.
+    pub token: String,
+    /// When the intent was written, milliseconds since 1970.
+    pub intent_at_ms: i64,
+    /// What [`Capability::observe`] kept.
+    pub kept: Value,
+    /// The facts read right before the intent.
+    pub facts: Facts,
+    /// What [`Capability::act`] answered, in this process.
+    pub answer: Option<Value>,
+    /// Evidence of the outcome of the step that the change refers to.
+    pub referred: Option<Value>,
+    /// Objects that this run made, by fact key (`index/NAME/uuid`).
+    pub made_by_run: BTreeMap<String, Value>,
+}
+
+/// What was found before anything is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// The post-condition reads true already.
+    pub already_true: bool,
+    /// What was seen.
+    pub evidence: Value,
+    /// The old value, for undo and give-back.
+    pub kept: Value,
+    /// What the change borrows.
+    pub borrowed: Option<Borrowed>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Acted {
+    /// Nothing left this process, or the target provably took nothing in (connection refused).
+    NotSent(String),
+    /// The target answered yes. No evidence yet; the value helps the probe (a task's id).
+    Answered(Value),
+    /// The target answered no, and nothing changed.
+    Refused {
+        /// Its status.
+        status: u16,
+        /// Its name for the error.
+        kind: String,
+        /// Its text.
+        text: String,
+        /// It may say yes later (a snapshot runs, too many requests).
+        later: bool,
+    },
+    /// It was sent, and no answer, or one that is no evidence, came back.
+    Unanswered(String),
+}
+
+/// How far a long change is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Done so far.
+    pub done: u64,
+    /// Of how much; 0: unknown.
+    pub total: u64,
+    /// `documents`, `shards`, `bytes`.
+    pub unit: String,
+    /// For people.
+    pub note: String,
+}
+
+/// The five answers of a probe, each with what was seen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Probed {
+    /// No effect is to be seen. Not stable while the request is unaccounted.
+    Absent(Value),
+    /// The target works on it.
+    InProgress(Progress),
+    /// The post-condition of the table reads true.
+    Applied {
+        /// What was seen.
+        evidence: Value,
+        /// It is this run's doing; false: whose it is cannot be told.
+        ours: bool,
+    },
+    /// Some of it.
+    Partial(Value),
+    /// It cannot be told.
+    Indeterminate(Value),
+}
+
+/// A predicate's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// It holds.
+    pub holds: bool,
+    /// What was seen; handed back at the next look, so that "nothing moved" can be told.
+    pub seen: Value,
+    /// Why it does not hold, and what would make it.
+    pub why: String,
+}
+
+/// A claim found in a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The highest holds.
+    pub epoch: u64,
+    /// The run that holds it.
+    pub run: String,
+    /// Its host.
+    pub host: String,
+    /// Its process.
+    pub pid: u32,
+    /// When that process started, in clock ticks since boot.
+    pub pid_start: u64,
+    /// The boot it lives in.
+    pub boot_id: String,
+    /// Made for this claim; a refused create whose nonce reads back as ours was a success.
+    pub nonce: String,
+    /// Where its journal lies.
+    pub state_dir: String,
+    /// When, ISO-8601.
+    pub since: String,
+}
+
+/// One binding of a site, as the gate and the sandbox see it.
+///
+/// Reads never change anything but what their verb says (a count refreshes). Every method has a deadline of its
+/// own inside; none waits for minutes. Nothing but [`Capability::act`], [`Capability::clean_up`] and the claim
+/// methods sends a change.
+#[async_trait]
+pub trait Capability: Send + Sync {
+    /// Who the target is. Compared with the plan's before each change.
+    async fn identity(&self) -> Result<TargetIdentity, ReadError>;
+
+    /// One read. Answers as [`crate::facts`] says; over a bound it is [`ReadError::Invalid`].
+    async fn read(&self, read: &Read) -> Result<Value, ReadError>;
+
+    /// One look at a predicate. `last` is what the look before saw.
+    async fn evaluate(
+        &self,
+        predicate: &Predicate,
+        last: Option<&Value>,
+    ) -> Result<Evaluated, ReadError>;
+
+    /// The facts that the change rests on by its kind.
+    async fn facts(&self, change: &Change) -> Result<Facts, ReadError>;
+
+    /// Is the post-condition true before anything is sent, and what is the old value?
+    async fn observe(&self, change: &Change, attempt: &Attempt) -> Result<Observed, ReadError>;
+
+    /// Sends the change, once, with the token. Long work is only submitted; the probe follows it.
+    async fn act(&self, change: &Change, attempt: &Attempt) -> Acted;
+
+    /// What can be seen of the change. Safe at any time, in any process. Unavailable is no answer.
+    async fn probe(&self, change: &Change, attempt: &Attempt) -> Result<Probed, ReadError>;
+
+    /// Is our token to be seen in a running task, a pending cluster task or a backend? Asked before an absent
+    /// effect of an unaccounted request is believed.
+    async fn in_flight(&self, change: &Change, attempt: &Attempt) -> Result<bool, ReadError>;
+
+    /// Takes off what the attempt left beside the effect (token alias, task record, trial copies), after the
+    /// outcome is durable. Names what it could not take off.
+    async fn clean_up(&self, change: &Change, attempt: &Attempt) -> Result<Vec<String>, ReadError>;
+
+    /// The changes that put back what an attempt changed, where its kind allows that.
+    fn automatic_undo(&self, change: &Change, attempt: &Attempt) -> Option<Vec<Planned>>;
+
+    /// The value that a borrowed key has now.
+    async fn borrowed_now(&self, key: &str) -> Result<Value, ReadError>;
+
+    /// Can this target hold a claim?
+    fn holds_claims(&self) -> bool {
+        false
+    }
+
+    /// All claims in the target, ordered by epoch.
+    async fn claims(&self) -> Result<Vec<Claim>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    /// Makes the claim if no claim of its epoch is there. False: another one is.
+    async fn make_claim(&self, claim: &Claim) -> Result<bool, ReadError> {
+        Err(ReadError::Absent(format!(
+            "a claim of epoch {} on this binding",
+            claim.epoch
+        )))
+    }
+
+    /// Removes the claim of this epoch. Gone already is fine.
+    async fn remove_claim(&self, epoch: u64) -> Result<(), ReadError> {
+        Err(ReadError::Absent(format!(
+            "a claim of epoch {epoch} on this binding"
+        )))
+    }
+}

@@ -1,0 +1,178 @@
+//! Conditions: predicates that the host reads, before and after a step.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::cluster::TemplateKind;
+use crate::{Binding, Json, Read, Verb};
+
+/// Default patience of a condition.
+///
+/// Five minutes: a restart of a search node took up to 107 s in the lab on a busy machine.
+pub const PATIENCE_MS_DEFAULT: u64 = 300_000;
+
+/// What is asked of a binding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Predicate {
+    /// The index is there.
+    IndexExists {
+        /// Its name.
+        name: String,
+    },
+    /// The template is there.
+    TemplateExists {
+        /// Its kind.
+        kind: TemplateKind,
+        /// Its name.
+        name: String,
+    },
+    /// Health is at least this.
+    Healthy {
+        /// `yellow` or `green`.
+        at_least: String,
+    },
+    /// So many documents match, after a refresh.
+    CountIs {
+        /// The index.
+        index: String,
+        /// All without it.
+        query: Option<Json>,
+        /// How many.
+        count: u64,
+    },
+    /// The document has these members.
+    DocumentContains {
+        /// The index.
+        index: String,
+        /// Its id.
+        id: String,
+        /// What it must have.
+        subset: Json,
+    },
+    /// Nothing is written: counts and sequence numbers are as they were when last looked at.
+    Quiet {
+        /// Index names or patterns.
+        indices: Vec<String>,
+    },
+    /// No task of these actions runs.
+    NoTask {
+        /// Action patterns.
+        actions: Vec<String>,
+    },
+    /// No snapshot runs, in any repository.
+    NoneRunning,
+    /// The file has this hash.
+    FileHas {
+        /// Names from the binding's directory down.
+        dir: Vec<String>,
+        /// The file.
+        name: String,
+        /// Hexadecimal.
+        sha256: String,
+    },
+    /// So much is free.
+    FreeAtLeast {
+        /// Names from the binding's directory down.
+        dir: Vec<String>,
+        /// How much.
+        bytes: u64,
+    },
+    /// The service is stopped: no process, port closed, health refused.
+    Stopped,
+    /// The service is ready.
+    Ready,
+}
+
+impl Predicate {
+    /// The reads it stands on; a grant must allow each.
+    pub fn reads(&self) -> Vec<Read> {
+        match self {
+            Self::IndexExists { name } => vec![Read::Indices {
+                pattern: name.clone(),
+            }],
+            Self::TemplateExists { kind, name } => {
+                vec![Read::Templates {
+                    kind: *kind,
+                    pattern: name.clone(),
+                }]
+            }
+            Self::Healthy { .. } => vec![Read::Health],
+            Self::CountIs { index, query, .. } => {
+                vec![Read::Count {
+                    index: index.clone(),
+                    query: query.clone(),
+                }]
+            }
+            Self::DocumentContains { index, id, .. } => {
+                vec![Read::Document {
+                    index: index.clone(),
+                    id: id.clone(),
+                }]
+            }
+            Self::Quiet { indices } => vec![Read::Activity {
+                indices: indices.clone(),
+            }],
+            Self::NoTask { actions } => vec![Read::Tasks {
+                actions: actions.clone(),
+            }],
+            Self::NoneRunning => vec![Read::SnapshotRunning],
+            Self::FileHas { dir, name, .. } => {
+                vec![Read::FileSha256 {
+                    dir: dir.clone(),
+                    name: name.clone(),
+                }]
+            }
+            Self::FreeAtLeast { dir, .. } => vec![Read::Space { dir: dir.clone() }],
+            Self::Stopped | Self::Ready => vec![Read::ServiceStatus],
+        }
+    }
+
+    /// The verbs a grant must hold for it.
+    pub fn verbs(&self) -> Vec<Verb> {
+        self.reads().iter().map(Read::verb).collect()
+    }
+}
+
+/// What happens when patience runs out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnExpiry {
+    /// The step fails; nothing was sent for it.
+    #[default]
+    Fail,
+    /// The run goes on; the report says so.
+    GoOnAndReport,
+    /// The run stops for a person.
+    Ask,
+}
+
+/// One predicate with how long it must hold and how long it is waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// For people: `Optimize is stopped`.
+    pub label: String,
+    /// Where.
+    pub binding: Binding,
+    /// What.
+    pub predicate: Predicate,
+    /// It must not hold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub negated: bool,
+    /// Without a break.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stable_for_ms: u64,
+    /// Then `on_expiry`.
+    pub patience_ms: u64,
+    /// What then.
+    #[serde(default)]
+    pub on_expiry: OnExpiry,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}

@@ -1,0 +1,401 @@
+//! Facts as capabilities read them: one module per capability, the same records that the contract shows to plugins.
+
+/// Facts of a search cluster.
+pub mod cluster {
+    use serde::{Deserialize, Serialize};
+
+    use crate::Json;
+
+    /// Which family of servers.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Distribution {
+        /// Elasticsearch.
+        Elasticsearch,
+        /// OpenSearch.
+        Opensearch,
+    }
+
+    /// What `/` of a node says.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Identity {
+        /// The family.
+        pub distribution: Distribution,
+        /// `2.19.1`.
+        pub version: String,
+        /// Its own name for itself.
+        pub cluster_name: String,
+        /// Unique, made by the cluster when it was born.
+        pub cluster_uuid: String,
+        /// The node that answered.
+        pub node_name: String,
+        /// Oldest version it talks to.
+        pub minimum_wire_version: String,
+        /// Oldest version whose indices it opens.
+        pub minimum_index_version: String,
+        /// What else is worth showing.
+        pub more: Vec<(String, String)>,
+    }
+
+    /// Cluster health.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Health {
+        /// `green`, `yellow`, `red`.
+        pub status: String,
+        /// Nodes in the cluster.
+        pub nodes: u32,
+        /// Shards that serve.
+        pub active_shards: u32,
+        /// Shards on the move.
+        pub relocating_shards: u32,
+        /// Shards that start.
+        pub initializing_shards: u32,
+        /// Shards without a node.
+        pub unassigned_shards: u32,
+        /// Cluster-state updates that wait.
+        pub pending_tasks: u32,
+        /// One line for each index that is not green.
+        pub reasons: Vec<String>,
+    }
+
+    /// One node.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Node {
+        /// Its id.
+        pub id: String,
+        /// Its name.
+        pub name: String,
+        /// The version that the node list gives.
+        pub version: String,
+        /// `data`, `ingest`, ...
+        pub roles: Vec<String>,
+        /// `host:port` for HTTP.
+        pub address: String,
+        /// Largest heap.
+        pub heap_max_bytes: u64,
+        /// Size of its data disk.
+        pub disk_total_bytes: u64,
+        /// Free on it.
+        pub disk_free_bytes: u64,
+        /// Free bytes at which no new shard comes.
+        pub watermark_low_bytes: u64,
+        /// Free bytes at which shards leave.
+        pub watermark_high_bytes: u64,
+        /// Free bytes at which indices are blocked.
+        pub watermark_flood_bytes: u64,
+        /// Plugins and modules.
+        pub plugins: Vec<String>,
+        /// What else is worth showing.
+        pub more: Vec<(String, String)>,
+    }
+
+    /// One index.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Index {
+        /// Its name.
+        pub name: String,
+        /// Its uuid.
+        pub uuid: String,
+        /// `index.version.created`.
+        pub created_version: u64,
+        /// False: closed.
+        pub open: bool,
+        /// Hidden from wildcards.
+        pub hidden: bool,
+        /// Documents that a search sees.
+        pub docs: u64,
+        /// Bytes with replicas.
+        pub bytes: u64,
+        /// Bytes of the primaries.
+        pub primary_bytes: u64,
+        /// Primaries.
+        pub shards: u32,
+        /// Replicas of each.
+        pub replicas: u32,
+        /// Blocks that are set.
+        pub blocks: Vec<String>,
+    }
+
+    /// One shard copy.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Shard {
+        /// Its index.
+        pub index: String,
+        /// Its number.
+        pub number: u32,
+        /// Or a replica.
+        pub primary: bool,
+        /// `STARTED`, `UNASSIGNED`, ...
+        pub state: String,
+        /// The node that holds it.
+        pub node: Option<String>,
+        /// Its size.
+        pub bytes: u64,
+        /// Its documents.
+        pub docs: u64,
+    }
+
+    /// One alias on one index.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Alias {
+        /// Its name.
+        pub name: String,
+        /// The index.
+        pub index: String,
+        /// `is_write_index`, where it is set.
+        pub write: Option<bool>,
+        /// It has a filter.
+        pub filtered: bool,
+    }
+
+    /// The three kinds of template.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum TemplateKind {
+        /// `/_template`.
+        Legacy,
+        /// `/_index_template`.
+        Composable,
+        /// `/_component_template`.
+        Component,
+    }
+
+    /// One template.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Template {
+        /// Its name.
+        pub name: String,
+        /// Its kind.
+        pub kind: TemplateKind,
+        /// Index patterns it applies to; empty for a component.
+        pub patterns: Vec<String>,
+        /// The whole of it.
+        pub body: Json,
+    }
+
+    /// One stored document.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Document {
+        /// Its index.
+        pub index: String,
+        /// Its id.
+        pub id: String,
+        /// For compare-and-set.
+        pub seq_no: u64,
+        /// For compare-and-set.
+        pub primary_term: u64,
+        /// Its source.
+        pub source: Json,
+    }
+
+    /// A task that runs on a node.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Task {
+        /// `node:number`.
+        pub id: String,
+        /// The node.
+        pub node: String,
+        /// `indices:data/write/reindex`, ...
+        pub action: String,
+        /// The server's own text.
+        pub description: String,
+        /// The token its sender gave.
+        pub opaque_id: Option<String>,
+        /// For how long.
+        pub running_ms: u64,
+    }
+
+    /// A warning of the server's own deprecation API.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Deprecation {
+        /// `critical`, `warning`, ...
+        pub level: String,
+        /// An index, a node, `cluster`.
+        pub subject: String,
+        /// Its text.
+        pub message: String,
+        /// All that came with it.
+        pub details: Json,
+    }
+
+    /// A bounded search.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Search {
+        /// Index or alias names, or patterns.
+        pub indices: Vec<String>,
+        /// The query.
+        pub query: Json,
+        /// Sort list.
+        pub sort: Option<Json>,
+        /// 1 to 1,000.
+        pub size: u32,
+        /// Where the page before ended.
+        pub after: Option<Json>,
+    }
+
+    /// Which cluster settings.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum SettingScope {
+        /// Kept over a restart.
+        Persistent,
+        /// Gone with a full restart.
+        Transient,
+        /// What holds where nothing is set.
+        Defaults,
+    }
+
+    /// Status and text of a raw read.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct RawAnswer {
+        /// HTTP status.
+        pub status: u16,
+        /// The body.
+        pub body: String,
+    }
+
+    /// What was written lately, per index: for proving that nothing is.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Activity {
+        /// The index.
+        pub index: String,
+        /// Documents.
+        pub docs: u64,
+        /// Highest sequence number over all primaries.
+        pub max_seq_no: i64,
+    }
+
+    /// Count and content of one index, after a refresh.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Checksum {
+        /// The index.
+        pub index: String,
+        /// Documents.
+        pub docs: u64,
+        /// SHA-256 over ids, in order of id.
+        pub ids: String,
+        /// SHA-256 over ids and sources, in order of id.
+        pub content: String,
+    }
+}
+
+/// Facts of a snapshot repository.
+pub mod snapshot {
+    use serde::{Deserialize, Serialize};
+
+    use crate::Json;
+
+    /// One snapshot.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Taken {
+        /// Its name.
+        pub name: String,
+        /// Its uuid.
+        pub uuid: String,
+        /// `SUCCESS`, `PARTIAL`, `FAILED`, `IN_PROGRESS`.
+        pub state: String,
+        /// When it was begun.
+        pub started_ms: u64,
+        /// What is in it.
+        pub indices: Vec<String>,
+        /// Templates and settings are in it.
+        pub global_state: bool,
+        /// Shards that failed.
+        pub failures: Vec<String>,
+        /// The version that wrote it, as the server says it.
+        pub version: String,
+        /// What its taker put beside it.
+        pub metadata: Json,
+    }
+}
+
+/// Facts of a directory.
+pub mod disk {
+    use serde::{Deserialize, Serialize};
+
+    /// What an entry is.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum EntryKind {
+        /// A regular file.
+        File,
+        /// A directory.
+        Directory,
+        /// A symbolic link.
+        Link,
+        /// Anything else.
+        Other,
+    }
+
+    /// One entry of a directory.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Entry {
+        /// Its name.
+        pub name: String,
+        /// What it is.
+        pub kind: EntryKind,
+        /// Its size.
+        pub bytes: u64,
+        /// When it changed last.
+        pub modified_ms: u64,
+    }
+
+    /// The file system beneath.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Space {
+        /// Its size.
+        pub total_bytes: u64,
+        /// Free for us.
+        pub free_bytes: u64,
+    }
+
+    /// A part of a file, redacted.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Content {
+        /// The bytes as text; bytes that are no UTF-8 are replaced.
+        pub text: String,
+    }
+}
+
+/// Facts of a service.
+pub mod service {
+    use serde::{Deserialize, Serialize};
+
+    /// What it does now.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case", tag = "is", content = "why")]
+    pub enum State {
+        /// No process, port closed, health refused.
+        Stopped,
+        /// Within its start time.
+        Starting,
+        /// Ready by its own check.
+        Ready,
+        /// A process, but not ready.
+        RunningNotReady(String),
+        /// The signs contradict each other.
+        Unknown(String),
+    }
+
+    /// Its state and processes.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Status {
+        /// What it does now.
+        pub state: State,
+        /// Its processes.
+        pub pids: Vec<u32>,
+        /// Since when.
+        pub since_ms: Option<u64>,
+    }
+
+    /// What a command said.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Output {
+        /// Exit code; a signal is 128 and its number.
+        pub exit_code: i32,
+        /// At most 64 KiB, redacted.
+        pub stdout: String,
+        /// At most 64 KiB, redacted.
+        pub stderr: String,
+    }
+}

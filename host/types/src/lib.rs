@@ -1,0 +1,50 @@
+//! Types that every part of the host shares: data and pure rules, no socket, no file.
+//!
+//! | module | what |
+//! |---|---|
+//! | `names` | newtypes that parse and refuse |
+//! | `json` | JSON text in its canonical form |
+//! | [`facts`] | what capabilities read |
+//! | `read`, `change`, `condition` | reads, effects and predicates as data |
+//! | [`rules`] | the host's table of kinds of change |
+//! | `policy` | scopes, grants, and the three inclusions |
+//! | `plugin` | descriptor, inventory, findings |
+//! | `plan` | steps, plan, plan file |
+//! | [`event`] | what the journal keeps |
+//! | `capability` | the trait between the gate and each capability |
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod capability;
+mod change;
+mod condition;
+pub mod event;
+pub mod facts;
+mod json;
+mod names;
+mod plan;
+mod plugin;
+mod policy;
+mod read;
+pub mod rules;
+
+pub use capability::{Acted, Attempt, Capability, Claim, Evaluated, Observed, Probed, Progress};
+pub use change::{AliasAction, Change, Fill, FillError, FillValue, Hunk, Planned, Script};
+pub use condition::{Condition, OnExpiry, PATIENCE_MS_DEFAULT, Predicate};
+pub use json::{JSON_BYTES_MAX, JSON_DEPTH_MAX, Json, JsonError, contains};
+pub use names::{
+    AliasName, Binding, Digest, DocumentId, FileName, IndexName, NameError, RunId, SnapshotName,
+    StepId, TemplateName, Verb, hex,
+};
+pub use plan::{
+    Body, Facts, HandOver, PLAN_FORMAT, PLAN_STEPS_MAX, Phase, Plan, PlanFile, PlanFileError,
+    PluginRef, Proposal, RecordedRead, RestsOn, Step, TargetIdentity, Undo, Work,
+};
+pub use plugin::{
+    Descriptor, Edge, Fact, Finding, Inventory, Moment, Need, OptionKind, OptionSpec, Request,
+    Severity, Target, VerbRequest,
+};
+pub use policy::{
+    Denied, Grant, GrantedBinding, GrantedVerb, Scope, binding_matches, resolve, resolve_options,
+    resolve_verb,
+};
+pub use read::{Read, ReadError, Reading, path_of};

@@ -1,0 +1,378 @@
+//! Names and ids: newtypes whose constructors parse and refuse.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A text that is not the name it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is no {what}: {why}", .text.escape_debug())]
+pub struct NameError {
+    /// What it should have been.
+    pub what: &'static str,
+    /// The text, cut to 300 characters.
+    pub text: String,
+    /// The rule that it breaks.
+    pub why: &'static str,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:path) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Parses; says what is wrong with the text otherwise.
+            pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
+                let text = text.into();
+                match $check(&text) {
+                    Ok(()) => Ok(Self(text)),
+                    Err(why) => Err(NameError {
+                        what: $what,
+                        text: text.chars().take(300).collect(),
+                        why,
+                    }),
+                }
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name!(
+    /// One index of a search cluster: never a wildcard, a list, date math, `_all` or a path.
+    ///
+    /// The rules are the servers' own (255 bytes; no upper case; not `\ / * ? " < > |`, space, comma, `#`, `:`;
+    /// not beginning with `-`, `_`, `+`; not `.` or `..`). `%` and `&` are legal and are encoded where a
+    /// request is made.
+    IndexName,
+    "index name",
+    check_index
+);
+name!(
+    /// One alias: as an index name, but upper case is legal.
+    AliasName,
+    "alias name",
+    check_alias
+);
+name!(
+    /// One template (legacy, composable or component).
+    TemplateName,
+    "template name",
+    check_alias
+);
+name!(
+    /// A document's id: 1 to 512 bytes, any text without control characters.
+    DocumentId,
+    "document id",
+    check_document_id
+);
+name!(
+    /// One entry of a directory: no separator, not `.` or `..`, at most 255 bytes.
+    FileName,
+    "file name",
+    check_file
+);
+name!(
+    /// A snapshot's name: the servers' rules, lower case, at most 255 bytes.
+    SnapshotName,
+    "snapshot name",
+    check_index
+);
+name!(
+    /// A step of a plan: lower-case letters, digits, `-`, `_`, `.`; 1 to 80 characters.
+    StepId,
+    "step id",
+    check_id
+);
+name!(
+    /// One execution of one plan.
+    RunId,
+    "run id",
+    check_id
+);
+name!(
+    /// A named thing of the site: capability, dot, name: `cluster.database`.
+    Binding,
+    "binding",
+    check_binding
+);
+name!(
+    /// `cluster.delete-index`: the one vocabulary of requests, grants, plan and journal.
+    Verb,
+    "verb",
+    check_binding
+);
+name!(
+    /// A SHA-256 as `sha256:` and 64 hexadecimal digits.
+    Digest,
+    "digest",
+    check_digest
+);
+
+impl Binding {
+    /// The part before the dot: `cluster`.
+    pub fn capability(&self) -> &str {
+        self.0.split('.').next().unwrap_or_default()
+    }
+
+    /// The part after the dot: `database`.
+    pub fn name(&self) -> &str {
+        self.0.split_once('.').map_or("", |(_, name)| name)
+    }
+}
+
+impl Verb {
+    /// The capability that performs it.
+    pub fn capability(&self) -> &str {
+        self.0.split('.').next().unwrap_or_default()
+    }
+}
+
+impl Digest {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(format!("sha256:{}", hex(&sha2::Sha256::digest(bytes))))
+    }
+
+    /// The 64 digits alone.
+    pub fn hex(&self) -> &str {
+        self.0.strip_prefix("sha256:").unwrap_or(&self.0)
+    }
+
+    /// The first eight digits, for people.
+    pub fn short(&self) -> &str {
+        self.hex().get(..8).unwrap_or_default()
+    }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+fn check_alias(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if text.len() > 255 {
+        return Err("it is longer than 255 bytes");
+    }
+    if text == "." || text == ".." || text.contains("..") {
+        return Err("`..` is not allowed");
+    }
+    if text.starts_with(['-', '_', '+']) {
+        return Err("it begins with `-`, `_` or `+`");
+    }
+    if text.contains(['*', '?']) {
+        return Err("a wildcard is not one name");
+    }
+    if text.contains(',') {
+        return Err("a list is not one name");
+    }
+    if text.contains(['<', '>']) {
+        return Err("date math is not one name");
+    }
+    if text.chars().any(|c| {
+        matches!(c, '\\' | '/' | '"' | '|' | '#' | ':') || c.is_whitespace() || c.is_control()
+    }) {
+        return Err("it holds a character that the servers refuse");
+    }
+    Ok(())
+}
+
+fn check_index(text: &str) -> Result<(), &'static str> {
+    check_alias(text)?;
+    if text.chars().any(char::is_uppercase) {
+        return Err("it holds an upper-case letter");
+    }
+    Ok(())
+}
+
+fn check_document_id(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.len() > 512 {
+        return Err("it is not 1 to 512 bytes long");
+    }
+    if text.chars().any(char::is_control) {
+        return Err("it holds a control character");
+    }
+    Ok(())
+}
+
+fn check_file(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.len() > 255 {
+        return Err("it is not 1 to 255 bytes long");
+    }
+    if text == "." || text == ".." {
+        return Err("it is not an entry");
+    }
+    if text
+        .chars()
+        .any(|c| c == '/' || c == '\\' || c.is_control())
+    {
+        return Err("it holds a separator or a control character");
+    }
+    Ok(())
+}
+
+fn check_id(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.len() > 80 {
+        return Err("it is not 1 to 80 characters long");
+    }
+    if !text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
+    {
+        return Err("only lower-case letters, digits, `-`, `_` and `.` are allowed");
+    }
+    if text.starts_with('.') || text.contains("..") {
+        return Err("it begins with `.` or holds `..`");
+    }
+    Ok(())
+}
+
+fn check_binding(text: &str) -> Result<(), &'static str> {
+    let Some((capability, name)) = text.split_once('.') else {
+        return Err("it is not `capability.name`");
+    };
+    let good = |part: &str| {
+        !part.is_empty()
+            && part.len() <= 60
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if !good(capability) || !good(name) {
+        return Err("it is not `capability.name` in lower-case letters, digits and `-`");
+    }
+    Ok(())
+}
+
+fn check_digest(text: &str) -> Result<(), &'static str> {
+    match text.strip_prefix("sha256:") {
+        Some(hex)
+            if hex.len() == 64
+                && hex
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) =>
+        {
+            Ok(())
+        }
+        _ => Err("it is not `sha256:` and 64 lower-case hexadecimal digits"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_name_means_one_index() {
+        for bad in [
+            "",
+            "*",
+            "optimize-*",
+            "a,b",
+            "<logs-{now/d}>",
+            "_all",
+            "..",
+            "a/../b",
+            "a..b",
+            "-a",
+            "+a",
+            "A",
+            "a b",
+            "a\nb",
+            "a?b",
+            "a#b",
+            "a:b",
+            "a\\b",
+            "a|b",
+            "\"a\"",
+            "a\u{202e}\u{7}b",
+        ] {
+            assert!(IndexName::new(bad).is_err(), "{bad:?}");
+        }
+        for good in [
+            "optimize-metadata_v3",
+            ".tasks",
+            "%kuzzle.users",
+            "&a.b",
+            "@%x",
+            "x%2e%2ey",
+            "ä",
+        ] {
+            assert!(IndexName::new(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_shows_the_text_escaped() {
+        let error = IndexName::new("a\u{1b}[2Jb").unwrap_err().to_string();
+        assert!(!error.contains('\u{1b}'), "{error}");
+    }
+
+    #[test]
+    fn a_binding_has_two_parts() {
+        let binding = Binding::new("cluster.database").unwrap();
+        assert_eq!(
+            (binding.capability(), binding.name()),
+            ("cluster", "database")
+        );
+        assert!(Binding::new("cluster").is_err());
+        assert!(Binding::new("cluster.a.b").is_err());
+    }
+
+    #[test]
+    fn a_file_name_does_not_leave_its_directory() {
+        for bad in ["..", ".", "a/b", "a\\b", "", "a\0"] {
+            assert!(FileName::new(bad).is_err(), "{bad:?}");
+        }
+    }
+}

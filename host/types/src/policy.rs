@@ -1,0 +1,780 @@
+//! The policy: `plan ⊆ grant ⊆ request`, each inclusion a prefix test.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Binding, Change, Condition, Descriptor, Digest, NameError, Need, OptionKind, Planned,
+    Predicate, Read, ReadError, Verb,
+};
+
+/// A literal, or a literal with one trailing `*`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Scope {
+    text: String,
+}
+
+impl Scope {
+    /// Refuses a `*` anywhere but at the end, control characters and more than 512 bytes.
+    pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
+        let text = text.into();
+        let body = text.strip_suffix('*').unwrap_or(&text);
+        let why = if text.is_empty() {
+            Some("it is empty")
+        } else if text.len() > 512 {
+            Some("it is longer than 512 bytes")
+        } else if body.contains('*') {
+            Some("only one `*`, at the end, is allowed")
+        } else if body.contains(['{', '}']) {
+            Some("an option in it is not resolved")
+        } else if text.contains([',', '<', '>', '?']) || text.contains("..") {
+            Some("a list, date math, `?` and `..` are not allowed")
+        } else if text.chars().any(char::is_control) {
+            Some("it holds a control character")
+        } else {
+            None
+        };
+        match why {
+            None => Ok(Self { text }),
+            Some(why) => Err(NameError {
+                what: "scope",
+                text: text.chars().take(300).collect(),
+                why,
+            }),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    fn prefix(&self) -> (&str, bool) {
+        match self.text.strip_suffix('*') {
+            Some(prefix) => (prefix, true),
+            None => (&self.text, false),
+        }
+    }
+
+    /// Every name that `other` means is meant by this one too.
+    pub fn includes(&self, other: &Scope) -> bool {
+        match (self.prefix(), other.prefix()) {
+            ((mine, true), (theirs, _)) => theirs.starts_with(mine),
+            ((mine, false), (theirs, star)) => mine == theirs && !star,
+        }
+    }
+
+    /// Some name is meant by both.
+    pub fn overlaps(&self, other: &Scope) -> bool {
+        match (self.prefix(), other.prefix()) {
+            ((mine, true), (theirs, true)) => mine.starts_with(theirs) || theirs.starts_with(mine),
+            ((mine, true), (theirs, false)) => theirs.starts_with(mine),
+            ((mine, false), (theirs, true)) => mine.starts_with(theirs),
+            ((mine, false), (theirs, false)) => mine == theirs,
+        }
+    }
+
+    /// The name is meant.
+    pub fn matches(&self, name: &str) -> bool {
+        match self.prefix() {
+            (prefix, true) => name.starts_with(prefix),
+            (literal, false) => name == literal,
+        }
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::new(text)
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> String {
+        scope.text
+    }
+}
+
+/// One verb that is granted on a binding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantedVerb {
+    /// The verb.
+    pub verb: Verb,
+    /// What it may name.
+    pub scope: Vec<Scope>,
+    /// Taken away from that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<Scope>,
+    /// At most so many changes of this verb in one plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<u32>,
+}
+
+/// What is granted on one binding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantedBinding {
+    /// Which.
+    pub binding: Binding,
+    /// Its target's identity when it was granted (a cluster's uuid).
+    pub identity: String,
+    /// In the order of the request.
+    pub verbs: Vec<GrantedVerb>,
+}
+
+/// What the operator allowed one plugin on one site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// The plugin's name.
+    pub plugin: String,
+    /// The bytes it is bound to.
+    pub digest: Digest,
+    /// The site's name.
+    pub site: String,
+    /// The options that the scopes were resolved with.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+    /// Who.
+    pub granted_by: String,
+    /// When, ISO-8601.
+    pub granted_at: String,
+    /// On what.
+    pub bindings: Vec<GrantedBinding>,
+}
+
+/// Why a policy says no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{rule}")]
+pub struct Denied {
+    /// The rule that refused.
+    pub rule: String,
+    /// The line of the grant that would allow it.
+    pub allowed_by: String,
+}
+
+impl From<Denied> for ReadError {
+    fn from(denied: Denied) -> Self {
+        Self::Denied {
+            rule: denied.rule,
+            allowed_by: denied.allowed_by,
+        }
+    }
+}
+
+impl Grant {
+    /// The hash that a plan names: over everything but who and when.
+    pub fn hash(&self) -> Digest {
+        let text = serde_json::json!({
+            "plugin": self.plugin, "digest": self.digest, "site": self.site,
+            "options": self.options, "bindings": self.bindings,
+        });
+        Digest::of(text.to_string().as_bytes())
+    }
+
+    /// What is granted on this binding.
+    pub fn binding(&self, binding: &Binding) -> Option<&GrantedBinding> {
+        self.bindings
+            .iter()
+            .find(|granted| granted.binding == *binding)
+    }
+
+    fn verb(&self, binding: &Binding, verb: &Verb) -> Result<&GrantedVerb, Denied> {
+        self.binding(binding)
+            .and_then(|granted| granted.verbs.iter().find(|granted| granted.verb == *verb))
+            .ok_or_else(|| Denied {
+                rule: format!("`{verb}` is not granted on `{binding}`"),
+                allowed_by: format!(
+                    "[[grant.bindings.verbs]] verb = \"{verb}\" under binding \"{binding}\""
+                ),
+            })
+    }
+
+    fn allow(
+        &self,
+        binding: &Binding,
+        verb: &Verb,
+        names: &[String],
+        except: &[String],
+        filtered: bool,
+    ) -> Result<(), Denied> {
+        let granted = self.verb(binding, verb)?;
+        for name in names {
+            let no = |rule: String| Denied {
+                rule,
+                allowed_by: format!(
+                    "scope = [\"{}\"] for verb \"{verb}\" under binding \"{binding}\"",
+                    name.escape_debug()
+                ),
+            };
+            let asked = Scope::new(name.as_str())
+                .map_err(|error| no(format!("`{verb}` on `{binding}`: {error}")))?;
+            if !granted.scope.iter().any(|scope| scope.includes(&asked)) {
+                return Err(no(format!(
+                    "`{verb}` on `{binding}` is granted for {}, not for `{}`",
+                    listed(&granted.scope),
+                    name.escape_debug()
+                )));
+            }
+            for taken in &granted.except {
+                if taken.includes(&asked) {
+                    return Err(no(format!(
+                        "`{verb}` on `{binding}` is granted except `{}`",
+                        taken.as_str()
+                    )));
+                }
+                let left_out = except
+                    .iter()
+                    .filter_map(|text| Scope::new(text.as_str()).ok())
+                    .any(|scope| scope.includes(taken));
+                if taken.overlaps(&asked) && !filtered && !left_out {
+                    return Err(no(format!(
+                        "`{verb}` on `{binding}`: `{}` reaches over `{}`, which the grant takes away",
+                        name.escape_debug(),
+                        taken.as_str()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// May this be read there?
+    pub fn allow_read(&self, binding: &Binding, read: &Read) -> Result<(), Denied> {
+        self.allow(
+            binding,
+            &read.verb(),
+            &read.names(),
+            &[],
+            read.is_filtered(),
+        )
+    }
+
+    /// Is this name taken away from what the verb may see there? Such names are left out of filtered answers.
+    pub fn takes_away(&self, binding: &Binding, verb: &Verb, name: &str) -> bool {
+        self.verb(binding, verb)
+            .is_ok_and(|granted| granted.except.iter().any(|scope| scope.matches(name)))
+    }
+
+    /// May this be done there?
+    pub fn allow_change(&self, planned: &Planned) -> Result<(), Denied> {
+        let change = &planned.change;
+        if planned.binding.capability() != change.verb().capability() {
+            return Err(Denied {
+                rule: format!(
+                    "`{}` cannot be done on `{}`",
+                    change.verb(),
+                    planned.binding
+                ),
+                allowed_by: "nothing: the binding is of another capability".into(),
+            });
+        }
+        if let Change::CopyFile {
+            from,
+            from_dir,
+            name,
+            ..
+        } = change
+        {
+            let dir: Vec<String> = from_dir.iter().map(ToString::to_string).collect();
+            self.allow_read(
+                from,
+                &Read::FileSha256 {
+                    dir,
+                    name: name.to_string(),
+                },
+            )?;
+        }
+        self.allow(
+            &planned.binding,
+            &change.verb(),
+            &change.names(),
+            change.except(),
+            false,
+        )
+    }
+
+    /// May this be waited for there?
+    pub fn allow_predicate(&self, binding: &Binding, predicate: &Predicate) -> Result<(), Denied> {
+        predicate
+            .reads()
+            .iter()
+            .try_for_each(|read| self.allow_read(binding, read))
+    }
+
+    /// May this be waited for?
+    pub fn allow_condition(&self, condition: &Condition) -> Result<(), Denied> {
+        self.allow_predicate(&condition.binding, &condition.predicate)
+    }
+
+    /// No verb is planned more often than `at_most` says.
+    pub fn allow_amount<'a>(
+        &self,
+        planned: impl Iterator<Item = &'a Planned>,
+    ) -> Result<(), Denied> {
+        let mut amounts: BTreeMap<(Binding, Verb), u32> = BTreeMap::new();
+        for planned in planned {
+            *amounts
+                .entry((planned.binding.clone(), planned.change.verb()))
+                .or_default() += 1;
+        }
+        for ((binding, verb), amount) in amounts {
+            let at_most = self.verb(&binding, &verb)?.at_most;
+            if at_most.is_some_and(|most| amount > most) {
+                return Err(Denied {
+                    rule: format!(
+                        "`{verb}` on `{binding}` is granted at most {} times, the plan has it {amount} times",
+                        at_most.unwrap_or_default()
+                    ),
+                    allowed_by: format!(
+                        "at_most = {amount} for verb \"{verb}\" under binding \"{binding}\""
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything granted is asked for by the descriptor: `grant ⊆ request`.
+    pub fn within(&self, descriptor: &Descriptor) -> Result<(), Denied> {
+        for granted in &self.bindings {
+            for verb in &granted.verbs {
+                let asked: Vec<GrantedVerb> = descriptor
+                    .requests
+                    .iter()
+                    .filter(|request| {
+                        binding_matches(&request.binding, request.need, &granted.binding)
+                    })
+                    .flat_map(|request| &request.verbs)
+                    .filter(|request| request.verb == verb.verb)
+                    .filter_map(|request| resolve_verb(request, &self.options).ok())
+                    .collect();
+                let covered = |scope: &Scope| {
+                    asked.iter().any(|asked| {
+                        asked.scope.iter().any(|wide| wide.includes(scope))
+                            && asked.except.iter().all(|taken| {
+                                !taken.overlaps(scope)
+                                    || verb.except.iter().any(|mine| mine.includes(taken))
+                            })
+                            && (asked.at_most.is_none()
+                                || verb.at_most.is_some_and(|mine| Some(mine) <= asked.at_most))
+                    })
+                };
+                if asked.is_empty() || !verb.scope.iter().all(covered) {
+                    return Err(Denied {
+                        rule: format!(
+                            "the grant of `{}` on `{}` is wider than what the plugin asks for",
+                            verb.verb, granted.binding
+                        ),
+                        allowed_by: "a narrower line in grants.toml; `liftlock grant` writes the one asked for".into(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Does a request for `asked` cover this binding?
+pub fn binding_matches(asked: &str, need: Need, binding: &Binding) -> bool {
+    match asked.strip_suffix('*') {
+        Some(prefix) if need == Need::Many => binding.as_str().starts_with(prefix),
+        _ => asked == binding.as_str(),
+    }
+}
+
+/// Puts the options' values into a text: `{prefix}-*` becomes `optimize-*`.
+pub fn resolve(text: &str, options: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, tail) = after
+            .split_once('}')
+            .ok_or_else(|| format!("`{text}` has an open brace"))?;
+        let value = options
+            .get(name)
+            .ok_or_else(|| format!("`{text}` names the option `{name}`, which is not set"))?;
+        if value.contains(['*', '{', '}', ',']) || value.is_empty() {
+            return Err(format!(
+                "the option `{name}` has a value that no scope may hold"
+            ));
+        }
+        out.push_str(before);
+        out.push_str(value);
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// A requested verb with its options resolved.
+pub fn resolve_verb(
+    request: &crate::VerbRequest,
+    options: &BTreeMap<String, String>,
+) -> Result<GrantedVerb, String> {
+    let scopes = |texts: &[String]| -> Result<Vec<Scope>, String> {
+        texts
+            .iter()
+            .filter(|text| !options_empty(text, options))
+            .map(|text| Scope::new(resolve(text, options)?).map_err(|error| error.to_string()))
+            .collect()
+    };
+    Ok(GrantedVerb {
+        verb: request.verb.clone(),
+        scope: scopes(&request.scope)?,
+        except: scopes(&request.except)?,
+        at_most: request.at_most,
+    })
+}
+
+/// A text whose whole is one option that is a list: `{tenants}` with an empty value drops out.
+fn options_empty(text: &str, options: &BTreeMap<String, String>) -> bool {
+    text.strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+        .is_some_and(|name| options.get(name).is_some_and(String::is_empty))
+}
+
+/// The options of a descriptor with the operator's values, defaults filled in.
+pub fn resolve_options(
+    descriptor: &Descriptor,
+    given: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, String> {
+    let known: Vec<&str> = descriptor
+        .options
+        .iter()
+        .map(|spec| spec.name.as_str())
+        .collect();
+    if let Some(unknown) = given.keys().find(|name| !known.contains(&name.as_str())) {
+        return Err(format!(
+            "option `{unknown}` is not one of `{}`: {}",
+            descriptor.name,
+            known.join(", ")
+        ));
+    }
+    let mut options = BTreeMap::new();
+    for spec in &descriptor.options {
+        let value = given
+            .get(&spec.name)
+            .or(spec.default.as_ref())
+            .ok_or_else(|| format!("option `{}` must be given: {}", spec.name, spec.help))?;
+        let good = match spec.kind {
+            OptionKind::Text => true,
+            OptionKind::Number => value.parse::<u64>().is_ok(),
+            OptionKind::Flag => matches!(value.as_str(), "true" | "false"),
+            OptionKind::Choice => spec.choices.contains(value),
+        };
+        if !good {
+            let right = match spec.kind {
+                OptionKind::Number => "a whole number".to_owned(),
+                OptionKind::Flag => "`true` or `false`".to_owned(),
+                _ => format!("one of {}", spec.choices.join(", ")),
+            };
+            return Err(format!(
+                "option `{}` is `{}`, it must be {right}",
+                spec.name,
+                value.escape_debug()
+            ));
+        }
+        options.insert(spec.name.clone(), value.clone());
+    }
+    Ok(options)
+}
+
+fn listed(scopes: &[Scope]) -> String {
+    let texts: Vec<String> = scopes
+        .iter()
+        .map(|scope| format!("`{}`", scope.as_str()))
+        .collect();
+    if texts.is_empty() {
+        "nothing".into()
+    } else {
+        texts.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{IndexName, SnapshotName, VerbRequest};
+
+    fn scope(text: &str) -> Scope {
+        Scope::new(text).unwrap()
+    }
+
+    fn grant(verb: &str, scopes: &[&str], except: &[&str], at_most: Option<u32>) -> Grant {
+        Grant {
+            plugin: "p".into(),
+            digest: Digest::of(b"p"),
+            site: "s".into(),
+            options: BTreeMap::new(),
+            granted_by: "me".into(),
+            granted_at: "now".into(),
+            bindings: vec![GrantedBinding {
+                binding: Binding::new("cluster.database").unwrap(),
+                identity: "u".into(),
+                verbs: vec![GrantedVerb {
+                    verb: Verb::new(verb).unwrap(),
+                    scope: scopes.iter().map(|s| scope(s)).collect(),
+                    except: except.iter().map(|s| scope(s)).collect(),
+                    at_most,
+                }],
+            }],
+        }
+    }
+
+    fn delete(binding: &str, index: &str) -> Planned {
+        Planned {
+            binding: Binding::new(binding).unwrap(),
+            change: Change::DeleteIndex {
+                name: IndexName::new(index).unwrap(),
+                uuid: "u".into(),
+            },
+            fills: vec![],
+        }
+    }
+
+    #[test]
+    fn inclusion_is_a_prefix_test() {
+        assert!(scope("a*").includes(&scope("a-b*")));
+        assert!(scope("a*").includes(&scope("a")));
+        assert!(!scope("a-b*").includes(&scope("a*")));
+        assert!(!scope("a").includes(&scope("a*")));
+        assert!(scope("*").includes(&scope("x*")));
+        assert!(scope("a-*").overlaps(&scope("a-b-*")));
+        assert!(!scope("a-*").overlaps(&scope("b-*")));
+    }
+
+    #[test]
+    fn a_scope_has_one_star_at_its_end() {
+        for bad in [
+            "",
+            "a*b",
+            "**",
+            "{prefix}-*",
+            "a\n",
+            "a,b*",
+            "<a-{now/d}>",
+            "a/../b",
+            "a?",
+        ] {
+            assert!(Scope::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn denies_a_verb_that_is_not_granted() {
+        let denied = grant("cluster.create-index", &["*"], &[], None)
+            .allow_change(&delete("cluster.database", "a"))
+            .unwrap_err();
+        assert!(
+            denied
+                .rule
+                .contains("`cluster.delete-index` is not granted"),
+            "{denied:?}"
+        );
+        assert!(
+            denied
+                .allowed_by
+                .contains("verb = \"cluster.delete-index\""),
+            "{denied:?}"
+        );
+    }
+
+    #[test]
+    fn denies_another_binding() {
+        let denied = grant("cluster.delete-index", &["*"], &[], None)
+            .allow_change(&delete("cluster.other", "a"));
+        assert!(denied.is_err());
+    }
+
+    #[test]
+    fn denies_a_change_on_a_binding_of_another_capability() {
+        let mut grant = grant("cluster.delete-index", &["*"], &[], None);
+        grant.bindings[0].binding = Binding::new("disk.config").unwrap();
+        assert!(grant.allow_change(&delete("disk.config", "a")).is_err());
+    }
+
+    #[test]
+    fn denies_a_name_outside_the_scope() {
+        let grant = grant("cluster.delete-index", &["optimize-a*"], &[], None);
+        assert!(
+            grant
+                .allow_change(&delete("cluster.database", "optimize-a_v2"))
+                .is_ok()
+        );
+        let denied = grant
+            .allow_change(&delete("cluster.database", "optimize-b"))
+            .unwrap_err();
+        assert!(
+            denied.allowed_by.contains("scope = [\"optimize-b\"]"),
+            "{denied:?}"
+        );
+    }
+
+    #[test]
+    fn denies_what_except_takes_away() {
+        let grant = grant(
+            "cluster.delete-index",
+            &["optimize-*"],
+            &["optimize-team-a-*"],
+            None,
+        );
+        assert!(
+            grant
+                .allow_change(&delete("cluster.database", "optimize-team-a-x"))
+                .is_err()
+        );
+        assert!(
+            grant
+                .allow_change(&delete("cluster.database", "optimize-x"))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn denies_more_than_at_most() {
+        let grant = grant("cluster.delete-index", &["*"], &[], Some(1));
+        let (a, b) = (
+            delete("cluster.database", "a"),
+            delete("cluster.database", "b"),
+        );
+        assert!(grant.allow_amount([&a].into_iter()).is_ok());
+        assert!(grant.allow_amount([&a, &b].into_iter()).is_err());
+    }
+
+    #[test]
+    fn a_pattern_must_leave_out_what_except_takes_away() {
+        let grant = grant(
+            "cluster.read",
+            &["optimize-*"],
+            &["optimize-team-a-*"],
+            None,
+        );
+        let binding = Binding::new("cluster.database").unwrap();
+        // A list that the host filters may reach over it,
+        assert!(
+            grant
+                .allow_read(
+                    &binding,
+                    &Read::Indices {
+                        pattern: "optimize-*".into()
+                    }
+                )
+                .is_ok()
+        );
+        // a single mapping may not.
+        assert!(
+            grant
+                .allow_read(
+                    &binding,
+                    &Read::Mappings {
+                        index: "optimize-*".into()
+                    }
+                )
+                .is_err()
+        );
+        let mut grant = grant;
+        grant.bindings[0].verbs[0].verb = Verb::new("snapshot.take").unwrap();
+        grant.bindings[0].binding = Binding::new("snapshot.backups").unwrap();
+        let take = |except: Vec<String>| Planned {
+            binding: Binding::new("snapshot.backups").unwrap(),
+            change: Change::TakeSnapshot {
+                name: SnapshotName::new("s").unwrap(),
+                indices: vec!["optimize-*".into()],
+                except,
+            },
+            fills: vec![],
+        };
+        assert!(grant.allow_change(&take(vec![])).is_err());
+        assert!(
+            grant
+                .allow_change(&take(vec!["optimize-team-*".into()]))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn denies_a_read_outside_the_scope() {
+        let grant = grant("cluster.count", &["optimize-*"], &[], None);
+        let binding = Binding::new("cluster.database").unwrap();
+        let count = |index: &str| Read::Count {
+            index: index.into(),
+            query: None,
+        };
+        assert!(grant.allow_read(&binding, &count("optimize-a")).is_ok());
+        assert!(grant.allow_read(&binding, &count("zeebe")).is_err());
+        assert!(
+            grant
+                .allow_read(&binding, &count("optimize-a,zeebe*"))
+                .is_err()
+        );
+        assert!(grant.allow_read(&binding, &Read::Health).is_err());
+    }
+
+    #[test]
+    fn a_grant_wider_than_the_request_is_refused() {
+        let descriptor = |scopes: &[&str], except: &[&str], at_most| Descriptor {
+            product: "p".into(),
+            name: "p".into(),
+            version: "1".into(),
+            summary: String::new(),
+            edges: vec![],
+            options: vec![],
+            more: vec![],
+            requests: vec![crate::Request {
+                binding: "cluster.database".into(),
+                need: Need::One,
+                why: String::new(),
+                verbs: vec![VerbRequest {
+                    verb: Verb::new("cluster.delete-index").unwrap(),
+                    scope: scopes.iter().map(ToString::to_string).collect(),
+                    except: except.iter().map(ToString::to_string).collect(),
+                    at_most,
+                    why: String::new(),
+                }],
+            }],
+        };
+        let narrow = grant("cluster.delete-index", &["a-*"], &["a-x*"], Some(1));
+        assert!(
+            narrow
+                .within(&descriptor(&["a-*"], &["a-x*"], Some(1)))
+                .is_ok()
+        );
+        assert!(narrow.within(&descriptor(&["*"], &[], None)).is_ok());
+        assert!(
+            narrow.within(&descriptor(&["a-b*"], &[], None)).is_err(),
+            "scope"
+        );
+        assert!(
+            narrow
+                .within(&descriptor(&["a-*"], &["a-*"], None))
+                .is_err(),
+            "except"
+        );
+        assert!(
+            grant("cluster.delete-index", &["a-*"], &[], None)
+                .within(&descriptor(&["a-*"], &[], Some(3)))
+                .is_err(),
+            "at most"
+        );
+        assert!(
+            grant("cluster.create-index", &["a-*"], &[], None)
+                .within(&descriptor(&["a-*"], &[], None))
+                .is_err(),
+            "verb"
+        );
+    }
+
+    #[test]
+    fn an_option_cannot_smuggle_a_wildcard_into_a_scope() {
+        let options = |value: &str| BTreeMap::from([("prefix".to_owned(), value.to_owned())]);
+        assert_eq!(resolve("{prefix}-x*", &options("acme")).unwrap(), "acme-x*");
+        for bad in ["*", "a*", "", "{prefix}", "a,b"] {
+            assert!(resolve("{prefix}-x*", &options(bad)).is_err(), "{bad}");
+        }
+    }
+}

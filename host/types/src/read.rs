@@ -1,0 +1,274 @@
+//! Reads as data: what a plugin asks, what a capture keeps and what a condition looks at are the same thing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::cluster::{Search, SettingScope, TemplateKind};
+use crate::{Binding, Json, Verb};
+
+/// One read of one binding. The answer is the JSON of the record that [`crate::facts`] gives for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "read", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Read {
+    /// [`crate::facts::cluster::Identity`].
+    Identity,
+    /// A list of identities, one for each node, from `/` of the node itself.
+    Identities,
+    /// [`crate::facts::cluster::Health`].
+    Health,
+    /// A list of [`crate::facts::cluster::Node`].
+    Nodes,
+    /// A list of [`crate::facts::cluster::Index`].
+    Indices {
+        /// Literal, or one trailing `*`.
+        pattern: String,
+    },
+    /// A list of [`crate::facts::cluster::Shard`].
+    Shards {
+        /// Of indices.
+        pattern: String,
+    },
+    /// A list of [`crate::facts::cluster::Alias`].
+    Aliases {
+        /// Of alias names.
+        pattern: String,
+    },
+    /// A list of [`crate::facts::cluster::Template`].
+    Templates {
+        /// Which kind.
+        kind: TemplateKind,
+        /// Of template names.
+        pattern: String,
+    },
+    /// The mapping as JSON.
+    Mappings {
+        /// One index.
+        index: String,
+    },
+    /// Flat settings as JSON.
+    IndexSettings {
+        /// One index.
+        index: String,
+    },
+    /// A number, after a refresh.
+    Count {
+        /// One index or alias.
+        index: String,
+        /// All documents without it.
+        query: Option<Json>,
+    },
+    /// A list of [`crate::facts::cluster::Document`].
+    Search {
+        /// What to look for.
+        what: Search,
+    },
+    /// [`crate::facts::cluster::Document`].
+    Document {
+        /// One index or alias.
+        index: String,
+        /// Its id.
+        id: String,
+    },
+    /// A list of [`crate::facts::cluster::Task`], of all nodes.
+    Tasks {
+        /// Action patterns.
+        actions: Vec<String>,
+    },
+    /// Flat settings as JSON.
+    ClusterSettings {
+        /// Which.
+        scope: SettingScope,
+    },
+    /// A list of [`crate::facts::cluster::Deprecation`].
+    Deprecations,
+    /// [`crate::facts::cluster::RawAnswer`].
+    RawRead {
+        /// Begins with `/`.
+        path: String,
+        /// Query parameters.
+        query: Vec<(String, String)>,
+        /// With one it is a POST of the short list of POSTs that only read.
+        body: Option<Json>,
+    },
+    /// A list of [`crate::facts::cluster::Activity`].
+    Activity {
+        /// Index names or patterns.
+        indices: Vec<String>,
+    },
+    /// [`crate::facts::cluster::Checksum`]; long, so only in captures.
+    Checksum {
+        /// One index.
+        index: String,
+    },
+    /// Node names that reach the repository; `not-found` where it is not registered.
+    SnapshotVerified,
+    /// A list of [`crate::facts::snapshot::Taken`], newest first.
+    SnapshotList,
+    /// A list of [`crate::facts::snapshot::Taken`] that run now, in any repository.
+    SnapshotRunning,
+    /// A list of [`crate::facts::disk::Entry`].
+    Entries {
+        /// Names from the binding's directory down.
+        dir: Vec<String>,
+    },
+    /// [`crate::facts::disk::Content`].
+    FileRead {
+        /// Names from the binding's directory down.
+        dir: Vec<String>,
+        /// The file.
+        name: String,
+        /// First byte.
+        offset: u64,
+        /// At most this many bytes.
+        length: u32,
+    },
+    /// Lower-case hexadecimal.
+    FileSha256 {
+        /// Names from the binding's directory down.
+        dir: Vec<String>,
+        /// The file.
+        name: String,
+    },
+    /// [`crate::facts::disk::Space`].
+    Space {
+        /// Names from the binding's directory down.
+        dir: Vec<String>,
+    },
+    /// [`crate::facts::service::Status`].
+    ServiceStatus,
+    /// A list of names.
+    ServiceTasks,
+    /// A list of lines.
+    ServiceLog {
+        /// 1 to 1,000.
+        lines: u32,
+    },
+    /// [`crate::facts::service::Output`].
+    ServiceAsk {
+        /// An operator-defined command that only reads.
+        name: String,
+    },
+}
+
+impl Read {
+    /// The verb that a grant must hold.
+    pub fn verb(&self) -> Verb {
+        let text = match self {
+            Self::Identity
+            | Self::Identities
+            | Self::Health
+            | Self::Nodes
+            | Self::Tasks { .. }
+            | Self::ClusterSettings { .. }
+            | Self::Deprecations => "cluster.observe",
+            Self::Indices { .. }
+            | Self::Shards { .. }
+            | Self::Aliases { .. }
+            | Self::Templates { .. }
+            | Self::Mappings { .. }
+            | Self::IndexSettings { .. }
+            | Self::Activity { .. } => "cluster.read",
+            Self::Count { .. } => "cluster.count",
+            Self::Search { .. } | Self::Document { .. } | Self::Checksum { .. } => {
+                "cluster.read-documents"
+            }
+            Self::RawRead { .. } => "cluster.raw-read",
+            Self::SnapshotVerified | Self::SnapshotList | Self::SnapshotRunning => "snapshot.read",
+            Self::Entries { .. }
+            | Self::FileRead { .. }
+            | Self::FileSha256 { .. }
+            | Self::Space { .. } => "disk.read",
+            Self::ServiceStatus | Self::ServiceTasks | Self::ServiceLog { .. } => "service.read",
+            Self::ServiceAsk { .. } => "service.ask",
+        };
+        crate::rules::verb(text)
+    }
+
+    /// What it names, for the scope test. Empty: the verb alone decides.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Indices { pattern }
+            | Self::Shards { pattern }
+            | Self::Aliases { pattern }
+            | Self::Templates { pattern, .. } => vec![pattern.clone()],
+            Self::Mappings { index }
+            | Self::IndexSettings { index }
+            | Self::Count { index, .. }
+            | Self::Document { index, .. }
+            | Self::Checksum { index } => vec![index.clone()],
+            Self::Search { what } => what.indices.clone(),
+            Self::Activity { indices } => indices.clone(),
+            Self::RawRead { path, .. } => vec![path.clone()],
+            Self::FileRead { dir, name, .. } | Self::FileSha256 { dir, name } => {
+                vec![path_of(dir, name)]
+            }
+            Self::ServiceAsk { name } => vec![name.clone()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Its answer is a list of named things, so names that the grant takes away are left out of the answer and
+    /// a pattern may reach over them.
+    pub fn is_filtered(&self) -> bool {
+        matches!(
+            self,
+            Self::Indices { .. }
+                | Self::Shards { .. }
+                | Self::Aliases { .. }
+                | Self::Templates { .. }
+                | Self::Activity { .. }
+        )
+    }
+}
+
+/// A path beneath a binding's directory, for scopes and for people: `a/b/name`.
+pub fn path_of(dir: &[String], name: &str) -> String {
+    let mut path: String = dir.iter().map(|part| format!("{part}/")).collect();
+    path.push_str(name);
+    path
+}
+
+/// A read with the binding it goes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// Where.
+    pub binding: Binding,
+    /// What.
+    pub read: Read,
+}
+
+/// Why a read gave nothing: one case per reaction, the same as the contract's `error`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadError {
+    /// The policy said no.
+    #[error("denied: {rule}; {allowed_by}")]
+    Denied {
+        /// The rule that refused.
+        rule: String,
+        /// The line of the grant that would allow it.
+        allowed_by: String,
+    },
+    /// It is not there: a fact.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// The target has no such function.
+    #[error("the target has no such function: {0}")]
+    Absent(String),
+    /// The call is wrong or its answer over a bound.
+    #[error("invalid: {0}")]
+    Invalid(String),
+    /// No answer, or one that is no evidence. Ask again later.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// The target said no.
+    #[error("the target refused with status {status}, `{kind}`: {text}")]
+    Rejected {
+        /// Its status.
+        status: u16,
+        /// Its name for the error.
+        kind: String,
+        /// Its text.
+        text: String,
+    },
+}

@@ -1,0 +1,418 @@
+//! The host's table: effect class, facts, probe and post-condition of every kind of change.
+//!
+//! One row per kind (and product where they differ). No plugin writes here: a plan can add conditions, it can
+//! never raise certainty. `liftlock explain changes` prints this table; the capability crates implement it and
+//! each has a test that no row of its own is missing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Change, Verb};
+
+/// How sure the host can be of an effect, and so what may be done after a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Same request, same end: it may be repeated.
+    Convergent,
+    /// The target holds our token: what happened can be looked up.
+    Tokened,
+    /// Effect and marker are one transaction.
+    Transactional,
+    /// The effect can be seen, though not whose it is.
+    Observable,
+    /// Nothing shows what happened: a crash there is a doubt. Shown in red.
+    Opaque,
+}
+
+impl Class {
+    /// A request that was sent and not answered may be sent again when its effect is absent.
+    pub fn may_repeat(self) -> bool {
+        matches!(
+            self,
+            Self::Convergent | Self::Tokened | Self::Transactional | Self::Observable
+        )
+    }
+}
+
+/// State that must be given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Borrow {
+    /// Given back at every end.
+    Neutral,
+    /// Given back only by a step of the plan, or by a rollback whose validation passed.
+    Protective,
+}
+
+/// One row.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// The kind.
+    pub verb: &'static str,
+    /// Where the row holds.
+    pub products: &'static str,
+    /// How sure we can be.
+    pub class: Class,
+    /// It takes data away: needs a proved snapshot, dump or kept copy before it, or a waiver.
+    pub destructive: bool,
+    /// It writes what the old version reads; after it the default at a failure is to freeze.
+    pub writes_schema: bool,
+    /// What is borrowed.
+    pub borrows: Option<Borrow>,
+    /// The facts that it rests on, read when planned and again right before it is sent.
+    pub rests_on: &'static str,
+    /// Where the token goes.
+    pub token: &'static str,
+    /// What tells `absent`, `in-progress`, `applied`, `partial`, `indeterminate` apart.
+    pub probe: &'static str,
+    /// What must read true before it counts as done.
+    pub post: &'static str,
+    /// What the host can undo by itself from the old value it kept; empty: nothing.
+    pub automatic_undo: &'static str,
+}
+
+const SEARCH: &str = "Elasticsearch 8, OpenSearch 2 and 3";
+const ANY: &str = "all";
+
+const fn row(verb: &'static str, products: &'static str, class: Class) -> Rule {
+    Rule {
+        verb,
+        products,
+        class,
+        destructive: false,
+        writes_schema: false,
+        borrows: None,
+        rests_on: "",
+        token: "",
+        probe: "",
+        post: "",
+        automatic_undo: "",
+    }
+}
+
+/// All rows, by capability.
+pub static RULES: &[Rule] = &[
+    Rule {
+        writes_schema: true,
+        rests_on: "no index or alias has the name",
+        token: "an alias `liftlock-<token>` in the body, taken off once the outcome is durable; X-Opaque-Id",
+        probe: "index by exact name; ours if it carries the token alias",
+        post: "index exists with our token, primaries active, its aliases as asked",
+        automatic_undo: "delete the index with the uuid we made, while it is ours",
+        ..row("cluster.create-index", SEARCH, Class::Tokened)
+    },
+    Rule {
+        destructive: true,
+        writes_schema: true,
+        rests_on: "uuid of the index, its aliases",
+        token: "X-Opaque-Id",
+        probe: "uuid gone = applied, whatever now bears the name; another uuid under the name is a finding, never a target",
+        post: "no index has the old uuid",
+        ..row("cluster.delete-index", SEARCH, Class::Convergent)
+    },
+    Rule {
+        writes_schema: true,
+        rests_on: "body of the template, or that there is none",
+        token: "X-Opaque-Id",
+        probe: "body read back: new = applied, old = absent, else partial",
+        post: "template reads back as asked, server defaults apart",
+        automatic_undo: "put the old body back, or delete",
+        ..row("cluster.put-template", SEARCH, Class::Convergent)
+    },
+    Rule {
+        writes_schema: true,
+        rests_on: "body of the template",
+        token: "X-Opaque-Id",
+        probe: "gone = applied, old body = absent, another body = indeterminate",
+        post: "no template has the name",
+        automatic_undo: "put the kept body back",
+        ..row("cluster.delete-template", SEARCH, Class::Convergent)
+    },
+    Rule {
+        writes_schema: true,
+        rests_on: "alias set of each index and alias named",
+        token: "X-Opaque-Id",
+        probe: "alias set read back: new = applied, old = absent, else indeterminate (one call is atomic)",
+        post: "alias set as asked",
+        automatic_undo: "the reverse list",
+        ..row("cluster.update-aliases", SEARCH, Class::Convergent)
+    },
+    Rule {
+        writes_schema: true,
+        rests_on: "uuid of the index, the old values",
+        token: "X-Opaque-Id",
+        probe: "values read back: all new = applied, all old = absent, else partial",
+        post: "each key reads back as asked",
+        automatic_undo: "put the old values back",
+        ..row("cluster.put-settings", SEARCH, Class::Convergent)
+    },
+    Rule {
+        writes_schema: true,
+        rests_on: "uuid of the index, hash of its mapping",
+        token: "X-Opaque-Id",
+        probe: "mapping read back contains what was added = applied, old hash = absent, else partial",
+        post: "the mapping contains what was asked",
+        ..row("cluster.put-mapping", SEARCH, Class::Convergent)
+    },
+    Rule {
+        writes_schema: true,
+        rests_on: "uuids of source and destination; this run made the destination",
+        token: "X-Opaque-Id on the server task",
+        probe: "a task with our token on any node = in progress; else ids of both sides compared",
+        post: "both sides refreshed; each id that the query selects is in the destination; no failures",
+        ..row("cluster.reindex", SEARCH, Class::Convergent)
+    },
+    Rule {
+        writes_schema: true,
+        destructive: true,
+        rests_on: "uuid of the index",
+        token: "X-Opaque-Id on the server task",
+        probe: "a task with our token on any node = in progress; no document matches = applied; else partial",
+        post: "after a refresh no document matches the query",
+        ..row("cluster.update-by-query", SEARCH, Class::Observable)
+    },
+    Rule {
+        destructive: true,
+        writes_schema: true,
+        rests_on: "uuid of the index",
+        token: "X-Opaque-Id on the server task",
+        probe: "a task with our token on any node = in progress; no document matches = applied; else absent",
+        post: "after a refresh no document matches the query",
+        ..row("cluster.delete-by-query", SEARCH, Class::Convergent)
+    },
+    Rule {
+        writes_schema: true,
+        rests_on: "uuid of the index; no document has the id",
+        token: "X-Opaque-Id; op_type=create makes a repeat harmless",
+        probe: "document by id: as sent = applied, none = absent, another = indeterminate",
+        post: "the document reads back as sent, in real time by id",
+        automatic_undo: "delete it while it is as sent",
+        ..row("cluster.create-document", SEARCH, Class::Convergent)
+    },
+    Rule {
+        writes_schema: true,
+        rests_on: "uuid of the index; the document contains what the plan says",
+        token: "X-Opaque-Id; if_seq_no and if_primary_term make a repeat harmless",
+        probe: "document by id: as sent = applied, same sequence number as before = absent, else indeterminate",
+        post: "the document reads back as sent",
+        automatic_undo: "the old source, while the document is as sent",
+        ..row("cluster.replace-document", SEARCH, Class::Convergent)
+    },
+    Rule {
+        borrows: Some(Borrow::Neutral),
+        rests_on: "the old value or that it is unset",
+        token: "X-Opaque-Id",
+        probe: "value read back: ours = applied, old = absent, else indeterminate",
+        post: "the value reads back as asked",
+        automatic_undo: "the old value, while ours is set",
+        ..row("cluster.set-cluster-setting", SEARCH, Class::Convergent)
+    },
+    Rule {
+        token: "X-Opaque-Id",
+        probe: "the task runs = absent, gone = applied",
+        post: "no node runs the task",
+        ..row("cluster.cancel-task", SEARCH, Class::Convergent)
+    },
+    Rule {
+        rests_on: "the repository's settings, or that there is none",
+        token: "X-Opaque-Id",
+        probe: "type and settings read back: new = applied, old = absent, else indeterminate",
+        post: "registered as asked and verified by every node",
+        automatic_undo: "the old settings, or unregister",
+        ..row("snapshot.register", SEARCH, Class::Convergent)
+    },
+    Rule {
+        token: "run, step and attempt in the name and the metadata",
+        probe: "snapshot by its exact name: SUCCESS = applied, IN_PROGRESS = in progress, none = absent, PARTIAL or FAILED = partial",
+        post: "SUCCESS, no failed shard, every index of the resolved list in it; templates kept beside it",
+        automatic_undo: "none needed: it is kept, and named in the report",
+        ..row("snapshot.take", SEARCH, Class::Tokened)
+    },
+    Rule {
+        rests_on: "the snapshot that the step took, by uuid",
+        token: "names of the restored copies hold run and step",
+        probe: "copies of this run and step present = partial, which are removed before the next attempt; none = absent",
+        post: "documents and mappings of every index equal what the snapshot's time had; every copy removed again",
+        ..row("snapshot.prove", SEARCH, Class::Tokened)
+    },
+    Rule {
+        writes_schema: true,
+        rests_on: "the snapshot that the step took, by uuid; no open index has a name it restores",
+        token: "X-Opaque-Id",
+        probe: "indices present with all primaries started and the counts of the snapshot = applied; recovering = in progress; none = absent; some = partial",
+        post: "all primaries started; counts as in the inventory taken with the snapshot",
+        ..row("snapshot.restore", SEARCH, Class::Observable)
+    },
+    Rule {
+        destructive: true,
+        rests_on: "the snapshot's uuid",
+        token: "X-Opaque-Id",
+        probe: "gone = applied, there = absent",
+        post: "no snapshot has the name",
+        ..row("snapshot.delete", SEARCH, Class::Convergent)
+    },
+    Rule {
+        rests_on: "hash of the file",
+        probe: "kept copy with the hash = applied, else absent",
+        post: "the kept copy has the file's hash",
+        automatic_undo: "none needed: it is in the state directory, and named in the report",
+        ..row("disk.keep", ANY, Class::Convergent)
+    },
+    Rule {
+        rests_on: "hash of the source, that the destination is not there",
+        probe: "destination with the source's hash = applied, none = absent, else indeterminate",
+        post: "the destination has the source's hash",
+        automatic_undo: "remove it while it has our hash",
+        ..row("disk.copy", ANY, Class::Convergent)
+    },
+    Rule {
+        rests_on: "the file is not there",
+        probe: "our hash = applied, none = absent, else indeterminate",
+        post: "the file has our hash",
+        automatic_undo: "remove it while it has our hash",
+        ..row("disk.write", ANY, Class::Convergent)
+    },
+    Rule {
+        rests_on: "hash of the file",
+        probe: "new hash = applied, old hash = absent, else indeterminate",
+        post: "the file has the new hash, owner and mode as before",
+        automatic_undo: "the kept copy, while the file has our hash",
+        ..row("disk.edit", ANY, Class::Convergent)
+    },
+    Rule {
+        destructive: true,
+        rests_on: "hash of the file",
+        probe: "gone = applied, old hash = absent, else indeterminate",
+        post: "the file is gone; the kept copy has its hash",
+        automatic_undo: "the kept copy",
+        ..row("disk.remove", ANY, Class::Convergent)
+    },
+    Rule {
+        borrows: Some(Borrow::Protective),
+        probe: "no process, port closed and health refused = applied; ready = absent; else in progress, later indeterminate",
+        post: "no process, port closed, health refused",
+        automatic_undo: "start it",
+        ..row("service.stop", ANY, Class::Convergent)
+    },
+    Rule {
+        probe: "ready = applied, stopped = absent, starting = in progress",
+        post: "ready by its own check",
+        automatic_undo: "stop it",
+        ..row("service.start", ANY, Class::Convergent)
+    },
+    Rule {
+        rests_on: "process and start time",
+        probe: "ready with another start = applied, same start = absent, between = in progress",
+        post: "ready, and started after the intent",
+        ..row("service.restart", ANY, Class::Observable)
+    },
+    Rule {
+        token: "LIFTLOCK_TOKEN in its environment, and the supervisor's files",
+        probe: "supervisor's status file: exit 0 = applied, other = partial; alive by pid and start time = in progress; gone without status = indeterminate",
+        post: "exit status 0 in the supervisor's file; conditions of the plan say the rest",
+        ..row("service.run-task", ANY, Class::Opaque)
+    },
+];
+
+/// The row of a verb, where it is a change.
+pub fn rule_of(verb: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.verb == verb)
+}
+
+impl Change {
+    /// Its row.
+    pub fn rule(&self) -> &'static Rule {
+        let verb = self.verb();
+        // The table has a row for each kind; the test below fails without it.
+        rule_of(verb.as_str()).unwrap_or(&RULES[RULES.len() - 1])
+    }
+
+    /// Its class: the table's, and for a task the plan may say that a repeat is safe.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::RunTask {
+                rerun_safe: Some(_),
+                ..
+            } => Class::Convergent,
+            _ => self.rule().class,
+        }
+    }
+}
+
+/// Verbs that only read.
+pub static READ_VERBS: &[(&str, &str)] = &[
+    (
+        "cluster.observe",
+        "identity, health, nodes, tasks, cluster settings, deprecations; no scope",
+    ),
+    (
+        "cluster.read",
+        "indices, shards, aliases, templates, mappings, settings, by name",
+    ),
+    (
+        "cluster.count",
+        "counts; refreshes the index, the one read with a side effect",
+    ),
+    ("cluster.read-documents", "documents, by index"),
+    (
+        "cluster.raw-read",
+        "a GET by path, for what the contract lacks; scope is the path",
+    ),
+    ("snapshot.read", "the repository and its snapshots"),
+    (
+        "disk.read",
+        "entries, content and hashes of files; scope is the path beneath the binding",
+    ),
+    ("service.read", "state, tasks and log"),
+    (
+        "service.ask",
+        "an operator-defined command that only reads, by name",
+    ),
+];
+
+/// Is it a verb at all?
+pub fn is_verb(text: &str) -> bool {
+    rule_of(text).is_some() || READ_VERBS.iter().any(|(verb, _)| *verb == text)
+}
+
+/// A verb of ours; the texts are literals of this crate.
+pub(crate) fn verb(text: &'static str) -> Verb {
+    match Verb::new(text) {
+        Ok(verb) => verb,
+        Err(error) => unreachable!("a literal of this crate: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_change_has_its_own_row() {
+        // Each variant is written here once, so that a new one without a row fails to compile or fails here.
+        let source = include_str!("change.rs");
+        let verbs: Vec<&str> = source
+            .split("#[serde(rename = \"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .filter(|verb| verb.contains('.'))
+            .collect();
+        assert!(verbs.len() > 25, "{verbs:?}");
+        for verb in &verbs {
+            assert!(rule_of(verb).is_some(), "no row for {verb}");
+            Verb::new(*verb).unwrap();
+        }
+        assert_eq!(verbs.len(), RULES.len());
+    }
+
+    #[test]
+    fn every_row_says_how_it_is_probed_and_what_counts_as_done() {
+        for rule in RULES {
+            assert!(
+                !rule.probe.is_empty() && !rule.post.is_empty(),
+                "{}",
+                rule.verb
+            );
+        }
+    }
+}
