@@ -10,6 +10,7 @@
 //! | `policy` | scopes, grants, and the three inclusions |
 //! | `plugin` | descriptor, inventory, findings |
 //! | `plan` | steps, plan, plan file |
+//! | `secret` | references to secrets |
 //! | [`event`] | what the journal keeps |
 //! | `capability` | the trait between the gate and each capability |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
@@ -26,6 +27,7 @@ mod plugin;
 mod policy;
 mod read;
 pub mod rules;
+mod secret;
 
 pub use capability::{Acted, Attempt, Capability, Claim, Evaluated, Observed, Probed, Progress};
 pub use change::{AliasAction, Change, Fill, FillError, FillValue, Hunk, Planned, Script};
@@ -48,3 +50,4 @@ pub use policy::{
     resolve_verb,
 };
 pub use read::{Read, ReadError, Reading, path_of};
+pub use secret::SecretRef;
