@@ -411,6 +411,20 @@ impl Change {
         }
     }
 
+    /// Its post-condition goes on to hold by itself, so that a resume can read it again. A trial restore
+    /// removes its copies, a task and a restart are over, and documents that match a query can come back.
+    pub fn lasts(&self) -> bool {
+        !matches!(
+            self,
+            Self::ProveSnapshot { .. }
+                | Self::RunTask { .. }
+                | Self::RestartService {}
+                | Self::UpdateByQuery { .. }
+                | Self::DeleteByQuery { .. }
+                | Self::CancelTask { .. }
+        )
+    }
+
     /// The document or body that a fill can point into.
     pub fn fillable(&mut self) -> Option<&mut Json> {
         match self {

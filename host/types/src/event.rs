@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Binding, Change, Digest, Facts, ReadError, Reading, StepId, TargetIdentity, rules};
+use crate::{
+    Binding, Change, Digest, Exit, Facts, ReadError, Reading, StepId, TargetIdentity, rules,
+};
 
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,8 +206,8 @@ pub enum Event {
     },
     /// The run stopped.
     Stopped {
-        /// The exit code.
-        code: u8,
+        /// How.
+        exit: Exit,
         /// Why.
         why: String,
     },

@@ -10,6 +10,7 @@
 //! | `policy` | scopes, grants, and the three inclusions |
 //! | `plugin` | descriptor, inventory, findings |
 //! | `plan` | steps, plan, plan file |
+//! | `exit` | exit codes |
 //! | `secret` | references to secrets |
 //! | [`event`] | what the journal keeps |
 //! | `capability` | the trait between the gate and each capability |
@@ -19,6 +20,7 @@ mod capability;
 mod change;
 mod condition;
 pub mod event;
+mod exit;
 pub mod facts;
 mod json;
 mod names;
@@ -32,6 +34,7 @@ mod secret;
 pub use capability::{Acted, Attempt, Capability, Claim, Evaluated, Observed, Probed, Progress};
 pub use change::{AliasAction, Change, Fill, FillError, FillValue, Hunk, Planned, Script};
 pub use condition::{Condition, OnExpiry, PATIENCE_MS_DEFAULT, Predicate};
+pub use exit::Exit;
 pub use json::{JSON_BYTES_MAX, JSON_DEPTH_MAX, Json, JsonError, contains};
 pub use names::{
     AliasName, Binding, Digest, DocumentId, FileName, IndexName, NameError, RunId, SnapshotName,
