@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `journal` | [`Journal`]: open, recover, read, verify, heads |
 //! | `write` | the one path of every write, and what an unknown outcome does |
-//! | `chain` | [`NewRow`], [`Row`], [`Hash`] and the check of one row against the one before |
+//! | `chain` | [`NewRow`], [`Row`], [`struct@Hash`] and the check of one row against the one before |
 //! | `schema` | the tables, the connection and its switches |
 //! | `sql` | the statements on rows and pins |
 //! | `head` | the file that says how far the journal must reach |

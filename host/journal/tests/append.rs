@@ -8,6 +8,7 @@ use std::future::Future;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use common::{ANYWHERE, RUN, first, open, row};
@@ -150,6 +151,32 @@ async fn the_same_key_with_another_content_is_refused_and_the_journal_stays_open
         .await
         .unwrap();
     assert_eq!(journal.rows(RUN).await.unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_from_many_tasks_make_one_chain() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Arc::new(open(dir.path()).await);
+    journal.begin_run(RUN, first(), 1).await.unwrap();
+    let tasks: Vec<_> = (0..20)
+        .map(|n| {
+            let journal = Arc::clone(&journal);
+            tokio::spawn(async move {
+                journal
+                    .append(RUN, &[row(&format!("s{n}"), 1, "intent")], 1)
+                    .await
+                    .unwrap();
+                journal.write_head(RUN).await.unwrap();
+                journal.verify(RUN).await.unwrap()
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(journal.verify(RUN).await.unwrap().rows, 21);
+    let head = fs::read_to_string(dir.path().join("heads/run-1.head")).unwrap();
+    assert!(head.contains(r#""seq":21"#), "{head}");
 }
 
 /// Polls a future `polls` times at most; none if it was not done by then and was dropped.
