@@ -1,0 +1,38 @@
+//! Real servers, a real-shaped site and a watching proxy, for tests and for `cargo xtask`.
+//!
+//! Everything listens on loopback, on ports picked when it starts, and is ended by the process id
+//! that was recorded, never by a name.
+//!
+//! - [`error`]: what can go wrong, with how to get what lacks
+//! - [`http`]: one server as seen by a client: base URL, credentials, certificate authority
+//! - `java`, `cache`, `process`: finding a JDK, fetching once, starting and ending processes
+//! - [`servers`]: [`Server`], one node of OpenSearch or Elasticsearch
+//! - [`sites`]: servers that outlive this process: [`up`], [`down`], [`status`], [`logs`]
+//! - `fields`: the compact field-list notation of `optimize-8.7.fields`
+//! - [`site`]: builds an Optimize 8.7 site with data and neighbours
+//! - [`dump`](mod@dump): the comparable state of a cluster, and the difference of two
+//! - [`proxy`]: records requests, and makes them fail on purpose
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod cache;
+pub mod dump;
+pub mod error;
+mod fields;
+pub mod http;
+mod java;
+mod process;
+pub mod servers;
+pub mod site;
+
+pub use dump::Dump;
+pub use dump::diff;
+pub use dump::dump;
+pub use error::LabError;
+pub use http::HttpTarget;
+pub use http::Secret;
+pub use process::ProcessId;
+pub use servers::Server;
+pub use servers::ServerKind;
+pub use site::SiteFacts;
+pub use site::SiteSpec;
+pub use site::build;

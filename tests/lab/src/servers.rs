@@ -1,0 +1,753 @@
+//! One node of a real search server on loopback.
+
+mod elasticsearch;
+mod opensearch;
+mod tls;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::str::FromStr;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::cache::last_lines;
+use crate::error::IoContext;
+use crate::error::LabError;
+use crate::http::HttpTarget;
+use crate::http::Secret;
+use crate::java;
+use crate::process::LOOK_AGAIN;
+use crate::process::ProcessId;
+use crate::process::spawn_from_lasting_thread;
+
+/// Longest start of a server. 5 to 10 s on a quiet machine, up to 70 s were seen at a load of 30.
+const START_SECONDS_MAX: u64 = 180;
+
+/// Time a server gets to end after SIGTERM. 2 to 3 s were seen; one that hangs is killed.
+const STOP_SECONDS_MAX: u64 = 20;
+
+/// Time for a process to vanish after SIGKILL; the kernel needs none, a busy machine some.
+const KILL_SECONDS_MAX: u64 = 10;
+
+/// Starts that are tried when another process took a picked port in between.
+const PORT_ATTEMPTS_MAX: usize = 3;
+
+/// Lines of a server's log that an error shows.
+const LOG_LINES_SHOWN: usize = 30;
+
+/// Which server, in which version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerKind {
+    /// OpenSearch 2.19.1, as the runner starts it.
+    #[serde(rename = "opensearch-2")]
+    OpenSearch2,
+    /// OpenSearch 3.3.2, as the runner starts it.
+    #[serde(rename = "opensearch-3")]
+    OpenSearch3,
+    /// Elasticsearch 8.19.13 without security.
+    #[serde(rename = "elasticsearch-8")]
+    Elasticsearch8,
+    /// Elasticsearch 8.19.13 with security, and TLS from a certificate authority of its own.
+    #[serde(rename = "elasticsearch-8-secured")]
+    Elasticsearch8Secured,
+}
+
+impl ServerKind {
+    /// Every kind, the one that most tests need first.
+    pub const ALL: [Self; 4] = [
+        Self::OpenSearch2,
+        Self::OpenSearch3,
+        Self::Elasticsearch8,
+        Self::Elasticsearch8Secured,
+    ];
+
+    /// The name used on a command line and in state files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenSearch2 => "opensearch-2",
+            Self::OpenSearch3 => "opensearch-3",
+            Self::Elasticsearch8 => "elasticsearch-8",
+            Self::Elasticsearch8Secured => "elasticsearch-8-secured",
+        }
+    }
+
+    /// The version that `GET /` must say.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::OpenSearch2 => "2.19.1",
+            Self::OpenSearch3 => "3.3.2",
+            Self::Elasticsearch8 | Self::Elasticsearch8Secured => "8.19.13",
+        }
+    }
+
+    /// Whether it is a server of the OpenSearch line.
+    pub fn is_opensearch(self) -> bool {
+        matches!(self, Self::OpenSearch2 | Self::OpenSearch3)
+    }
+
+    /// Whether it asks for credentials and speaks TLS.
+    pub fn is_secured(self) -> bool {
+        self == Self::Elasticsearch8Secured
+    }
+}
+
+impl fmt::Display for ServerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for ServerKind {
+    type Err = LabError;
+
+    fn from_str(text: &str) -> Result<Self, LabError> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == text)
+            .ok_or_else(|| {
+                let names = Self::ALL.map(Self::name).join("`, `");
+                LabError::malformed(
+                    format!("server `{text}`"),
+                    format!("expected one of `{names}`"),
+                )
+            })
+    }
+}
+
+/// What a client of a secured server needs.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// A superuser.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+    /// An API key of that user, in the encoded form of the `Authorization: ApiKey` header.
+    pub api_key: Secret,
+}
+
+/// The certificate authority of a secured server.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    /// Its certificate, in PEM.
+    pub pem: String,
+    /// The file with the same text.
+    pub path: PathBuf,
+}
+
+/// A running server. Dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    kind: ServerKind,
+    layout: Layout,
+    process: Processes,
+    child: Option<Child>,
+    target: HttpTarget,
+    credentials: Option<Credentials>,
+    authority: Option<Authority>,
+    start_ms: u64,
+}
+
+/// The processes of one server, outermost last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Processes {
+    /// The server itself.
+    pub(crate) server: ProcessId,
+    /// What started it and waits for it, where that is another process.
+    pub(crate) launcher: Option<ProcessId>,
+}
+
+impl Processes {
+    pub(crate) fn is_alive(&self) -> bool {
+        self.server.is_alive()
+    }
+
+    /// Asks the server to end, waits, then kills what is left.
+    pub(crate) async fn stop(&self) {
+        self.server.terminate();
+        if !self.wait_gone(STOP_SECONDS_MAX).await {
+            self.kill();
+            self.wait_gone(KILL_SECONDS_MAX).await;
+        }
+    }
+
+    async fn wait_gone(&self, seconds: u64) -> bool {
+        let patience = Duration::from_secs(seconds);
+        self.server.wait_gone(patience).await
+            && match &self.launcher {
+                Some(launcher) => launcher.wait_gone(patience).await,
+                None => true,
+            }
+    }
+
+    pub(crate) fn kill(&self) {
+        // The server first: its launcher's end would be a clean stop for it, not a crash.
+        self.server.kill();
+        if let Some(launcher) = &self.launcher {
+            launcher.kill();
+        }
+    }
+}
+
+/// The folder and the ports of one server; they stay the same over a restart.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) dir: PathBuf,
+    pub(crate) http_port: u16,
+    pub(crate) transport_port: u16,
+}
+
+impl Layout {
+    pub(crate) fn repo(&self) -> PathBuf {
+        self.dir.join("repo")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.dir.join("server.log")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    fn read_log(&self) -> String {
+        fs::read(self.log())
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// How long the server is to live.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// No longer than this process, even when this process is killed.
+    WithUs,
+    /// Until someone ends it by the recorded process id.
+    OnItsOwn,
+}
+
+/// A process to be started.
+struct Launch {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(&'static str, OsString)>,
+    folder: PathBuf,
+    /// Who it is to run as, when that is not us.
+    user: Option<User>,
+}
+
+/// A user of this machine.
+#[derive(Clone, Copy, Debug)]
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+/// What one kind of server prepares before its process is started.
+struct Prepared {
+    launch: Launch,
+    /// The file where the server's own process id appears, when it is not the child's.
+    pid_file: Option<PathBuf>,
+    authority: Option<Authority>,
+    login: Option<(String, Secret)>,
+}
+
+impl Server {
+    /// Starts a server with its data, log and snapshot repository in `dir`.
+    ///
+    /// Fetches the software if it is not in the cache. Returns when the server answers, has a
+    /// manager, and has shown the modules that tests rest on. The folder belongs to the server
+    /// from now on: as root, Elasticsearch runs as the user `liftlock-lab`, who then owns it.
+    pub async fn start(kind: ServerKind, dir: impl AsRef<Path>) -> Result<Self, LabError> {
+        Self::start_for(kind, dir.as_ref(), Lifetime::WithUs).await
+    }
+
+    pub(crate) async fn start_for(
+        kind: ServerKind,
+        dir: &Path,
+        lifetime: Lifetime,
+    ) -> Result<Self, LabError> {
+        let dir = std::path::absolute(dir).doing("resolve", dir)?;
+        for folder in [
+            dir.clone(),
+            dir.join("data"),
+            dir.join("repo"),
+            dir.join("tmp"),
+        ] {
+            fs::create_dir_all(&folder).doing("make", &folder)?;
+        }
+        let mut attempt = 1;
+        loop {
+            let [http_port, transport_port] = [pick_port()?, pick_port()?];
+            let layout = Layout {
+                dir: dir.clone(),
+                http_port,
+                transport_port,
+            };
+            match Self::launch(kind, &layout, lifetime).await {
+                Err(error) if attempt < PORT_ATTEMPTS_MAX && is_port_taken(&layout) => {
+                    // Someone took the port between our look and the server's bind.
+                    attempt += 1;
+                    drop(error);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn launch(
+        kind: ServerKind,
+        layout: &Layout,
+        lifetime: Lifetime,
+    ) -> Result<Self, LabError> {
+        let prepared = if kind.is_opensearch() {
+            opensearch::prepare(kind, layout).await?
+        } else {
+            elasticsearch::prepare(kind, layout).await?
+        };
+        let begun = Instant::now();
+        let mut starting = Starting {
+            kind,
+            layout: layout.clone(),
+            child: spawn(&prepared.launch, layout, lifetime)?,
+        };
+        let scheme = if kind.is_secured() { "https" } else { "http" };
+        let base_url = format!("{scheme}://127.0.0.1:{}", layout.http_port);
+        let pem = prepared
+            .authority
+            .as_ref()
+            .map(|authority| authority.pem.as_str());
+        let mut target = HttpTarget::with_ca(base_url, pem)?;
+        if let Some((user, password)) = &prepared.login {
+            target = target.basic(user, password.clone());
+        }
+        starting.wait_ready(&target).await?;
+        check_modules(kind, &target).await?;
+        let process = starting.processes(prepared.pid_file.as_deref())?;
+        let credentials = match prepared.login {
+            Some((user, password)) => {
+                let api_key = elasticsearch::make_api_key(&target).await?;
+                Some(Credentials {
+                    user,
+                    password,
+                    api_key,
+                })
+            }
+            None => None,
+        };
+        Ok(Self {
+            kind,
+            layout: layout.clone(),
+            process,
+            child: starting.child.take(),
+            target,
+            credentials,
+            authority: prepared.authority,
+            start_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Which server it is.
+    pub fn kind(&self) -> ServerKind {
+        self.kind
+    }
+
+    /// `http://127.0.0.1:PORT`, or `https` when it is secured.
+    pub fn base_url(&self) -> &str {
+        self.target.base_url()
+    }
+
+    /// A client with the server's credentials and certificate authority.
+    pub fn target(&self) -> &HttpTarget {
+        &self.target
+    }
+
+    /// Process id of the server itself.
+    pub fn pid(&self) -> u32 {
+        self.process.server.pid
+    }
+
+    /// The server's own process, for faults.
+    pub fn process(&self) -> &ProcessId {
+        &self.process.server
+    }
+
+    pub(crate) fn processes(&self) -> &Processes {
+        &self.process
+    }
+
+    /// Whether the server's process runs.
+    pub fn is_alive(&self) -> bool {
+        self.process.is_alive()
+    }
+
+    /// The HTTP port.
+    pub fn http_port(&self) -> u16 {
+        self.layout.http_port
+    }
+
+    /// The port for traffic between nodes.
+    pub fn transport_port(&self) -> u16 {
+        self.layout.transport_port
+    }
+
+    /// The folder that snapshot repositories may lie in (`path.repo`).
+    pub fn repo_dir(&self) -> PathBuf {
+        self.layout.repo()
+    }
+
+    /// The folder with data, configuration and log.
+    pub fn dir(&self) -> &Path {
+        &self.layout.dir
+    }
+
+    /// The file with everything the server printed.
+    pub fn log_file(&self) -> PathBuf {
+        self.layout.log()
+    }
+
+    /// User, password and API key, when it is secured.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
+    }
+
+    /// The certificate authority, when it is secured.
+    pub fn authority(&self) -> Option<&Authority> {
+        self.authority.as_ref()
+    }
+
+    /// Milliseconds from starting the process until it was ready.
+    pub fn start_ms(&self) -> u64 {
+        self.start_ms
+    }
+
+    /// Ends the server cleanly; kills it when that takes too long.
+    pub async fn stop(mut self) {
+        self.process.stop().await;
+        self.reap();
+    }
+
+    /// Kills the server as a crash would, and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.process.kill();
+        self.reap();
+    }
+
+    /// Starts the server again on its data and ports, after [`Server::kill`] or beside nothing.
+    ///
+    /// A server that still runs is stopped first.
+    pub async fn restart(&mut self) -> Result<(), LabError> {
+        self.process.stop().await;
+        self.reap();
+        let again = Self::launch(self.kind, &self.layout, Lifetime::WithUs).await?;
+        *self = again;
+        Ok(())
+    }
+
+    /// Lets the server live on; whoever recorded its processes ends it.
+    pub(crate) fn leave_running(mut self) {
+        self.child = None;
+    }
+
+    fn reap(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It was killed or has ended; waiting only clears its entry. An error means that
+            // there is nothing to clear.
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// A child that is not known to be ready yet; dropping it kills it.
+struct Starting {
+    kind: ServerKind,
+    layout: Layout,
+    child: Option<Child>,
+}
+
+impl Starting {
+    /// Waits until the server answers with the right version and has a manager.
+    async fn wait_ready(&mut self, target: &HttpTarget) -> Result<(), LabError> {
+        let end = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
+        let mut last;
+        loop {
+            if let Some(child) = &mut self.child
+                && let Ok(Some(status)) = child.try_wait()
+            {
+                return Err(self.not_started(format!("its process ended with {status}")));
+            }
+            // The first answers may be refusals: the node listens before it has a manager.
+            match target.send(Method::GET, "/", None).await {
+                Ok((200, root)) => {
+                    let version = root["version"]["number"].as_str().unwrap_or_default();
+                    if version != self.kind.version() {
+                        return Err(self.not_started(format!("it says version `{version}`")));
+                    }
+                    let health = "/_cluster/health?wait_for_status=yellow&timeout=1s";
+                    match target.send(Method::GET, health, None).await {
+                        Ok((200, _)) => return Ok(()),
+                        Ok((status, _)) => last = format!("its health was answered {status}"),
+                        Err(error) => last = with_causes(&error),
+                    }
+                }
+                Ok((status, _)) => last = format!("it answers {status}"),
+                Err(error) => last = with_causes(&error),
+            }
+            if Instant::now() >= end {
+                return Err(
+                    self.not_started(format!("not ready after {START_SECONDS_MAX} s, {last}"))
+                );
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn processes(&self, pid_file: Option<&Path>) -> Result<Processes, LabError> {
+        let gone = || self.not_started("its process ended right after the start".into());
+        let child = self
+            .child
+            .as_ref()
+            .and_then(|child| ProcessId::of(child.id()));
+        let child = child.ok_or_else(gone)?;
+        let Some(pid_file) = pid_file else {
+            return Ok(Processes {
+                server: child,
+                launcher: None,
+            });
+        };
+        let text = fs::read_to_string(pid_file).doing("read", pid_file)?;
+        let server = text
+            .trim()
+            .parse()
+            .ok()
+            .and_then(ProcessId::of)
+            .ok_or_else(gone)?;
+        Ok(Processes {
+            server,
+            launcher: Some(child),
+        })
+    }
+
+    fn not_started(&self, why: String) -> LabError {
+        LabError::NotStarted {
+            server: format!("{} {}", self.kind, self.kind.version()),
+            why,
+            log: self.layout.log(),
+            tail: last_lines(&self.layout.read_log(), LOG_LINES_SHOWN),
+        }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Gone already is as good. A launcher's server ends when its launcher is gone.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// An error and what caused it, for a line in another error.
+fn with_causes(error: &LabError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}
+
+fn spawn(plan: &Launch, layout: &Layout, lifetime: Lifetime) -> Result<Option<Child>, LabError> {
+    // A test that is killed drops nothing; then the kernel ends the server.
+    let tie: &[&str] = match lifetime {
+        Lifetime::WithUs => &["--pdeathsig", "KILL"],
+        Lifetime::OnItsOwn => &[],
+    };
+    let mut command = command(plan, tie)?;
+    let path = layout.log();
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .doing("open", &path)?;
+    let same = log.try_clone().doing("open", &path)?;
+    command.stdin(Stdio::null()).stdout(log).stderr(same);
+    spawn_from_lasting_thread(command).map(Some)
+}
+
+/// The command for a launch, as the user it names; `tie` are further options of `setpriv`.
+fn command(plan: &Launch, tie: &[&str]) -> Result<Command, LabError> {
+    use std::os::unix::process::CommandExt;
+    let mut wrapper: Vec<String> = tie.iter().map(|&option| option.to_owned()).collect();
+    if let Some(user) = &plan.user {
+        wrapper.push(format!("--reuid={}", user.uid));
+        wrapper.push(format!("--regid={}", user.gid));
+        wrapper.push("--clear-groups".into());
+    }
+    let mut command = if wrapper.is_empty() {
+        Command::new(&plan.program)
+    } else {
+        let setpriv = java::on_path("setpriv").ok_or_else(|| LabError::Missing {
+            what: "`setpriv` on the search path".into(),
+            remedy: "`apt-get install util-linux`".into(),
+        })?;
+        // It replaces itself by the program, so the child's process id is the program's.
+        let mut command = Command::new(setpriv);
+        command.args(wrapper).arg("--").arg(&plan.program);
+        command
+    };
+    command
+        .args(&plan.arguments)
+        // Nothing of the caller's environment reaches the server: Java has variables that
+        // change it, and a test's secrets are not its business.
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(plan.environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(&plan.folder)
+        // A Ctrl-C in the terminal is for whoever started it; they end it then.
+        .process_group(0);
+    Ok(command)
+}
+
+/// A port that nobody listens on at this moment, and that was not handed out before.
+fn pick_port() -> Result<u16, LabError> {
+    static HANDED_OUT: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut handed_out = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .map_err(|source| LabError::io("pick a free port", source))?
+            .port();
+        if handed_out.insert(port) {
+            return Ok(port);
+        }
+    }
+}
+
+fn is_port_taken(layout: &Layout) -> bool {
+    let log = layout.read_log();
+    log.contains("BindHttpException")
+        || log.contains("BindTransportException")
+        || log.contains("Address already in use")
+}
+
+/// Modules that tests rest on, by the part of their name that all versions share.
+const NEEDED_OPENSEARCH: [&str; 4] = ["Reindex", "Painless", "CommonAnalysis", "IngestCommon"];
+const NEEDED_ELASTICSEARCH: [&str; 4] = [
+    "reindex",
+    "lang-painless",
+    "analysis-common",
+    "ingest-common",
+];
+
+async fn check_modules(kind: ServerKind, target: &HttpTarget) -> Result<(), LabError> {
+    let nodes = target.get("/_nodes/plugins").await?;
+    let mut present = BTreeSet::new();
+    for node in nodes["nodes"]
+        .as_object()
+        .into_iter()
+        .flat_map(|nodes| nodes.values())
+    {
+        // The runner loads modules as plugins, and lists them there.
+        for list in ["plugins", "modules"] {
+            for module in node[list].as_array().into_iter().flatten() {
+                present.insert(short_name(module["name"].as_str().unwrap_or_default()));
+            }
+        }
+    }
+    let needed: &[&str] = if kind.is_opensearch() {
+        &NEEDED_OPENSEARCH
+    } else {
+        &NEEDED_ELASTICSEARCH
+    };
+    let lacking: Vec<&str> = needed
+        .iter()
+        .copied()
+        .filter(|n| !present.contains(*n))
+        .collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let present: Vec<&str> = present.iter().map(String::as_str).collect();
+    Err(LabError::Modules {
+        server: format!("{kind} {}", kind.version()),
+        lacking: lacking.join(", "),
+        present: present.join(", "),
+    })
+}
+
+/// `org.opensearch.index.reindex.ReindexModulePlugin` (3.x) and `...ReindexPlugin` (2.x) alike.
+fn short_name(module: &str) -> String {
+    let class = module.rsplit('.').next().unwrap_or(module);
+    let class = class.strip_suffix("Plugin").unwrap_or(class);
+    class.strip_suffix("Module").unwrap_or(class).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_every_kind_by_its_name() {
+        for kind in ServerKind::ALL {
+            assert_eq!(kind.name().parse::<ServerKind>().unwrap(), kind);
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+        assert!("opensearch".parse::<ServerKind>().is_err());
+    }
+
+    #[test]
+    fn sees_the_same_module_in_every_version() {
+        assert_eq!(
+            short_name("org.opensearch.index.reindex.ReindexPlugin"),
+            "Reindex"
+        );
+        assert_eq!(
+            short_name("org.opensearch.index.reindex.ReindexModulePlugin"),
+            "Reindex"
+        );
+        assert_eq!(short_name("lang-painless"), "lang-painless");
+    }
+
+    #[test]
+    fn never_hands_out_a_port_twice() {
+        let ports: BTreeSet<u16> = (0..50).map(|_| pick_port().unwrap()).collect();
+        assert_eq!(ports.len(), 50);
+    }
+
+    #[test]
+    fn keeps_a_password_out_of_debug() {
+        let credentials = Credentials {
+            user: "elastic".into(),
+            password: Secret::new("canary-1"),
+            api_key: Secret::new("canary-2"),
+        };
+        assert!(!format!("{credentials:?}").contains("canary"));
+    }
+}

