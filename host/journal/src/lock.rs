@@ -71,7 +71,7 @@ impl fmt::Display for Holder {
 /// however it ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -103,6 +103,39 @@ impl Lock {
             file.write_all(&signed)
         };
         sign().map_err(|e| JournalError::io("sign", &path, e))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    /// Given back in words, not by closing the file: a process that another thread is just
+    /// starting has a copy of the descriptor until it runs its program, and would hold the lock
+    /// that long.
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the journal's lock goes only when its file is closed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::place::OpenOptions;
+
+    #[test]
+    fn the_lock_is_free_at_once_though_a_copy_of_its_descriptor_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = OpenOptions {
+            explicit: true,
+            allow_volatile: true,
+        };
+        let place = Place::prepare(dir.path(), options).unwrap();
+        let lock = Lock::take(&place).unwrap();
+        let inherited = lock.file.try_clone().unwrap();
+        assert!(matches!(Lock::take(&place), Err(JournalError::Busy { .. })));
+        drop(lock);
+        Lock::take(&place).unwrap();
+        drop(inherited);
     }
 }
