@@ -92,6 +92,8 @@ pub struct Intent {
 /// Written durably after the read-back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
+    /// Where.
+    pub binding: Binding,
     /// What became of it.
     pub kind: OutcomeKind,
     /// What was seen.

@@ -1,0 +1,506 @@
+//! From a proposal to a frozen plan: graph, order, grant, undo, facts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use liftlock_types::{
+    Binding, Body, Change, Condition, Denied, Finding, Grant, NameError, PLAN_FORMAT,
+    PLAN_STEPS_MAX, Plan, Planned, PluginRef, Proposal, ReadError, Step, StepId, TargetIdentity,
+    Undo,
+};
+
+use crate::objections::{objections, point_of_no_return};
+use crate::{Bindings, iso};
+
+/// What a plan says about itself.
+#[derive(Debug, Clone)]
+pub struct PlanContext {
+    /// The site's name.
+    pub site: String,
+    /// The product.
+    pub product: String,
+    /// The plugin.
+    pub plugin: PluginRef,
+    /// Version found.
+    pub from: Option<String>,
+    /// Version to reach.
+    pub to: String,
+    /// Resolved options.
+    pub options: BTreeMap<String, String>,
+    /// Findings of the plugin's check.
+    pub findings: Vec<Finding>,
+}
+
+/// A proposal that is no plan.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FreezeError {
+    /// Too large.
+    #[error("the plan has {0} steps, at most {PLAN_STEPS_MAX} are taken")]
+    TooManySteps(usize),
+    /// Two steps of one name.
+    #[error("two steps have the id `{0}`")]
+    Duplicate(StepId),
+    /// A step names one that is not there, or not before it.
+    #[error("step `{step}` names `{names}`, which {why}")]
+    BadReference {
+        /// The step.
+        step: StepId,
+        /// What it names.
+        names: StepId,
+        /// What is wrong with that.
+        why: &'static str,
+    },
+    /// The steps wait for each other.
+    #[error("the steps wait for each other in a circle: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(" -> "))]
+    Circle(Vec<StepId>),
+    /// The policy says no.
+    #[error("step `{step}`")]
+    Denied {
+        /// The step.
+        step: StepId,
+        /// The rule.
+        #[source]
+        denied: Denied,
+    },
+    /// More of a verb than granted.
+    #[error("the plan as a whole")]
+    TooMuch(#[source] Denied),
+    /// No such binding.
+    #[error("step `{step}` is on `{binding}`, which the site does not have")]
+    NoBinding {
+        /// The step.
+        step: StepId,
+        /// The binding.
+        binding: Binding,
+    },
+    /// It cannot be taken back as it says.
+    #[error("step `{step}`: {why}")]
+    Undo {
+        /// The step.
+        step: StepId,
+        /// Why not.
+        why: String,
+    },
+    /// Two steps borrow one thing.
+    #[error("steps `{first}` and `{second}` both borrow `{key}`")]
+    BorrowedTwice {
+        /// The first.
+        first: StepId,
+        /// The second.
+        second: StepId,
+        /// What.
+        key: String,
+    },
+    /// A value cannot be filled in.
+    #[error("step `{step}`")]
+    Fill {
+        /// The step.
+        step: StepId,
+        /// Why.
+        #[source]
+        source: liftlock_types::FillError,
+    },
+    /// A fact could not be read.
+    #[error("cannot read what step `{step}` rests on")]
+    Facts {
+        /// The step.
+        step: StepId,
+        /// Why.
+        #[source]
+        source: ReadError,
+    },
+    /// The target did not say who it is.
+    #[error("cannot identify `{binding}`")]
+    Identity {
+        /// Which.
+        binding: Binding,
+        /// Why.
+        #[source]
+        source: ReadError,
+    },
+    /// A name of ours.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+/// Checks a proposal and makes it a plan: in order, inside the grant, with the facts it rests on.
+///
+/// Reads the targets (identity, facts), changes nothing. The same proposal on the same targets gives the same
+/// plan.
+pub async fn freeze(
+    proposal: Proposal,
+    context: PlanContext,
+    grant: &Grant,
+    bindings: &Bindings,
+) -> Result<Plan, FreezeError> {
+    let steps = ordered(proposal.steps)?;
+    authorise(&steps, grant)?;
+    let steps = steps
+        .into_iter()
+        .map(|step| with_undo(step))
+        .collect::<Result<Vec<_>, _>>()?;
+    check_references(&steps)?;
+    check_borrowing(&steps)?;
+    let mut used = BTreeSet::new();
+    let mut frozen = Vec::with_capacity(steps.len());
+    for mut step in steps {
+        for binding in bindings_of(&step) {
+            if !bindings.contains_key(&binding) {
+                return Err(FreezeError::NoBinding {
+                    step: step.id,
+                    binding,
+                });
+            }
+            used.insert(binding);
+        }
+        if let Some(planned) = step.change() {
+            planned
+                .filled(&iso(0), "run")
+                .map_err(|source| FreezeError::Fill {
+                    step: step.id.clone(),
+                    source,
+                })?;
+            let facts = bindings[&planned.binding]
+                .facts(&planned.change)
+                .await
+                .map_err(|source| FreezeError::Facts {
+                    step: step.id.clone(),
+                    source,
+                })?;
+            step.facts = facts;
+        }
+        frozen.push(step);
+    }
+    let mut identities: BTreeMap<Binding, TargetIdentity> = BTreeMap::new();
+    for binding in used {
+        let identity =
+            bindings[&binding]
+                .identity()
+                .await
+                .map_err(|source| FreezeError::Identity {
+                    binding: binding.clone(),
+                    source,
+                })?;
+        identities.insert(binding, identity);
+    }
+    let mut findings = context.findings;
+    findings.extend(objections(&frozen));
+    Ok(Plan {
+        format: PLAN_FORMAT,
+        site: context.site,
+        product: context.product,
+        plugin: context.plugin,
+        from: context.from,
+        to: context.to,
+        bindings: identities,
+        grant: grant.hash(),
+        options: context.options,
+        summary: proposal.summary,
+        point_of_no_return: point_of_no_return(&frozen),
+        steps: frozen,
+        findings,
+        not_done: proposal.not_done,
+        hand_overs: proposal.hand_overs,
+    })
+}
+
+/// By phase, then as the author wrote them, each after what it waits for.
+fn ordered(steps: Vec<Step>) -> Result<Vec<Step>, FreezeError> {
+    if steps.len() > PLAN_STEPS_MAX {
+        return Err(FreezeError::TooManySteps(steps.len()));
+    }
+    let mut phases = BTreeMap::new();
+    for step in &steps {
+        if phases.insert(step.id.clone(), step.phase).is_some() {
+            return Err(FreezeError::Duplicate(step.id.clone()));
+        }
+    }
+    for step in &steps {
+        for after in &step.after {
+            let bad = |why| FreezeError::BadReference {
+                step: step.id.clone(),
+                names: after.clone(),
+                why,
+            };
+            match phases.get(after) {
+                None => return Err(bad("is no step of the plan")),
+                Some(phase) if *phase > step.phase => return Err(bad("is in a later phase")),
+                Some(_) => {}
+            }
+        }
+    }
+    let mut waiting: Vec<Step> = steps;
+    waiting.sort_by_key(|step| step.phase);
+    let mut done: BTreeSet<StepId> = BTreeSet::new();
+    let mut out = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
+        let before = out.len();
+        let mut left = Vec::new();
+        let phase = waiting[0].phase;
+        for step in waiting {
+            if step.phase == phase && step.after.iter().all(|after| done.contains(after)) {
+                done.insert(step.id.clone());
+                out.push(step);
+            } else {
+                left.push(step);
+            }
+        }
+        if out.len() == before {
+            return Err(FreezeError::Circle(circle(&left)));
+        }
+        waiting = left;
+    }
+    Ok(out)
+}
+
+/// One circle among steps that all wait for each other, first step repeated at its end.
+fn circle(waiting: &[Step]) -> Vec<StepId> {
+    let mut path: Vec<StepId> = Vec::new();
+    let mut at = waiting.first();
+    while let Some(step) = at {
+        if let Some(start) = path.iter().position(|id| *id == step.id) {
+            path.push(step.id.clone());
+            return path.split_off(start);
+        }
+        path.push(step.id.clone());
+        at = step
+            .after
+            .iter()
+            .find_map(|after| waiting.iter().find(|step| step.id == *after));
+    }
+    path
+}
+
+fn authorise(steps: &[Step], grant: &Grant) -> Result<(), FreezeError> {
+    for step in steps {
+        let denied = |denied| FreezeError::Denied {
+            step: step.id.clone(),
+            denied,
+        };
+        for planned in step.change().into_iter().chain(undo_changes(step)) {
+            grant.allow_change(planned).map_err(denied)?;
+        }
+        for condition in conditions(step) {
+            grant.allow_condition(condition).map_err(denied)?;
+        }
+        if let Body::Capture { reads, .. } = &step.body {
+            for reading in reads {
+                grant
+                    .allow_read(&reading.binding, &reading.read)
+                    .map_err(denied)?;
+            }
+        }
+        for rests in &step.rests_on {
+            grant
+                .allow_read(&rests.reading.binding, &rests.reading.read)
+                .map_err(denied)?;
+        }
+    }
+    grant
+        .allow_amount(steps.iter().filter_map(Step::change))
+        .map_err(FreezeError::TooMuch)
+}
+
+fn undo_changes(step: &Step) -> impl Iterator<Item = &Planned> {
+    match &step.undo {
+        Undo::Changes(changes) => changes.as_slice(),
+        _ => &[],
+    }
+    .iter()
+}
+
+fn conditions(step: &Step) -> impl Iterator<Item = &Condition> {
+    step.opens_when.iter().chain(&step.ends_when)
+}
+
+/// Normal form of the undo: what has no effect needs none; what the host can take back it does; all else must be
+/// said by the plugin.
+fn with_undo(mut step: Step) -> Result<Step, FreezeError> {
+    let error = |why: String| FreezeError::Undo {
+        step: step.id.clone(),
+        why,
+    };
+    match step.change().map(|planned| &planned.change) {
+        None => {
+            step.undo = Undo::None {
+                because: "it changes nothing".into(),
+            }
+        }
+        Some(change) => {
+            let rule = change.rule();
+            if matches!(step.undo, Undo::Automatic) && rule.automatic_undo.is_empty() {
+                if rule.destructive || rule.writes_schema || rule.borrows.is_some() {
+                    return Err(error(format!(
+                        "`{}` has no automatic undo: name the changes, the snapshot step, or why there is none",
+                        change.verb()
+                    )));
+                }
+                step.undo = Undo::None {
+                    because: "it leaves nothing behind".into(),
+                };
+            }
+        }
+    }
+    Ok(step)
+}
+
+fn check_references(steps: &[Step]) -> Result<(), FreezeError> {
+    let mut before: BTreeMap<&StepId, &Step> = BTreeMap::new();
+    for step in steps {
+        let bad = |names: &StepId, why| FreezeError::BadReference {
+            step: step.id.clone(),
+            names: names.clone(),
+            why,
+        };
+        let takes = |names: &StepId| {
+            before
+                .get(names)
+                .and_then(|step| step.change())
+                .is_some_and(|planned| matches!(planned.change, Change::TakeSnapshot { .. }))
+        };
+        if let Some(names) = step.change().and_then(|planned| planned.change.refers_to()) {
+            if !takes(names) {
+                return Err(bad(names, "is no step before it that takes a snapshot"));
+            }
+        }
+        if let Undo::ByRestore(names) = &step.undo {
+            if !takes(names) {
+                return Err(bad(names, "is no step before it that takes a snapshot"));
+            }
+        }
+        if let Body::GiveBack { step: names } = &step.body {
+            let borrows = before
+                .get(names)
+                .and_then(|step| step.change())
+                .is_some_and(|planned| planned.change.rule().borrows.is_some());
+            if !borrows {
+                return Err(bad(names, "is no step before it that borrows something"));
+            }
+        }
+        before.insert(&step.id, step);
+    }
+    Ok(())
+}
+
+/// One key, one holder.
+fn check_borrowing(steps: &[Step]) -> Result<(), FreezeError> {
+    let mut held: BTreeMap<String, &StepId> = BTreeMap::new();
+    for step in steps {
+        match &step.body {
+            Body::Change(planned) if planned.change.rule().borrows.is_some() => {
+                let key = format!("{} {}", planned.binding, planned.change.names().join(","));
+                if let Some(first) = held.insert(key.clone(), &step.id) {
+                    return Err(FreezeError::BorrowedTwice {
+                        first: first.clone(),
+                        second: step.id.clone(),
+                        key,
+                    });
+                }
+            }
+            Body::GiveBack { step } => held.retain(|_, holder| *holder != step),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn bindings_of(step: &Step) -> BTreeSet<Binding> {
+    let mut used: BTreeSet<Binding> = conditions(step)
+        .map(|condition| condition.binding.clone())
+        .collect();
+    used.extend(
+        step.change()
+            .into_iter()
+            .chain(undo_changes(step))
+            .map(|planned| planned.binding.clone()),
+    );
+    if let Body::Capture { reads, .. } = &step.body {
+        used.extend(reads.iter().map(|reading| reading.binding.clone()));
+    }
+    used.extend(
+        step.rests_on
+            .iter()
+            .map(|rests| rests.reading.binding.clone()),
+    );
+    used
+}
+
+/// How the steps of two plans differ, a line each; estimates (work, peak disk) are no difference.
+pub fn differences(approved: &Plan, now: &Plan) -> Vec<String> {
+    let plain = |step: &Step| Step {
+        work: Vec::new(),
+        peak_disk: BTreeMap::new(),
+        ..step.clone()
+    };
+    let mut lines = Vec::new();
+    for (binding, identity) in &approved.bindings {
+        match now.bindings.get(binding) {
+            Some(other) if other.fingerprint == identity.fingerprint => {}
+            Some(other) => lines.push(format!(
+                "`{binding}` is another target: planned on {} ({}), now {} ({})",
+                identity.product, identity.fingerprint, other.product, other.fingerprint
+            )),
+            None => lines.push(format!("`{binding}` is not used any more")),
+        }
+    }
+    for step in &approved.steps {
+        match now.step(&step.id) {
+            None => lines.push(format!("step `{}` is not needed any more", step.id)),
+            Some(other) if plain(other) != plain(step) => {
+                lines.push(format!(
+                    "step `{}` differs: {}",
+                    step.id,
+                    first_difference(step, other)
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    for step in &now.steps {
+        if approved.step(&step.id).is_none() {
+            lines.push(format!("step `{}` is new: {}", step.id, step.title));
+        }
+    }
+    let order = |plan: &Plan| {
+        plan.steps
+            .iter()
+            .map(|step| step.id.clone())
+            .collect::<Vec<_>>()
+    };
+    if lines.is_empty() && order(approved) != order(now) {
+        lines.push("the order of the steps differs".into());
+    }
+    lines
+}
+
+fn first_difference(approved: &Step, now: &Step) -> String {
+    for (key, then) in &approved.facts {
+        match now.facts.get(key) {
+            Some(value) if value == then => {}
+            value => {
+                let value = value.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+                return format!("{key} was {then}, is {value}");
+            }
+        }
+    }
+    let text = |value: &Step| serde_json::to_value(value).unwrap_or_default();
+    let (then, now) = (text(approved), text(now));
+    if let (Some(then), Some(now)) = (then.as_object(), now.as_object()) {
+        for key in then.keys().chain(now.keys()) {
+            if !matches!(key.as_str(), "work" | "peak_disk") && then.get(key) != now.get(key) {
+                let short = |value: Option<&serde_json::Value>| {
+                    value.map_or_else(
+                        || "nothing".to_owned(),
+                        |value| value.to_string().chars().take(160).collect(),
+                    )
+                };
+                return format!(
+                    "{key} was {}, is {}",
+                    short(then.get(key)),
+                    short(now.get(key))
+                );
+            }
+        }
+    }
+    "in a detail".into()
+}

@@ -1,0 +1,49 @@
+//! The gate: from a proposal to a frozen plan, and from a plan to a finished run.
+//!
+//! > A change that is recorded or proved done is never done again; a change whose outcome cannot be proved is
+//! > never guessed.
+//!
+//! | module | what |
+//! |---|---|
+//! | `freeze` | checks a proposal against graph, grant and targets, and makes it a plan |
+//! | `objections` | the host's own rules, as findings |
+//! | `approval` | who agreed to what |
+//! | `state` | what the journal says of a run: a pure function of its rows |
+//! | `claim` | one run at a time, held in the target |
+//! | `pass` | the one path of every change |
+//! | `settle` | what became of a change that has an intent and no outcome |
+//! | `wait` | conditions |
+//! | `runner` | a run from its first step to its end; resume; abort |
+//! | `planner`, `observer`, `clock` | what the runner needs of others |
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod approval;
+mod claim;
+mod clock;
+mod freeze;
+mod objections;
+mod observer;
+mod pass;
+mod planner;
+mod runner;
+mod settle;
+mod state;
+mod wait;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use liftlock_types::{Binding, Capability};
+
+/// The targets of a site, by binding.
+pub type Bindings = BTreeMap<Binding, Arc<dyn Capability>>;
+
+pub use approval::{Approval, Missing, StepApproval, Waiver, missing};
+pub use claim::this_process;
+pub use clock::{boot_time_ms, iso, now_ms};
+pub use freeze::{FreezeError, PlanContext, differences, freeze};
+pub use objections::{HOST_FINDINGS, objections};
+pub use observer::{Happening, Observer, StopSignal};
+pub use planner::{Planner, PlannerFault, Replanned};
+pub use runner::{Decision, End, Halt, Parts, Runner, Who};
+pub use state::{AttemptState, RecoverError, RunState, StepState, recover};

@@ -1,0 +1,238 @@
+//! What became of a change: the read-back after an answer, and the probe after a crash or a lost answer.
+
+use std::time::Duration;
+
+use liftlock_types::event::OutcomeKind;
+use liftlock_types::{Attempt, Change, Exit, Probed};
+use serde_json::Value;
+
+use crate::boot_time_ms;
+use crate::observer::Happening;
+use crate::pass::Passing;
+use crate::runner::{Halt, Runner};
+
+/// How long an effect that the target confirmed may take until it can be read.
+///
+/// Half a minute: an acknowledged cluster-state update is on every node within the servers' own 30 s
+/// publication time-out, or it is not acknowledged.
+const EFFECT_MS_MAX: u64 = 30_000;
+
+/// How long after a request without an answer its absent effect is looked for before the identical request is
+/// sent again.
+///
+/// Ten seconds: in the lab a DELETE to a stopped node was carried out 6 s after its client had died. A bound we
+/// chose, not a proof: the request stays unaccounted until its effect is seen, and only an identical,
+/// repeatable request is sent meanwhile.
+const SETTLE_MS: u64 = 10_000;
+
+/// How long a target that cannot be read is waited for before the run stops, resumable.
+const UNREADABLE_MS_MAX: u64 = 120_000;
+
+/// Shortest and longest pause between two looks.
+const LOOK_MS: (u64, u64) = (20, 1_000);
+
+/// What settling came to, when it came to something that is no reason to stop.
+pub(crate) enum Settled {
+    /// Concluded.
+    Done,
+    /// No effect: the identical request may be sent again.
+    MayRepeat,
+}
+
+impl Runner {
+    /// After a crash: what became of the open attempt of this step?
+    pub(crate) async fn settle(&mut self, passing: &Passing<'_>) -> Result<Settled, Halt> {
+        let step = self.state.step(passing.id);
+        let Some((open, intent)) = step
+            .open()
+            .and_then(|open| open.intent.as_ref().map(|intent| (open, intent)))
+        else {
+            return Ok(Settled::MayRepeat);
+        };
+        let mut attempt = self.attempt(passing, open.number, &intent.change);
+        attempt.token.clone_from(&intent.token);
+        attempt.intent_at_ms = open.intent_at_ms;
+        attempt.kept = intent.kept.clone();
+        attempt.facts = intent.facts.clone();
+        self.tell(Happening::Note(format!(
+            "step {} was under way when the run stopped: looking what became of it",
+            passing.id
+        )));
+        self.check_identity(&passing.planned.binding).await?;
+        self.read_back(passing, &intent.change.clone(), &attempt, false)
+            .await
+    }
+
+    /// Looks until what happened is proved, or it is proved that it cannot be.
+    pub(crate) async fn read_back(
+        &mut self,
+        passing: &Passing<'_>,
+        change: &Change,
+        attempt: &Attempt,
+        answered: bool,
+    ) -> Result<Settled, Halt> {
+        let capability = self.capability(&passing.planned.binding)?;
+        let number = attempt.number;
+        let begun = boot_time_ms();
+        let mut readable = begun;
+        let mut absent_since = None;
+        let mut pause = LOOK_MS.0;
+        loop {
+            if self.stop.is_now() {
+                return Err(self.stopped_by_person());
+            }
+            match capability.probe(change, attempt).await {
+                Err(error) => {
+                    if boot_time_ms().saturating_sub(readable) > UNREADABLE_MS_MAX {
+                        return Err(self
+                            .unavailable("what became of the change", &error)
+                            .at(passing.id));
+                    }
+                    self.tell(Happening::Retrying {
+                        what: format!("the read-back of step {}", passing.id),
+                        why: error.to_string(),
+                    });
+                    pause = LOOK_MS.1;
+                }
+                Ok(probed) => {
+                    readable = boot_time_ms();
+                    match probed {
+                        Probed::Applied { evidence, ours } => {
+                            let kind = if ours || answered {
+                                OutcomeKind::AppliedOurs
+                            } else {
+                                OutcomeKind::TrueUnknownWhose
+                            };
+                            self.conclude(passing, change, number, kind, evidence, true, "")
+                                .await?;
+                            return Ok(Settled::Done);
+                        }
+                        Probed::InProgress(progress) => {
+                            absent_since = None;
+                            self.tell(Happening::Progress {
+                                step: passing.id.clone(),
+                                progress,
+                            });
+                        }
+                        Probed::Absent(seen) => {
+                            let since = *absent_since.get_or_insert_with(boot_time_ms);
+                            let absent_ms = boot_time_ms().saturating_sub(since);
+                            if let Some(settled) = self
+                                .absent(passing, change, attempt, answered, absent_ms, seen)
+                                .await?
+                            {
+                                return Ok(settled);
+                            }
+                        }
+                        Probed::Partial(seen) => {
+                            let why = "only a part of it is to be seen";
+                            self.conclude(
+                                passing,
+                                change,
+                                number,
+                                OutcomeKind::Partial,
+                                seen.clone(),
+                                true,
+                                why,
+                            )
+                            .await?;
+                            return Err(self.person(passing, &format!("{why}: {seen}")));
+                        }
+                        Probed::Indeterminate(seen) => {
+                            let why = "what is there is neither what was nor what should be";
+                            self.conclude(
+                                passing,
+                                change,
+                                number,
+                                OutcomeKind::Doubt,
+                                seen.clone(),
+                                answered,
+                                why,
+                            )
+                            .await?;
+                            return Err(self.person(passing, &format!("{why}: {seen}")));
+                        }
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            pause = (pause * 2).min(LOOK_MS.1);
+        }
+    }
+
+    /// No effect is to be seen. `None`: look on.
+    async fn absent(
+        &mut self,
+        passing: &Passing<'_>,
+        change: &Change,
+        attempt: &Attempt,
+        answered: bool,
+        absent_ms: u64,
+        seen: Value,
+    ) -> Result<Option<Settled>, Halt> {
+        if answered {
+            if absent_ms <= EFFECT_MS_MAX {
+                return Ok(None);
+            }
+            let why = "the target confirmed it, and its effect is not there";
+            self.conclude(
+                passing,
+                change,
+                attempt.number,
+                OutcomeKind::Refused,
+                seen,
+                false,
+                why,
+            )
+            .await?;
+            return Err(Halt::new(self.failed(), why.to_owned()).at(passing.id).remedy(
+                "find out what stands between us and the target (a proxy, a stale node), then resume",
+            ));
+        }
+        if !change.class().may_repeat() {
+            let why = "it was sent, no answer came, and nothing shows whether it happened";
+            self.conclude(
+                passing,
+                change,
+                attempt.number,
+                OutcomeKind::Doubt,
+                seen,
+                false,
+                why,
+            )
+            .await?;
+            return Err(self.person(passing, why));
+        }
+        if absent_ms <= SETTLE_MS {
+            return Ok(None);
+        }
+        let capability = self.capability(&passing.planned.binding)?;
+        match capability.in_flight(change, attempt).await {
+            Ok(false) => {
+                self.tell(Happening::Note(format!(
+                    "step {}: no effect and nothing in flight after {} s; sending the identical request again",
+                    passing.id,
+                    SETTLE_MS / 1000
+                )));
+                Ok(Some(Settled::MayRepeat))
+            }
+            Ok(true) => Ok(None),
+            Err(error) => {
+                self.tell(Happening::Retrying {
+                    what: "requests in flight".into(),
+                    why: error.to_string(),
+                });
+                Ok(None)
+            }
+        }
+    }
+
+    fn person(&self, passing: &Passing<'_>, why: &str) -> Halt {
+        Halt::new(Exit::PersonNeeded, why.to_owned()).at(passing.id).remedy(format!(
+            "look at the target; then `liftlock resume {run} --decide {step}=done --reason ...` if the change is \
+             there as the plan has it, or `--decide {step}=not-done --reason ...` if nothing of it is",
+            run = self.run,
+            step = passing.id
+        ))
+    }
+}

@@ -1,0 +1,428 @@
+//! What the journal says of a run: a pure function of its rows.
+
+use std::collections::BTreeMap;
+
+use liftlock_journal::Row;
+use liftlock_types::event::{Captured, Event, Intent, Outcome, OutcomeKind};
+use liftlock_types::{Binding, Digest, Exit, StepId, TargetIdentity};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One attempt of a step's change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptState {
+    /// From 1.
+    pub number: u32,
+    /// What was about to be sent; none where nothing was.
+    pub intent: Option<Intent>,
+    /// When, milliseconds since 1970.
+    pub intent_at_ms: i64,
+    /// What became of it; none: open.
+    pub outcome: Option<Outcome>,
+    /// When, milliseconds since 1970.
+    pub outcome_at_ms: i64,
+}
+
+/// One step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepState {
+    /// In order.
+    pub attempts: Vec<AttemptState>,
+    /// It was a capture, and its answers are kept.
+    pub captured: bool,
+    /// A person attested, approved or decided: answer and reason, last one first.
+    pub decided: Vec<(String, String)>,
+    /// What it borrowed was given back (true) or left (false).
+    pub gave_back: Option<bool>,
+}
+
+impl StepState {
+    /// The last attempt.
+    pub fn last(&self) -> Option<&AttemptState> {
+        self.attempts.last()
+    }
+
+    /// The outcome that counts.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.last().and_then(|attempt| attempt.outcome.as_ref())
+    }
+
+    /// An attempt was sent, or may have been, and has no outcome.
+    pub fn open(&self) -> Option<&AttemptState> {
+        self.last()
+            .filter(|attempt| attempt.intent.is_some() && attempt.outcome.is_none())
+    }
+
+    /// Its outcome is a doubt or partial, and no person has decided it.
+    pub fn needs_person(&self) -> bool {
+        self.outcome().is_some_and(|outcome| {
+            matches!(outcome.kind, OutcomeKind::Doubt | OutcomeKind::Partial)
+        }) && self.decision().is_none()
+    }
+
+    /// What a person decided about its doubt: it is done, or it is not.
+    pub fn decision(&self) -> Option<bool> {
+        match self.decided.last().map(|(answer, _)| answer.as_str()) {
+            Some("done") => Some(true),
+            Some("not-done") => Some(false),
+            _ => None,
+        }
+    }
+
+    /// It needs no more work.
+    pub fn is_done(&self) -> bool {
+        if self.captured {
+            return true;
+        }
+        match self.outcome() {
+            Some(outcome) if outcome.kind.is_done() => true,
+            Some(_) => self.decision() == Some(true),
+            None => {
+                self.attempts.is_empty()
+                    && self.decided.iter().any(|(answer, _)| answer == "attested")
+            }
+        }
+    }
+}
+
+/// What is known of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunState {
+    /// Its id.
+    pub run: String,
+    /// The plan's hash.
+    pub plan: Option<Digest>,
+    /// The plugin's digest.
+    pub plugin: Option<Digest>,
+    /// The site.
+    pub site: String,
+    /// From which version.
+    pub from: Option<String>,
+    /// To which.
+    pub to: String,
+    /// Who began it.
+    pub by: String,
+    /// On which host.
+    pub host: String,
+    /// When, milliseconds since 1970.
+    pub begun_at_ms: i64,
+    /// When the last row was written.
+    pub last_at_ms: i64,
+    /// Targets as they were.
+    pub bindings: BTreeMap<Binding, TargetIdentity>,
+    /// Claims that are ours: epoch and nonce.
+    pub claims: BTreeMap<Binding, (u64, String)>,
+    /// Steps that something was written of.
+    pub steps: BTreeMap<StepId, StepState>,
+    /// Captures by name.
+    pub captures: BTreeMap<String, Vec<Captured>>,
+    /// Facts after changes of this run, by binding and key.
+    pub facts: BTreeMap<Binding, BTreeMap<String, Value>>,
+    /// Conditions that were passed over.
+    pub expired: Vec<String>,
+    /// How it stopped last, if it did not go on since.
+    pub stopped: Option<(Exit, String)>,
+    /// `done`, `aborted`: it is over.
+    pub ended: Option<String>,
+    /// What it left behind, named.
+    pub left_behind: Vec<String>,
+    /// How many rows it has.
+    pub rows: u64,
+    /// How many rows of each kind that belong to the whole run.
+    pub kinds: BTreeMap<String, u32>,
+}
+
+/// Rows that make no run.
+#[derive(Debug, thiserror::Error)]
+#[error("row {seq} (`{kind}`) of run `{run}`: {why}")]
+pub struct RecoverError {
+    /// The run.
+    pub run: String,
+    /// The row.
+    pub seq: u64,
+    /// Its kind.
+    pub kind: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// What rows say of a run. Transitions that the gate never makes are an error.
+pub fn recover(run: &str, rows: &[Row]) -> Result<RunState, RecoverError> {
+    let mut state = RunState::new(run);
+    for row in rows {
+        state.apply(row)?;
+    }
+    Ok(state)
+}
+
+impl RunState {
+    /// A run of which nothing is written yet.
+    pub fn new(run: &str) -> Self {
+        Self {
+            run: run.into(),
+            plan: None,
+            plugin: None,
+            site: String::new(),
+            from: None,
+            to: String::new(),
+            by: String::new(),
+            host: String::new(),
+            begun_at_ms: 0,
+            last_at_ms: 0,
+            bindings: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            captures: BTreeMap::new(),
+            facts: BTreeMap::new(),
+            expired: Vec::new(),
+            stopped: None,
+            ended: None,
+            left_behind: Vec::new(),
+            rows: 0,
+            kinds: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one more row in.
+    pub fn apply(&mut self, row: &Row) -> Result<(), RecoverError> {
+        let error = |why: &str| RecoverError {
+            run: row.run.clone(),
+            seq: row.seq,
+            kind: row.kind.clone(),
+            why: why.into(),
+        };
+        let event: Event = serde_json::from_str(&row.body)
+            .map_err(|source| error(&format!("its body is no event: {source}")))?;
+        if event.kind() != row.kind {
+            return Err(error("its body is another event"));
+        }
+        if self.ended.is_some() && !matches!(event, Event::Released { .. }) {
+            return Err(error("the run had ended"));
+        }
+        if (self.rows == 0) != matches!(event, Event::RunBegun { .. }) {
+            return Err(error("a run begins once, with its first row"));
+        }
+        let step_id = || -> Result<StepId, RecoverError> {
+            row.step
+                .as_deref()
+                .and_then(|id| StepId::new(id).ok())
+                .ok_or_else(|| error("it names no step"))
+        };
+        if !matches!(event, Event::Stopped { .. }) {
+            self.stopped = None;
+        }
+        match event {
+            Event::RunBegun {
+                plan,
+                plugin,
+                site,
+                from,
+                to,
+                by,
+                host,
+                bindings,
+                ..
+            } => {
+                self.plan = Some(plan);
+                self.plugin = Some(plugin);
+                self.site = site;
+                self.from = from;
+                self.to = to;
+                self.by = by;
+                self.host = host;
+                self.bindings = bindings;
+                self.begun_at_ms = row.at_ms;
+            }
+            Event::Resumed { .. } => {}
+            Event::Claimed {
+                binding,
+                epoch,
+                nonce,
+            } => {
+                self.claims.insert(binding, (epoch, nonce));
+            }
+            Event::Released { binding, .. } => {
+                self.claims.remove(&binding);
+            }
+            Event::Intent(intent) => {
+                let step = self.steps.entry(step_id()?).or_default();
+                if step
+                    .attempts
+                    .iter()
+                    .any(|attempt| attempt.number >= row.attempt)
+                {
+                    return Err(error("its attempt is not the next one"));
+                }
+                if step.outcome().is_some_and(|outcome| outcome.kind.is_done())
+                    && step.gave_back.is_none()
+                {
+                    return Err(error("the step was done"));
+                }
+                if let Some(open) = step.open().and_then(|attempt| attempt.intent.as_ref()) {
+                    if open.change_hash != intent.change_hash {
+                        return Err(error("another change while an attempt is open"));
+                    }
+                }
+                step.gave_back = None;
+                step.attempts.push(AttemptState {
+                    number: row.attempt,
+                    intent: Some(intent),
+                    intent_at_ms: row.at_ms,
+                    outcome: None,
+                    outcome_at_ms: 0,
+                });
+            }
+            Event::Outcome(outcome) => {
+                let id = step_id()?;
+                let step = self.steps.entry(id).or_default();
+                let facts = self.facts.entry(outcome.binding.clone()).or_default();
+                facts.extend(outcome.facts_after.clone());
+                match step.attempts.last_mut() {
+                    Some(last) if last.number == row.attempt && last.outcome.is_none() => {
+                        last.outcome = Some(outcome);
+                        last.outcome_at_ms = row.at_ms;
+                    }
+                    last => {
+                        if last.is_some_and(|last| last.number >= row.attempt) {
+                            return Err(error("its attempt has an outcome"));
+                        }
+                        if !matches!(
+                            outcome.kind,
+                            OutcomeKind::TrueNotOurs | OutcomeKind::TrueUnknownWhose
+                        ) {
+                            return Err(error("it has no intent"));
+                        }
+                        step.attempts.push(AttemptState {
+                            number: row.attempt,
+                            intent: None,
+                            intent_at_ms: row.at_ms,
+                            outcome: Some(outcome),
+                            outcome_at_ms: row.at_ms,
+                        });
+                    }
+                }
+            }
+            Event::Captured { name, answers } => {
+                self.steps.entry(step_id()?).or_default().captured = true;
+                self.captures.insert(name, answers);
+            }
+            Event::ConditionPassed { label, expired, .. } => {
+                if expired {
+                    self.expired.push(label);
+                }
+            }
+            Event::Decided { answer, reason, .. } => {
+                self.steps
+                    .entry(step_id()?)
+                    .or_default()
+                    .decided
+                    .push((answer, reason));
+            }
+            Event::GaveBack {
+                step, done, why, ..
+            } => {
+                self.steps.entry(step.clone()).or_default().gave_back = Some(done);
+                if !done {
+                    self.left_behind
+                        .push(format!("what step {step} borrowed: {why}"));
+                }
+            }
+            Event::Stopped { exit, why } => self.stopped = Some((exit, why)),
+            Event::RunEnded { how, left_behind } => {
+                self.ended = Some(how);
+                self.left_behind = left_behind;
+            }
+        }
+        if row.step.is_none() {
+            *self.kinds.entry(row.kind.clone()).or_default() += 1;
+        }
+        self.last_at_ms = row.at_ms;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// A step, also one of which nothing is written.
+    pub fn step(&self, id: &StepId) -> StepState {
+        self.steps.get(id).cloned().unwrap_or_default()
+    }
+
+    /// Something left this process in this run.
+    pub fn has_sent(&self) -> bool {
+        self.steps
+            .values()
+            .flat_map(|step| &step.attempts)
+            .any(|attempt| {
+                attempt.intent.is_some()
+                    && attempt
+                        .outcome
+                        .as_ref()
+                        .is_none_or(|outcome| outcome.kind != OutcomeKind::NotSent)
+            })
+    }
+
+    /// A change that the old version would read was applied, or may have been.
+    pub fn has_written_schema(&self) -> bool {
+        self.steps
+            .values()
+            .flat_map(|step| &step.attempts)
+            .any(|attempt| {
+                attempt
+                    .intent
+                    .as_ref()
+                    .is_some_and(|intent| intent.change.rule().writes_schema)
+                    && attempt.outcome.as_ref().is_none_or(|outcome| {
+                        !matches!(
+                            outcome.kind,
+                            OutcomeKind::NotSent | OutcomeKind::Refused | OutcomeKind::TrueNotOurs
+                        )
+                    })
+            })
+    }
+
+    /// Steps whose outcome a person must decide.
+    pub fn doubts(&self) -> Vec<StepId> {
+        self.steps
+            .iter()
+            .filter(|(_, step)| step.needs_person())
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Attempts that were sent and never accounted for, though their step went on.
+    pub fn unaccounted(&self) -> Vec<(StepId, AttemptState)> {
+        self.steps
+            .iter()
+            .flat_map(|(id, step)| step.attempts.iter().map(move |attempt| (id, attempt)))
+            .filter(|(_, attempt)| {
+                attempt.intent.is_some()
+                    && attempt
+                        .outcome
+                        .as_ref()
+                        .is_none_or(|outcome| !outcome.accounted)
+            })
+            .map(|(id, attempt)| (id.clone(), attempt.clone()))
+            .collect()
+    }
+
+    /// Steps that hold something borrowed of this kind.
+    pub fn borrowed(&self, kind: liftlock_types::rules::Borrow) -> Vec<StepId> {
+        self.steps
+            .iter()
+            .filter(|(_, step)| step.gave_back.is_none())
+            .filter(|(_, step)| {
+                step.attempts.iter().any(|attempt| {
+                    let borrows = attempt
+                        .intent
+                        .as_ref()
+                        .and_then(|intent| intent.borrowed.as_ref());
+                    borrows.is_some_and(|borrowed| borrowed.kind == kind)
+                        && attempt
+                            .outcome
+                            .as_ref()
+                            .is_some_and(|outcome| outcome.kind == OutcomeKind::AppliedOurs)
+                })
+            })
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+}

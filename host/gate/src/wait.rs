@@ -1,0 +1,113 @@
+//! Conditions: waited for with a bound, each wait with its reason.
+
+use std::time::Duration;
+
+use liftlock_types::event::Event;
+use liftlock_types::{Condition, Exit, OnExpiry, StepId};
+
+use crate::boot_time_ms;
+use crate::observer::Happening;
+use crate::runner::{Halt, Runner};
+
+/// Between two looks at a condition. Short enough for a prompt answer, long enough to cost a server nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+impl Runner {
+    /// Waits until the condition has held for as long as it must, or does what the plan says when patience ends.
+    pub(crate) async fn wait_for(
+        &mut self,
+        step: &StepId,
+        condition: &Condition,
+    ) -> Result<(), Halt> {
+        let capability = self.capability(&condition.binding)?;
+        let begun = boot_time_ms();
+        let mut held_since = None;
+        let mut last = None;
+        let mut told = String::new();
+        loop {
+            let why = match capability
+                .evaluate(&condition.predicate, last.as_ref())
+                .await
+            {
+                Ok(seen) => {
+                    last = Some(seen.seen);
+                    if seen.holds == condition.negated {
+                        held_since = None;
+                        if condition.negated {
+                            format!("it still holds: {}", seen.why)
+                        } else {
+                            seen.why
+                        }
+                    } else {
+                        let since = *held_since.get_or_insert_with(boot_time_ms);
+                        let held = boot_time_ms().saturating_sub(since);
+                        if held >= condition.stable_for_ms {
+                            return Ok(());
+                        }
+                        format!(
+                            "it must hold for {} s",
+                            condition.stable_for_ms.div_ceil(1000)
+                        )
+                    }
+                }
+                Err(error) => {
+                    held_since = None;
+                    format!("cannot look: {error}")
+                }
+            };
+            if why != told {
+                told.clone_from(&why);
+                self.tell(Happening::Waiting {
+                    step: step.clone(),
+                    label: condition.label.clone(),
+                    why,
+                });
+            }
+            if self.stop.is_set() {
+                return Err(self.stopped_by_person());
+            }
+            if boot_time_ms().saturating_sub(begun) >= condition.patience_ms {
+                return self.expired(step, condition, &told, last).await;
+            }
+            tokio::time::sleep(
+                LOOK_EVERY.min(Duration::from_millis(condition.stable_for_ms.max(50))),
+            )
+            .await;
+        }
+    }
+
+    async fn expired(
+        &mut self,
+        step: &StepId,
+        condition: &Condition,
+        why: &str,
+        seen: Option<serde_json::Value>,
+    ) -> Result<(), Halt> {
+        self.tell(Happening::Expired {
+            step: step.clone(),
+            label: condition.label.clone(),
+            then: condition.on_expiry,
+        });
+        let text = format!(
+            "`{}` did not come true within {} s: {why}",
+            condition.label,
+            condition.patience_ms.div_ceil(1000)
+        );
+        match condition.on_expiry {
+            OnExpiry::GoOnAndReport => {
+                let event = Event::ConditionPassed {
+                    label: condition.label.clone(),
+                    seen: seen.unwrap_or_default(),
+                    expired: true,
+                };
+                self.write(event).await
+            }
+            OnExpiry::Ask => Err(Halt::new(Exit::PersonNeeded, text)
+                .at(step)
+                .remedy("bring it about, then resume")),
+            OnExpiry::Fail => Err(Halt::new(self.failed(), text)
+                .at(step)
+                .remedy("bring it about, then resume")),
+        }
+    }
+}
