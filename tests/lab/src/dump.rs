@@ -66,10 +66,7 @@ impl Dump {
 /// Refreshes every open index first, so that no accepted document is missed.
 pub async fn dump(target: &HttpTarget, prefix: &str) -> Result<Dump, LabError> {
     target
-        .post(
-            "/_refresh?expand_wildcards=all&ignore_unavailable=true",
-            &json!({}),
-        )
+        .ask(Method::POST, "/_refresh?expand_wildcards=open,hidden", None)
         .await?;
     let (indices, system) = list_indices(target).await?;
     let mut settings = by_index(target, "/_all/_settings?expand_wildcards=all", "settings").await?;
