@@ -50,6 +50,16 @@ const PORT_ATTEMPTS_MAX: usize = 3;
 /// Lines of a server's log that an error shows.
 const LOG_LINES_SHOWN: usize = 30;
 
+const LAUNCHED: &str = "launched.json";
+
+/// The process that was last started for the server in `dir`, if it still runs.
+///
+/// For whoever broke off a start of a server that lives on its own.
+pub(crate) fn launched(dir: &Path) -> Option<ProcessId> {
+    let text = fs::read_to_string(dir.join(LAUNCHED)).ok()?;
+    serde_json::from_str(&text).ok().filter(ProcessId::is_alive)
+}
+
 /// Which server, in which version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -180,6 +190,10 @@ impl Processes {
     /// Asks the server to end, waits, then kills what is left.
     pub(crate) async fn stop(&self) {
         self.server.terminate();
+        if let Some(launcher) = self.launcher.as_ref().filter(|_| !self.server.is_alive()) {
+            // Its server died before, so nothing else will end it.
+            launcher.terminate();
+        }
         if !self.wait_gone(STOP_SECONDS_MAX).await {
             self.kill();
             self.wait_gone(KILL_SECONDS_MAX).await;
@@ -219,6 +233,11 @@ impl Layout {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.dir.join("server.log")
+    }
+
+    /// The file that names the process from the moment it was started.
+    fn launched(&self) -> PathBuf {
+        self.dir.join(LAUNCHED)
     }
 
     fn data(&self) -> PathBuf {
@@ -326,6 +345,7 @@ impl Server {
             layout: layout.clone(),
             child: spawn(&prepared.launch, layout, lifetime)?,
         };
+        starting.note_launch()?;
         let scheme = if kind.is_secured() { "https" } else { "http" };
         let base_url = format!("{scheme}://127.0.0.1:{}", layout.http_port);
         let pem = prepared
@@ -489,6 +509,20 @@ struct Starting {
 }
 
 impl Starting {
+    /// Writes down which process was started.
+    fn note_launch(&self) -> Result<(), LabError> {
+        let child = self
+            .child
+            .as_ref()
+            .and_then(|child| ProcessId::of(child.id()));
+        // One that is gone already is reported by the wait for its being ready.
+        let Some(child) = child else { return Ok(()) };
+        let text = serde_json::to_string(&child)
+            .map_err(|error| LabError::malformed("the process id", error.to_string()))?;
+        let file = self.layout.launched();
+        fs::write(&file, text).doing("write", &file)
+    }
+
     /// Waits until the server answers with the right version and has a manager.
     async fn wait_ready(&mut self, target: &HttpTarget) -> Result<(), LabError> {
         let end = Instant::now() + Duration::from_secs(START_SECONDS_MAX);

@@ -11,10 +11,15 @@ use liftlock_lab::HttpTarget;
 use liftlock_lab::Server;
 use liftlock_lab::ServerKind;
 use liftlock_lab::SiteSpec;
+use liftlock_lab::SiteStatus;
 use liftlock_lab::build;
 use liftlock_lab::diff;
 use liftlock_lab::dump;
 use serde_json::json;
+use tokio::sync::Mutex;
+
+/// Two cores are few for four servers that start at the same time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// Builds the site on a server and checks that a dump sees all of it, and any change of it.
 async fn builds_and_compares_a_site(server: &Server) {
@@ -140,6 +145,7 @@ async fn builds_and_compares_a_site(server: &Server) {
 
 #[tokio::test]
 async fn opensearch_2_carries_a_site_and_survives_a_crash() {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start(ServerKind::OpenSearch2, dir.path())
         .await
@@ -164,6 +170,7 @@ async fn opensearch_2_carries_a_site_and_survives_a_crash() {
 
 #[tokio::test]
 async fn opensearch_3_carries_a_site() {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(ServerKind::OpenSearch3, dir.path())
         .await
@@ -174,6 +181,7 @@ async fn opensearch_3_carries_a_site() {
 
 #[tokio::test]
 async fn elasticsearch_8_carries_a_site() {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(ServerKind::Elasticsearch8, dir.path())
         .await
@@ -184,6 +192,7 @@ async fn elasticsearch_8_carries_a_site() {
 
 #[tokio::test]
 async fn secured_elasticsearch_8_carries_a_site_and_asks_who_is_there() {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(ServerKind::Elasticsearch8Secured, dir.path())
         .await
@@ -218,4 +227,39 @@ async fn secured_elasticsearch_8_carries_a_site_and_asks_who_is_there() {
         "a client without the authority must not trust it"
     );
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_lab_site_stays_until_it_is_taken_down() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let spec = SiteSpec {
+        process_instances: 5,
+        ..SiteSpec::default()
+    };
+    for kind in [ServerKind::OpenSearch2, ServerKind::Elasticsearch8Secured] {
+        let site = liftlock_lab::up(root, "one", kind, Some(&spec))
+            .await
+            .unwrap();
+        let SiteStatus::Up(seen) = liftlock_lab::status(root, "one").unwrap() else {
+            panic!("{kind} is not up");
+        };
+        assert_eq!(*seen, site);
+        let found = dump(&seen.target().unwrap(), "optimize").await.unwrap();
+        assert_eq!(found.get("/metadata/schemaVersion"), Some(&json!("8.7.0")));
+        let log = liftlock_lab::logs(root, "one", 5).unwrap();
+        assert_eq!(log.lines().count(), 5, "{log}");
+        let target = seen.target().unwrap();
+        assert_eq!(
+            liftlock_lab::down(root, "one").await.unwrap(),
+            SiteStatus::Up(seen)
+        );
+        target.get("/").await.unwrap_err();
+        assert_eq!(
+            liftlock_lab::status(root, "one").unwrap(),
+            SiteStatus::Absent
+        );
+        assert!(!root.join("one").exists());
+    }
 }
