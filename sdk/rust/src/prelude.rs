@@ -1,0 +1,23 @@
+//! Each name once: `use liftlock_sdk::prelude::*;`.
+
+pub use crate::bindings::exports::liftlock::upgrade::upgrade::{
+    Descriptor, Edge, Need, OptionSpec, Refusal, Request,
+};
+pub use crate::bindings::liftlock::upgrade::run::{Moment, Run, StepView};
+pub use crate::bindings::liftlock::upgrade::types::{
+    Error, Fact, Finding, Inventory, Severity, Target,
+};
+pub use crate::capability::{
+    Alias, AliasAction, Change, ChangeExt, Cluster, Condition, ConditionExt, Directory,
+    Distribution, Document, Health, Hunk, Identity, Index, Node, OnExpiry, Reading, Reindexing,
+    Repository, Script, Search, Service, SettingScope, Shard, Snapshot, State, Status, Task,
+    Template, TemplateKind,
+};
+pub use crate::error::{Maybe, Result};
+pub use crate::plan::{Phase, Plan, StepBuilder};
+pub use crate::plugin::Plugin;
+pub use crate::run::Captured;
+pub use crate::site::{Bound, Level, Site};
+pub use crate::version::Version;
+pub use crate::{describe, export};
+pub use serde_json::{Value, json};
