@@ -770,6 +770,26 @@ mod tests {
     }
 
     #[test]
+    fn can_be_started_from_any_task() {
+        fn movable<T: Send>(_: &T) {}
+        movable(&Server::start(ServerKind::OpenSearch2, "x"));
+        movable(&crate::up(
+            Path::new("x"),
+            "x",
+            ServerKind::Elasticsearch8,
+            None,
+        ));
+        movable(&crate::dump(
+            &HttpTarget::new("http://127.0.0.1:1").unwrap(),
+            "optimize",
+        ));
+        movable(&crate::build(
+            &HttpTarget::new("http://127.0.0.1:1").unwrap(),
+            &crate::SiteSpec::default(),
+        ));
+    }
+
+    #[test]
     fn never_hands_out_a_port_twice() {
         let ports: BTreeSet<u16> = (0..50).map(|_| pick_port().unwrap()).collect();
         assert_eq!(ports.len(), 50);

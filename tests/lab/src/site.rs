@@ -129,8 +129,12 @@ pub async fn build(target: &HttpTarget, spec: &SiteSpec) -> Result<SiteFacts, La
             indices.insert(name, body);
         }
     }
-    futures::stream::iter(&indices)
-        .map(|(name, body)| async move { target.put(&format!("/{name}"), body).await })
+    // Made in a loop: a closure over references would tie the whole to one thread.
+    let mut creations = Vec::new();
+    for (name, body) in &indices {
+        creations.push(create(target, name, body));
+    }
+    futures::stream::iter(creations)
         .buffer_unordered(CREATE_AT_ONCE)
         .try_collect::<Vec<_>>()
         .await?;
@@ -181,6 +185,10 @@ pub async fn build(target: &HttpTarget, spec: &SiteSpec) -> Result<SiteFacts, La
     facts.neighbours.extend(other_counts);
     facts.build_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(facts)
+}
+
+async fn create(target: &HttpTarget, name: &str, body: &Value) -> Result<(), LabError> {
+    target.put(&format!("/{name}"), body).await.map(drop)
 }
 
 /// The index that the step to 8.8 drops.
