@@ -29,10 +29,10 @@ impl Runner {
                 .claims()
                 .await
                 .map_err(|error| self.unreachable(&binding, &error))?;
-            if let Some(claim) = claims.iter().max_by_key(|claim| claim.epoch) {
-                if claim.run != self.run.as_str() {
-                    return Err(held(&binding, claim));
-                }
+            if let Some(claim) = claims.iter().max_by_key(|claim| claim.epoch)
+                && claim.run != self.run.as_str()
+            {
+                return Err(held(&binding, claim));
             }
         }
         Ok(())

@@ -137,7 +137,7 @@ pub async fn freeze(
     authorise(&steps, grant)?;
     let steps = steps
         .into_iter()
-        .map(|step| with_undo(step))
+        .map(with_undo)
         .collect::<Result<Vec<_>, _>>()?;
     check_references(&steps)?;
     check_borrowing(&steps)?;
@@ -358,15 +358,15 @@ fn check_references(steps: &[Step]) -> Result<(), FreezeError> {
                 .and_then(|step| step.change())
                 .is_some_and(|planned| matches!(planned.change, Change::TakeSnapshot { .. }))
         };
-        if let Some(names) = step.change().and_then(|planned| planned.change.refers_to()) {
-            if !takes(names) {
-                return Err(bad(names, "is no step before it that takes a snapshot"));
-            }
+        if let Some(names) = step.change().and_then(|planned| planned.change.refers_to())
+            && !takes(names)
+        {
+            return Err(bad(names, "is no step before it that takes a snapshot"));
         }
-        if let Undo::ByRestore(names) = &step.undo {
-            if !takes(names) {
-                return Err(bad(names, "is no step before it that takes a snapshot"));
-            }
+        if let Undo::ByRestore(names) = &step.undo
+            && !takes(names)
+        {
+            return Err(bad(names, "is no step before it that takes a snapshot"));
         }
         if let Body::GiveBack { step: names } = &step.body {
             let borrows = before

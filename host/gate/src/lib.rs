@@ -13,21 +13,27 @@
 //! | `pass` | the one path of every change |
 //! | `settle` | what became of a change that has an intent and no outcome |
 //! | `wait` | conditions |
-//! | `runner` | a run from its first step to its end; resume; abort |
+//! | `runner`, `before`, `steps`, `borrowed`, `finish` | a run from its first step to its end, or its abort |
+//! | `resume` | a run that goes on after a crash or a stop |
 //! | `planner`, `observer`, `clock` | what the runner needs of others |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod approval;
+mod before;
+mod borrowed;
 mod claim;
 mod clock;
+mod finish;
 mod freeze;
 mod objections;
 mod observer;
 mod pass;
 mod planner;
+mod resume;
 mod runner;
 mod settle;
 mod state;
+mod steps;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -46,4 +52,5 @@ pub use objections::{HOST_FINDINGS, objections};
 pub use observer::{Happening, Observer, StopSignal};
 pub use planner::{Planner, PlannerFault, Replanned};
 pub use runner::{Decision, End, Halt, Parts, Runner, Who};
+pub use settle::Timing;
 pub use state::{AttemptState, RecoverError, RunState, StepState, recover};

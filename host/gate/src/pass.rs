@@ -8,7 +8,7 @@ use std::time::Duration;
 use liftlock_types::event::{Event, Intent, Outcome, OutcomeKind};
 use liftlock_types::rules::Class;
 use liftlock_types::{
-    Acted, Attempt, Change, Digest, Exit, Facts, Planned, Probed, RestsOn, StepId,
+    Acted, Attempt, Change, Digest, Exit, Facts, Planned, Probed, ReadError, RestsOn, StepId,
 };
 use serde_json::Value;
 
@@ -143,7 +143,8 @@ impl Runner {
                 class: change.class(),
                 facts,
                 kept: observed.kept,
-                borrowed: observed.borrowed,
+                // What gives a loan back borrows nothing.
+                borrowed: passing.facts.and(observed.borrowed),
                 deadline_ms: ANSWER_MS_MAX,
             };
             self.journal
@@ -216,7 +217,10 @@ impl Runner {
                 }
                 Acted::Answered(value) => {
                     attempt.answer = Some(value);
-                    match self.read_back(passing, &change, &attempt, true).await? {
+                    match self
+                        .read_back(passing, &change, &attempt, number, true)
+                        .await?
+                    {
                         Settled::Done => return Ok(()),
                         Settled::MayRepeat => {}
                     }
@@ -226,7 +230,10 @@ impl Runner {
                         what: format!("the answer to step {}", passing.id),
                         why,
                     });
-                    match self.read_back(passing, &change, &attempt, false).await? {
+                    match self
+                        .read_back(passing, &change, &attempt, number, false)
+                        .await?
+                    {
                         Settled::Done => return Ok(()),
                         Settled::MayRepeat => {}
                     }
@@ -236,6 +243,9 @@ impl Runner {
     }
 
     /// What a capability is told about an attempt.
+    ///
+    /// Its number and token go into names in the target, and rise only after a bad end was read: a repeat of a
+    /// request that may still land is the identical request.
     pub(crate) fn attempt(&self, passing: &Passing<'_>, number: u32, change: &Change) -> Attempt {
         let referred = change.refers_to().and_then(|step| {
             let state = self.state.step(step);
@@ -245,6 +255,14 @@ impl Runner {
         if let Some(facts) = self.state.facts.get(&passing.planned.binding) {
             made_by_run.extend(facts.clone());
         }
+        let ended = self
+            .state
+            .step(passing.id)
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.number < number && attempt.outcome.is_some())
+            .count();
+        let number = u32::try_from(ended).unwrap_or(u32::MAX).saturating_add(1);
         Attempt {
             run: self.run.clone(),
             step: passing.id.clone(),
@@ -388,14 +406,7 @@ impl Runner {
         self.write_step(passing.id, number, Event::Outcome(outcome))
             .await?;
         if kind.is_done() && kind != OutcomeKind::TrueNotOurs {
-            let attempt = self.attempt(passing, number, change);
-            match capability.clean_up(change, &attempt).await {
-                Ok(left) => self.left_behind.extend(left),
-                Err(error) => self.left_behind.push(format!(
-                    "what step {} left beside its effect: {error}",
-                    passing.id
-                )),
-            }
+            self.clean_up(passing, change, number).await;
         }
         self.tell(Happening::Concluded {
             step: passing.id.clone(),
@@ -404,9 +415,25 @@ impl Runner {
         });
         Ok(())
     }
+
+    /// Takes off what the attempt left beside its effect; what stays is named. Safe to repeat.
+    pub(crate) async fn clean_up(&mut self, passing: &Passing<'_>, change: &Change, number: u32) {
+        let attempt = self.attempt(passing, number, change);
+        let cleaned = match self.capability(&passing.planned.binding) {
+            Ok(capability) => capability.clean_up(change, &attempt).await,
+            Err(halt) => Err(ReadError::NotFound(halt.why)),
+        };
+        match cleaned {
+            Ok(left) => self.left_behind.extend(left),
+            Err(error) => self.left_behind.push(format!(
+                "what step {} left beside its effect: {error}",
+                passing.id
+            )),
+        }
+    }
 }
 
-/// Goes where the target can hold it; the same for the same attempt in every process.
+/// Goes where the target can hold it; the same in every process.
 pub(crate) fn token(run: &str, step: &StepId, number: u32) -> String {
     format!("liftlock-{run}-{step}-{number}")
 }

@@ -11,22 +11,35 @@ use crate::observer::Happening;
 use crate::pass::Passing;
 use crate::runner::{Halt, Runner};
 
-/// How long an effect that the target confirmed may take until it can be read.
-///
-/// Half a minute: an acknowledged cluster-state update is on every node within the servers' own 30 s
-/// publication time-out, or it is not acknowledged.
-const EFFECT_MS_MAX: u64 = 30_000;
+/// How long the gate waits before it concludes from what it does not see. Shorter only on simulated targets,
+/// whose clocks are ours.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How long an effect that the target confirmed may take until it can be read.
+    ///
+    /// Half a minute: an acknowledged cluster-state update is on every node within the servers' own 30 s
+    /// publication time-out, or it is not acknowledged.
+    pub effect_ms: u64,
+    /// How long after a request without an answer its absent effect is looked for before the identical request
+    /// is sent again.
+    ///
+    /// Ten seconds: in the lab a DELETE to a stopped node was carried out 6 s after its client had died. A bound
+    /// we chose, not a proof: the request stays unaccounted until its effect is seen, and only an identical,
+    /// repeatable request is sent meanwhile.
+    pub settle_ms: u64,
+    /// How long a target that cannot be read is waited for before the run stops, resumable.
+    pub unreadable_ms: u64,
+}
 
-/// How long after a request without an answer its absent effect is looked for before the identical request is
-/// sent again.
-///
-/// Ten seconds: in the lab a DELETE to a stopped node was carried out 6 s after its client had died. A bound we
-/// chose, not a proof: the request stays unaccounted until its effect is seen, and only an identical,
-/// repeatable request is sent meanwhile.
-const SETTLE_MS: u64 = 10_000;
-
-/// How long a target that cannot be read is waited for before the run stops, resumable.
-const UNREADABLE_MS_MAX: u64 = 120_000;
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            effect_ms: 30_000,
+            settle_ms: 10_000,
+            unreadable_ms: 120_000,
+        }
+    }
+}
 
 /// Shortest and longest pause between two looks.
 const LOOK_MS: (u64, u64) = (20, 1_000);
@@ -59,20 +72,26 @@ impl Runner {
             passing.id
         )));
         self.check_identity(&passing.planned.binding).await?;
-        self.read_back(passing, &intent.change.clone(), &attempt, false)
-            .await
+        self.read_back(
+            passing,
+            &intent.change.clone(),
+            &attempt,
+            open.number,
+            false,
+        )
+        .await
     }
 
-    /// Looks until what happened is proved, or it is proved that it cannot be.
+    /// Looks until what happened is proved, or it is proved that it cannot be. `number` is the journal's.
     pub(crate) async fn read_back(
         &mut self,
         passing: &Passing<'_>,
         change: &Change,
         attempt: &Attempt,
+        number: u32,
         answered: bool,
     ) -> Result<Settled, Halt> {
         let capability = self.capability(&passing.planned.binding)?;
-        let number = attempt.number;
         let begun = boot_time_ms();
         let mut readable = begun;
         let mut absent_since = None;
@@ -83,7 +102,7 @@ impl Runner {
             }
             match capability.probe(change, attempt).await {
                 Err(error) => {
-                    if boot_time_ms().saturating_sub(readable) > UNREADABLE_MS_MAX {
+                    if boot_time_ms().saturating_sub(readable) > self.timing.unreadable_ms {
                         return Err(self
                             .unavailable("what became of the change", &error)
                             .at(passing.id));
@@ -118,7 +137,7 @@ impl Runner {
                             let since = *absent_since.get_or_insert_with(boot_time_ms);
                             let absent_ms = boot_time_ms().saturating_sub(since);
                             if let Some(settled) = self
-                                .absent(passing, change, attempt, answered, absent_ms, seen)
+                                .absent(passing, change, attempt, number, answered, absent_ms, seen)
                                 .await?
                             {
                                 return Ok(settled);
@@ -161,24 +180,26 @@ impl Runner {
     }
 
     /// No effect is to be seen. `None`: look on.
+    #[expect(clippy::too_many_arguments, reason = "one look at one attempt")]
     async fn absent(
         &mut self,
         passing: &Passing<'_>,
         change: &Change,
         attempt: &Attempt,
+        number: u32,
         answered: bool,
         absent_ms: u64,
         seen: Value,
     ) -> Result<Option<Settled>, Halt> {
         if answered {
-            if absent_ms <= EFFECT_MS_MAX {
+            if absent_ms <= self.timing.effect_ms {
                 return Ok(None);
             }
             let why = "the target confirmed it, and its effect is not there";
             self.conclude(
                 passing,
                 change,
-                attempt.number,
+                number,
                 OutcomeKind::Refused,
                 seen,
                 false,
@@ -194,7 +215,7 @@ impl Runner {
             self.conclude(
                 passing,
                 change,
-                attempt.number,
+                number,
                 OutcomeKind::Doubt,
                 seen,
                 false,
@@ -203,7 +224,7 @@ impl Runner {
             .await?;
             return Err(self.person(passing, why));
         }
-        if absent_ms <= SETTLE_MS {
+        if absent_ms <= self.timing.settle_ms {
             return Ok(None);
         }
         let capability = self.capability(&passing.planned.binding)?;
@@ -212,7 +233,7 @@ impl Runner {
                 self.tell(Happening::Note(format!(
                     "step {}: no effect and nothing in flight after {} s; sending the identical request again",
                     passing.id,
-                    SETTLE_MS / 1000
+                    self.timing.settle_ms / 1000
                 )));
                 Ok(Some(Settled::MayRepeat))
             }

@@ -116,6 +116,8 @@ pub struct RunState {
     pub steps: BTreeMap<StepId, StepState>,
     /// Captures by name.
     pub captures: BTreeMap<String, Vec<Captured>>,
+    /// The step that was concluded last.
+    pub concluded_last: Option<StepId>,
     /// Facts after changes of this run, by binding and key.
     pub facts: BTreeMap<Binding, BTreeMap<String, Value>>,
     /// Conditions that were passed over.
@@ -173,6 +175,7 @@ impl RunState {
             claims: BTreeMap::new(),
             steps: BTreeMap::new(),
             captures: BTreeMap::new(),
+            concluded_last: None,
             facts: BTreeMap::new(),
             expired: Vec::new(),
             stopped: None,
@@ -258,10 +261,10 @@ impl RunState {
                 {
                     return Err(error("the step was done"));
                 }
-                if let Some(open) = step.open().and_then(|attempt| attempt.intent.as_ref()) {
-                    if open.change_hash != intent.change_hash {
-                        return Err(error("another change while an attempt is open"));
-                    }
+                if let Some(open) = step.open().and_then(|attempt| attempt.intent.as_ref())
+                    && open.change_hash != intent.change_hash
+                {
+                    return Err(error("another change while an attempt is open"));
                 }
                 step.gave_back = None;
                 step.attempts.push(AttemptState {
@@ -274,6 +277,7 @@ impl RunState {
             }
             Event::Outcome(outcome) => {
                 let id = step_id()?;
+                self.concluded_last = Some(id.clone());
                 let step = self.steps.entry(id).or_default();
                 let facts = self.facts.entry(outcome.binding.clone()).or_default();
                 facts.extend(outcome.facts_after.clone());
@@ -419,7 +423,7 @@ impl RunState {
                         && attempt
                             .outcome
                             .as_ref()
-                            .is_some_and(|outcome| outcome.kind == OutcomeKind::AppliedOurs)
+                            .is_some_and(|outcome| outcome.kind.is_done())
                 })
             })
             .map(|(id, _)| id.clone())

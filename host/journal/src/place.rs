@@ -201,10 +201,12 @@ fn close_to_others(dir: &Path) -> Result<(), JournalError> {
 
 /// Refuses a file or directory that others can reach.
 pub(crate) fn check_private(path: &Path, want: u32) -> Result<(), JournalError> {
-    let mode = fs::metadata(path)
-        .map_err(|e| JournalError::io("look at", path, e))?
-        .mode()
-        & 0o7777;
+    let meta = fs::metadata(path).map_err(|e| JournalError::io("look at", path, e))?;
+    check_mode(path, &meta, want)
+}
+
+fn check_mode(path: &Path, meta: &fs::Metadata, want: u32) -> Result<(), JournalError> {
+    let mode = meta.mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(JournalError::OpenToOthers {
             path: path.into(),
@@ -216,11 +218,13 @@ pub(crate) fn check_private(path: &Path, want: u32) -> Result<(), JournalError> 
 }
 
 /// Refuses a file that others can reach; a file that is not there is fine.
+///
+/// One look only: the write-ahead log goes away when the process before closes the database.
 pub(crate) fn check_private_file(path: &Path) -> Result<(), JournalError> {
-    if path.exists() {
-        check_private(path, FILE_MODE)
-    } else {
-        Ok(())
+    match fs::metadata(path) {
+        Ok(meta) => check_mode(path, &meta, FILE_MODE),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(JournalError::io("look at", path, e)),
     }
 }
 

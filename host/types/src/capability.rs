@@ -16,7 +16,7 @@ pub struct Attempt {
     pub run: RunId,
     /// The step.
     pub step: StepId,
-    /// From 1.
+    /// From 1; for names in the target. An identical repeat has the same.
     pub number: u32,
     /// Goes where the target can hold it.
     pub token: String,

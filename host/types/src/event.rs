@@ -119,6 +119,10 @@ pub struct Captured {
 /// Everything that a run writes down. The tag is the row's kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an event lives as long as it takes to write it"
+)]
 pub enum Event {
     /// The first row of a run.
     RunBegun {

@@ -1,0 +1,197 @@
+//! Before anything is sent: approvals, grant, targets, findings, and the plan made again.
+
+use std::collections::BTreeMap;
+
+use liftlock_types::{Binding, Exit, Finding, Moment, RecordedRead, Severity};
+
+use crate::freeze::{PlanContext, differences, freeze};
+use crate::missing;
+use crate::observer::Happening;
+use crate::planner::Replanned;
+use crate::runner::{Halt, Runner};
+
+/// Most recorded reads whose difference is told one by one; the rest is counted.
+const DRIFT_LINES_MAX: usize = 20;
+
+impl Runner {
+    pub(crate) fn check_approved(&self) -> Result<(), Halt> {
+        let missing = missing(
+            &self.plan,
+            &self.made_by,
+            &self.approvals,
+            self.approvals_wanted,
+        );
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        Err(Halt::new(Exit::ApprovalMissing, lines.join("; "))
+            .remedy("`liftlock approve PLAN` (with `--waive FINDING --reason ...` for a blocker); nothing was sent"))
+    }
+
+    /// Grant and targets are those of the plan.
+    pub(crate) async fn check_unchanged(&self) -> Result<(), Halt> {
+        if self.grant.hash() != self.plan.grant {
+            return Err(
+                Halt::new(Exit::Stale, "the grant changed since the plan was made")
+                    .remedy("plan again, or put grants.toml back; nothing was sent"),
+            );
+        }
+        if self.grant.digest != self.plan.plugin.digest {
+            return Err(Halt::new(
+                Exit::Stale,
+                "the grant is bound to another plugin than the plan",
+            ));
+        }
+        for binding in self.plan.bindings.keys() {
+            self.check_identity(binding).await?;
+        }
+        Ok(())
+    }
+
+    /// The binding leads to the target that was planned on.
+    pub(crate) async fn check_identity(&self, binding: &Binding) -> Result<(), Halt> {
+        let planned = self
+            .plan
+            .bindings
+            .get(binding)
+            .ok_or_else(|| Halt::new(Exit::Stale, format!("`{binding}` is not in the plan")))?;
+        let now = self
+            .capability(binding)?
+            .identity()
+            .await
+            .map_err(|error| self.unreachable(binding, &error))?;
+        if now.fingerprint != planned.fingerprint {
+            return Err(Halt::new(
+                Exit::Stale,
+                format!(
+                    "`{binding}` leads to another target: planned on {} ({}), now {} ({})",
+                    planned.product, planned.fingerprint, now.product, now.fingerprint
+                ),
+            )
+            .remedy(
+                "put the address right, or plan again on the new target; nothing was sent to it",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn check_findings(&mut self, moment: Moment) -> Result<(), Halt> {
+        let findings = self
+            .planner
+            .check(moment, &self.state)
+            .await
+            .map_err(|fault| Halt::new(Exit::PluginFault, fault.to_string()))?;
+        self.judge(
+            findings,
+            if moment == Moment::BeforeRun {
+                Exit::Blocked
+            } else {
+                self.failed()
+            },
+        )
+    }
+
+    /// Tells findings; a blocker that nobody waived stops the run.
+    pub(crate) fn judge(&mut self, findings: Vec<Finding>, exit: Exit) -> Result<(), Halt> {
+        let waived: Vec<String> = self
+            .approvals
+            .iter()
+            .flat_map(|approval| &approval.waives)
+            .map(|waiver| waiver.finding.clone())
+            .collect();
+        let blocker = findings
+            .iter()
+            .find(|finding| finding.severity == Severity::Blocker && !waived.contains(&finding.id))
+            .cloned();
+        for finding in findings {
+            self.tell(Happening::Found(finding.clone()));
+            self.findings.push(finding);
+        }
+        match blocker {
+            None => Ok(()),
+            Some(finding) => Err(Halt::new(
+                exit,
+                format!("{} ({}): {}", finding.what, finding.id, finding.why),
+            )
+            .remedy(finding.remedy)),
+        }
+    }
+
+    /// The plan as it would be made now has the same steps; other differences are told as drift.
+    pub(crate) async fn plan_again(&mut self) -> Result<(), Halt> {
+        let Replanned { proposal, reads } = self
+            .planner
+            .plan(&self.state)
+            .await
+            .map_err(|fault| Halt::new(Exit::PluginFault, fault.to_string()))?;
+        let context = PlanContext {
+            site: self.plan.site.clone(),
+            product: self.plan.product.clone(),
+            plugin: self.plan.plugin.clone(),
+            from: self.plan.from.clone(),
+            to: self.plan.to.clone(),
+            options: self.plan.options.clone(),
+            findings: Vec::new(),
+        };
+        let now = freeze(proposal, context, &self.grant, &self.bindings)
+            .await
+            .map_err(|error| {
+                let mut text = error.to_string();
+                let mut source = std::error::Error::source(&error);
+                while let Some(cause) = source {
+                    text.push_str(&format!(": {cause}"));
+                    source = cause.source();
+                }
+                Halt::new(
+                    Exit::Stale,
+                    format!("the plan cannot be made again: {text}"),
+                )
+                .remedy("plan again")
+            })?;
+        let lines = differences(&self.plan, &now);
+        if !lines.is_empty() {
+            return Err(Halt::new(
+                Exit::Stale,
+                format!("the plan no longer fits: {}", lines.join("; ")),
+            )
+            .remedy("look at the difference, plan again and have it approved; nothing was sent"));
+        }
+        let before: BTreeMap<String, &str> = self
+            .reads
+            .iter()
+            .map(|read| (key(read), read.answer.as_str()))
+            .collect();
+        let mut drift = 0;
+        for read in &reads {
+            match before.get(&key(read)) {
+                Some(then) if *then != read.answer => {
+                    drift += 1;
+                    if drift <= DRIFT_LINES_MAX {
+                        self.tell(Happening::Drift {
+                            what: format!("{} {}", read.reading.binding, key_of_read(read)),
+                            then: (*then).to_owned(),
+                            now: read.answer.clone(),
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
+        if drift > DRIFT_LINES_MAX {
+            self.tell(Happening::Note(format!(
+                "and {} more reads that differ",
+                drift - DRIFT_LINES_MAX
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn key(read: &RecordedRead) -> String {
+    serde_json::to_string(&read.reading).unwrap_or_default()
+}
+
+fn key_of_read(read: &RecordedRead) -> String {
+    serde_json::to_string(&read.reading.read).unwrap_or_default()
+}

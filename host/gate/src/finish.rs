@@ -1,0 +1,167 @@
+//! The end of a run: done, aborted or stopped.
+
+use liftlock_types::event::{Event, OutcomeKind};
+use liftlock_types::rules::Borrow;
+use liftlock_types::{Exit, Probed};
+
+use crate::boot_time_ms;
+use crate::pass::Passing;
+use crate::runner::{End, Halt, Runner};
+
+impl Runner {
+    /// Ends a run cleanly: neutral state back, protective state left and named, what stays half-done listed.
+    pub async fn abort(mut self, reason: &str) -> End {
+        let begun = boot_time_ms();
+        let result = self.abort_inner(reason).await;
+        self.end(result, begun).await
+    }
+
+    pub(crate) async fn abort_inner(&mut self, reason: &str) -> Result<(), Halt> {
+        self.load().await?;
+        if self.state.ended.is_some() {
+            return self.release().await;
+        }
+        self.check_claims().await?;
+        self.give_back_neutral().await?;
+        let mut left = std::mem::take(&mut self.left_behind);
+        for step in &self.plan.steps {
+            let state = self.state.step(&step.id);
+            if state.open().is_some() || state.needs_person() {
+                left.push(format!(
+                    "step {} (`{}`): what became of it is not known",
+                    step.id, step.title
+                ));
+            } else if state
+                .outcome()
+                .is_some_and(|outcome| outcome.kind == OutcomeKind::AppliedOurs)
+            {
+                left.push(format!("step {} (`{}`) stays done", step.id, step.title));
+            }
+        }
+        for step in self.state.borrowed(Borrow::Protective) {
+            left.push(format!(
+                "what step {step} stopped stays stopped: start it by hand when that is right"
+            ));
+        }
+        left.push(format!("aborted by {}: {reason}", self.who.by));
+        self.left_behind.clone_from(&left);
+        self.write(Event::RunEnded {
+            how: "aborted".into(),
+            left_behind: left,
+        })
+        .await?;
+        self.write_head().await?;
+        self.release().await
+    }
+
+    pub(crate) async fn finish(&mut self) -> Result<(), Halt> {
+        self.read_unaccounted().await?;
+        let findings = self
+            .planner
+            .validate(&self.state)
+            .await
+            .map_err(|fault| Halt::new(Exit::PluginFault, fault.to_string()))?;
+        self.judge(findings, Exit::Frozen)?;
+        self.give_back_neutral().await?;
+        for step in self.state.borrowed(Borrow::Protective) {
+            self.left_behind.push(format!(
+                "what step {step} stopped stays stopped, as the plan has it"
+            ));
+        }
+        self.left_behind.extend(
+            self.state
+                .expired
+                .iter()
+                .map(|label| format!("passed over: {label}")),
+        );
+        let left_behind = self.left_behind.clone();
+        self.write(Event::RunEnded {
+            how: "done".into(),
+            left_behind,
+        })
+        .await?;
+        self.write_head().await?;
+        self.release().await
+    }
+
+    /// Requests that were sent and never answered can land late: their objects are read once more at the end.
+    pub(crate) async fn read_unaccounted(&mut self) -> Result<(), Halt> {
+        for (id, attempt) in self.state.unaccounted() {
+            let (Some(step), Some(intent)) =
+                (self.plan.step(&id).cloned(), attempt.intent.as_ref())
+            else {
+                continue;
+            };
+            let Some(planned) = step.change() else {
+                continue;
+            };
+            if !planned.change.lasts() {
+                continue;
+            }
+            let passing = Passing {
+                id: &id,
+                planned,
+                facts: None,
+                rests_on: &[],
+            };
+            let mut again = self.attempt(&passing, attempt.number, &intent.change);
+            again.kept = intent.kept.clone();
+            again.facts = intent.facts.clone();
+            let probed = self
+                .capability(&planned.binding)?
+                .probe(&intent.change, &again)
+                .await
+                .map_err(|error| {
+                    self.unavailable("a request that was never answered", &error)
+                        .at(&id)
+                })?;
+            if !matches!(probed, Probed::Applied { .. }) {
+                return Err(Halt::new(Exit::PersonNeeded, format!("step `{id}` sent a request that was never answered, and its effect does not hold"))
+                    .at(&id)
+                    .remedy("look at the target: the request may have landed late"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the books of this process: what stopped it is written down, what is neutral goes back.
+    pub(crate) async fn end(mut self, result: Result<(), Halt>, begun: u64) -> End {
+        let mut halt = result.err();
+        if let (Some(stopped), true) = (&halt, self.state.rows > 0 && self.state.ended.is_none()) {
+            let mut stopped = stopped.clone();
+            if stopped.exit != Exit::ClaimLost
+                && let Err(second) = self.give_back_neutral().await
+            {
+                self.left_behind
+                    .push(format!("neutral state is not given back: {}", second.why));
+            }
+            let doubt = self.state.doubts().first().cloned();
+            if let (Some(step), false) = (doubt, stopped.exit == Exit::PersonNeeded) {
+                stopped.exit = Exit::PersonNeeded;
+                stopped.step.get_or_insert(step);
+            }
+            let event = Event::Stopped {
+                exit: stopped.exit,
+                why: stopped.why.clone(),
+            };
+            let written = match self.write(event).await {
+                Ok(()) => self.write_head().await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
+                self.left_behind.push(error.why);
+            }
+            halt = Some(stopped);
+        }
+        let durable_writes = self.journal.durable_writes();
+        End {
+            exit: halt.as_ref().map_or(Exit::Done, |halt| halt.exit),
+            halt,
+            state: self.state,
+            findings: self.findings,
+            left_behind: self.left_behind,
+            took_ms: boot_time_ms().saturating_sub(begun),
+            durable_writes,
+        }
+    }
+}

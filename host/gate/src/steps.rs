@@ -1,0 +1,177 @@
+//! The steps, one after another.
+
+use liftlock_types::event::{Captured, Event};
+use liftlock_types::rules::Borrow;
+use liftlock_types::{Body, Change, Exit, Predicate, ReadError, Step, StepId};
+
+use crate::observer::Happening;
+use crate::pass::Passing;
+use crate::runner::{Halt, Runner};
+
+impl Runner {
+    pub(crate) async fn steps(&mut self) -> Result<(), Halt> {
+        let steps = self.plan.steps.clone();
+        let of = steps.len();
+        for (at, step) in steps.iter().enumerate() {
+            if self.state.step(&step.id).is_done() && !self.must_borrow_again(&steps[at..]) {
+                let state = self.state.step(&step.id);
+                let why = state
+                    .outcome()
+                    .map_or("recorded", |outcome| outcome.kind.as_str());
+                self.tell(Happening::StepSkipped {
+                    step: step.id.clone(),
+                    why: why.into(),
+                });
+                continue;
+            }
+            if self.stop.is_set() {
+                return Err(self.stopped_by_person());
+            }
+            self.tell(Happening::StepBegun {
+                step: step.id.clone(),
+                title: step.title.clone(),
+                number: at + 1,
+                of,
+            });
+            self.approved_by_itself(step)?;
+            for condition in &step.opens_when {
+                self.wait_for(&step.id, condition).await?;
+            }
+            self.body(step).await?;
+            for condition in &step.ends_when {
+                self.wait_for(&step.id, condition).await?;
+            }
+            if steps
+                .get(at + 1)
+                .is_none_or(|next| next.phase != step.phase)
+            {
+                self.write_head().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What this step borrowed went back when the run stopped, and steps that need it are still to come.
+    pub(crate) fn must_borrow_again(&self, from: &[Step]) -> bool {
+        let Some((step, later)) = from.split_first() else {
+            return false;
+        };
+        let given_back_by_plan = later.iter().any(|later| {
+            matches!(&later.body, Body::GiveBack { step: borrower } if *borrower == step.id)
+                && self.state.step(&later.id).is_done()
+        });
+        self.state.step(&step.id).gave_back == Some(true)
+            && !given_back_by_plan
+            && later
+                .iter()
+                .any(|later| !self.state.step(&later.id).is_done())
+    }
+
+    pub(crate) fn step_approval(&self, step: &StepId) -> Option<(String, String)> {
+        self.approvals.iter().find_map(|approval| {
+            let given = approval.steps.iter().find(|given| given.step == *step)?;
+            Some((approval.by.clone(), given.reason.clone()))
+        })
+    }
+
+    pub(crate) fn approved_by_itself(&self, step: &Step) -> Result<(), Halt> {
+        match &step.own_approval {
+            Some(reason) if self.step_approval(&step.id).is_none() => Err(Halt::new(
+                Exit::StepApproval,
+                format!("step `{}` wants an approval of its own: {reason}", step.id),
+            )
+            .at(&step.id)
+            .remedy(format!(
+                "`liftlock approve PLAN --step {} --reason ...`, then resume",
+                step.id
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn body(&mut self, step: &Step) -> Result<(), Halt> {
+        match &step.body {
+            Body::Change(planned) => {
+                let passing = Passing {
+                    id: &step.id,
+                    planned,
+                    facts: Some(&step.facts),
+                    rests_on: &step.rests_on,
+                };
+                self.pass(&passing).await
+            }
+            Body::Capture { name, reads } => {
+                let mut answers = Vec::with_capacity(reads.len());
+                for reading in reads {
+                    let answer = self.capability(&reading.binding)?.read(&reading.read).await;
+                    if let Err(error @ ReadError::Unavailable(_)) = &answer {
+                        return Err(self.unavailable("what the step keeps", error).at(&step.id));
+                    }
+                    answers.push(Captured {
+                        reading: reading.clone(),
+                        answer,
+                    });
+                }
+                self.write_step(
+                    &step.id,
+                    1,
+                    Event::Captured {
+                        name: name.clone(),
+                        answers,
+                    },
+                )
+                .await
+            }
+            Body::HandOver { text } => match self.step_approval(&step.id) {
+                Some((by, reason)) => {
+                    let event = Event::Decided {
+                        question: text.clone(),
+                        answer: "attested".into(),
+                        by,
+                        reason,
+                    };
+                    self.write_step(&step.id, 1, event).await
+                }
+                None => Err(Halt::new(
+                    Exit::StepApproval,
+                    format!("a person has to do or attest: {text}"),
+                )
+                .at(&step.id)
+                .remedy(format!(
+                    "do it, then `liftlock approve PLAN --step {} --reason ...` and resume",
+                    step.id
+                ))),
+            },
+            Body::GiveBack { step: borrower } => self.give_back(&step.id, borrower).await,
+        }
+    }
+
+    /// Services that this run stopped are stopped still: asked before each change.
+    pub(crate) async fn check_standing(&self, at: &StepId) -> Result<(), Halt> {
+        for id in self.state.borrowed(Borrow::Protective) {
+            let Some(planned) = self.plan.step(&id).and_then(Step::change) else {
+                continue;
+            };
+            if id == *at || !matches!(planned.change, Change::StopService {}) {
+                continue;
+            }
+            let seen = self
+                .capability(&planned.binding)?
+                .evaluate(&Predicate::Stopped, None)
+                .await
+                .map_err(|error| {
+                    self.unavailable("whether the writers are still stopped", &error)
+                        .at(at)
+                })?;
+            if !seen.holds {
+                return Err(Halt::new(
+                    self.failed(),
+                    format!("`{}` runs again: {}", planned.binding, seen.why),
+                )
+                .at(at)
+                .remedy("stop it, and find out who started it; then resume"));
+            }
+        }
+        Ok(())
+    }
+}
