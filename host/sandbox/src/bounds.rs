@@ -1,0 +1,212 @@
+//! Bounds of a read's arguments, and of its answer. Pure; asked after the policy and before the target.
+
+use liftlock_types::{Read, ReadError};
+use serde_json::Value;
+
+use crate::limits::LIST_ITEMS_MAX;
+
+/// Most hits of one search, as the contract says.
+const SEARCH_SIZE_MAX: u32 = 1_000;
+/// Most lines of one log tail, as the contract says.
+const LOG_TAIL_LINES_MAX: u32 = 1_000;
+/// Most bytes of one file read, as the contract says.
+const FILE_READ_BYTES_MAX: u32 = 1 << 20;
+/// Longest name, pattern or path in a read. Servers refuse names above 255 bytes; a path holds several.
+const NAME_BYTES_MAX: usize = 4 << 10;
+
+/// Are the arguments of this read within what the contract allows?
+pub(crate) fn check(read: &Read) -> Result<(), ReadError> {
+    let names = read.names();
+    if names.len() > LIST_ITEMS_MAX {
+        return invalid(format!("{} names, at most {LIST_ITEMS_MAX} are taken", names.len()));
+    }
+    if let Some(name) = names.iter().find(|name| name.len() > NAME_BYTES_MAX) {
+        return invalid(format!(
+            "a name of {} bytes, at most {NAME_BYTES_MAX} are taken",
+            name.len()
+        ));
+    }
+    match read {
+        Read::Search { what } if !(1..=SEARCH_SIZE_MAX).contains(&what.size) => invalid(format!(
+            "size is {}, it must be 1 to {SEARCH_SIZE_MAX}",
+            what.size
+        )),
+        Read::Search { what } if what.indices.is_empty() => {
+            invalid("a search names at least one index".into())
+        }
+        Read::Activity { indices } if indices.is_empty() => {
+            invalid("at least one index is named".into())
+        }
+        Read::ServiceLog { lines } if !(1..=LOG_TAIL_LINES_MAX).contains(lines) => {
+            invalid(format!("{lines} lines, it must be 1 to {LOG_TAIL_LINES_MAX}"))
+        }
+        Read::FileRead { length, .. } if *length > FILE_READ_BYTES_MAX => invalid(format!(
+            "length is {length}, at most {FILE_READ_BYTES_MAX} are read at once"
+        )),
+        Read::Tasks { actions } if actions.len() > LIST_ITEMS_MAX => invalid(format!(
+            "{} actions, at most {LIST_ITEMS_MAX} are taken",
+            actions.len()
+        )),
+        Read::RawRead { path, query, .. } => {
+            if query.len() > LIST_ITEMS_MAX {
+                return invalid(format!(
+                    "{} query parameters, at most {LIST_ITEMS_MAX} are taken",
+                    query.len()
+                ));
+            }
+            raw_path(path)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A raw path stays where the policy saw it: no dot segment in any spelling, since the client would resolve it
+/// after the scope was tested, and nothing that begins a query or a fragment.
+fn raw_path(path: &str) -> Result<(), ReadError> {
+    if !path.starts_with('/') {
+        return invalid("a raw path begins with `/`".into());
+    }
+    if path
+        .chars()
+        .any(|c| c.is_control() || c.is_whitespace() || matches!(c, '\\' | '?' | '#'))
+    {
+        return invalid("a raw path holds no white space, control character, `\\`, `?` or `#`".into());
+    }
+    for segment in path[1..].split('/') {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        if plain == "." || plain == ".." || plain.contains("%2f") || plain.contains("%5c") {
+            return invalid("a raw path holds no dot segment and no encoded separator".into());
+        }
+    }
+    Ok(())
+}
+
+/// Most elements of an answer that is a list, as the contract says.
+pub(crate) fn answer_items_max(read: &Read) -> usize {
+    match read {
+        Read::Shards { .. } | Read::Aliases { .. } => 20_000,
+        Read::Templates { .. } => 2_000,
+        Read::Tasks { .. } => 5_000,
+        Read::Search { .. } | Read::ServiceLog { .. } => 1_000,
+        Read::SnapshotList => 1_000,
+        _ => 10_000,
+    }
+}
+
+/// Refuses an answer over its documented bound; nothing is cut.
+pub(crate) fn check_answer(read: &Read, answer: &Value) -> Result<(), ReadError> {
+    let most = answer_items_max(read);
+    match answer.as_array() {
+        Some(items) if items.len() > most => invalid(format!(
+            "the answer has {} entries, at most {most} are given; ask for less at once",
+            items.len()
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of a value, roughly as its JSON text has.
+pub(crate) fn weight(value: &Value) -> u64 {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => text.len() as u64 + 8,
+        Value::Array(items) => 8 + items.iter().map(weight).sum::<u64>(),
+        Value::Object(members) => {
+            8 + members
+                .iter()
+                .map(|(key, value)| key.len() as u64 + 8 + weight(value))
+                .sum::<u64>()
+        }
+    }
+}
+
+fn invalid(text: String) -> Result<(), ReadError> {
+    Err(ReadError::Invalid(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use liftlock_types::Json;
+    use liftlock_types::facts::cluster::Search;
+
+    fn raw(path: &str) -> Result<(), ReadError> {
+        check(&Read::RawRead {
+            path: path.into(),
+            query: vec![],
+            body: None,
+        })
+    }
+
+    #[test]
+    fn a_raw_path_cannot_leave_the_scope_it_was_granted_for() {
+        for bad in [
+            "_cat/indices",
+            "/_cat/../secret",
+            "/_cat/%2e%2E/secret",
+            "/_cat/.%2e/secret",
+            "/_cat/./x",
+            "/_cat/%2f/x",
+            "/_cat\\x",
+            "/_cat?x=1",
+            "/_cat#x",
+            "/_cat/\n",
+        ] {
+            assert!(raw(bad).is_err(), "{bad:?}");
+        }
+        for good in ["/", "/_cat/indices/a-*", "/%25kuzzle.users/_stats", "/a.b/_stats"] {
+            raw(good).unwrap();
+        }
+    }
+
+    #[test]
+    fn bounds_of_arguments_are_told() {
+        let search = |size| Read::Search {
+            what: Search {
+                indices: vec!["a".into()],
+                query: Json::new("{}").unwrap(),
+                sort: None,
+                size,
+                after: None,
+            },
+        };
+        assert!(check(&search(0)).is_err());
+        assert!(check(&search(1001)).is_err());
+        assert!(check(&search(1000)).is_ok());
+        let error = check(&Read::ServiceLog { lines: 1001 }).unwrap_err();
+        assert!(error.to_string().contains("1000"), "{error}");
+        assert!(
+            check(&Read::FileRead {
+                dir: vec![],
+                name: "a".into(),
+                offset: 0,
+                length: FILE_READ_BYTES_MAX + 1
+            })
+            .is_err()
+        );
+        assert!(
+            check(&Read::Activity {
+                indices: vec!["a".into(); LIST_ITEMS_MAX + 1]
+            })
+            .is_err()
+        );
+        assert!(
+            check(&Read::Count {
+                index: "a".repeat(NAME_BYTES_MAX + 1),
+                query: None
+            })
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn an_answer_over_its_bound_is_refused_and_not_cut() {
+        let list = Value::from(vec![0; 2_001]);
+        let read = Read::Templates {
+            kind: liftlock_types::facts::cluster::TemplateKind::Legacy,
+            pattern: "*".into(),
+        };
+        assert!(check_answer(&read, &list).is_err());
+        assert!(check_answer(&Read::Nodes, &list).is_ok());
+    }
+}

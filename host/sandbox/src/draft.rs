@@ -1,0 +1,309 @@
+//! The draft that the host holds while a plugin plans. Nothing in it acts.
+
+use std::collections::{BTreeMap, HashSet};
+
+use liftlock_types::{
+    Body, Condition, HandOver, Json, PLAN_STEPS_MAX, Phase, Planned, Proposal, ReadError, Reading,
+    RestsOn, Step, StepId, Undo, Work,
+};
+
+/// A plan in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    steps: Vec<DraftStep>,
+    ids: HashSet<StepId>,
+    summary: Vec<String>,
+    not_done: Vec<String>,
+    hand_overs: Vec<HandOver>,
+}
+
+/// A step in the making.
+#[derive(Debug)]
+pub(crate) struct DraftStep {
+    id: StepId,
+    phase: Phase,
+    title: String,
+    because: String,
+    after: Vec<StepId>,
+    body: Option<Body>,
+    undo: Option<Undo>,
+    opens_when: Vec<Condition>,
+    ends_when: Vec<Condition>,
+    rests_on: Vec<RestsOn>,
+    work: Vec<Work>,
+    peak_disk: BTreeMap<String, u64>,
+    own_approval: Option<String>,
+    memo: Option<Json>,
+}
+
+fn invalid<T>(text: String) -> Result<T, ReadError> {
+    Err(ReadError::Invalid(text))
+}
+
+impl Draft {
+    /// Adds a step; its place in the plan is the returned index.
+    pub(crate) fn step(
+        &mut self,
+        id: StepId,
+        phase: Phase,
+        title: String,
+    ) -> Result<usize, ReadError> {
+        if self.steps.len() >= PLAN_STEPS_MAX {
+            return invalid(format!("a plan has at most {PLAN_STEPS_MAX} steps"));
+        }
+        if !self.ids.insert(id.clone()) {
+            return invalid(format!("the plan has a step `{id}` already"));
+        }
+        self.steps.push(DraftStep {
+            id,
+            phase,
+            title,
+            because: String::new(),
+            after: Vec::new(),
+            body: None,
+            undo: None,
+            opens_when: Vec::new(),
+            ends_when: Vec::new(),
+            rests_on: Vec::new(),
+            work: Vec::new(),
+            peak_disk: BTreeMap::new(),
+            own_approval: None,
+            memo: None,
+        });
+        Ok(self.steps.len() - 1)
+    }
+
+    /// The step at an index that [`Draft::step`] gave.
+    pub(crate) fn at(&mut self, index: usize) -> Option<&mut DraftStep> {
+        self.steps.get_mut(index)
+    }
+
+    pub(crate) fn add_summary(&mut self, text: String) {
+        self.summary.push(text);
+    }
+
+    pub(crate) fn add_not_done(&mut self, text: String) {
+        self.not_done.push(text);
+    }
+
+    pub(crate) fn add_hand_over(&mut self, title: String, text: String) {
+        self.hand_overs.push(HandOver { title, text });
+    }
+
+    /// The finished proposal. Refuses a step that does nothing, by its name.
+    pub(crate) fn close(self) -> Result<Proposal, String> {
+        Ok(Proposal {
+            steps: self
+                .steps
+                .into_iter()
+                .map(DraftStep::close)
+                .collect::<Result<_, _>>()?,
+            summary: self.summary,
+            not_done: self.not_done,
+            hand_overs: self.hand_overs,
+        })
+    }
+}
+
+impl DraftStep {
+    pub(crate) fn after(&mut self, id: StepId) -> Result<(), ReadError> {
+        if id == self.id {
+            return invalid(format!("step `{id}` cannot be after itself"));
+        }
+        if !self.after.contains(&id) {
+            self.after.push(id);
+        }
+        Ok(())
+    }
+
+    /// The one thing it does.
+    pub(crate) fn body(&mut self, body: Body) -> Result<(), ReadError> {
+        if self.body.is_some() {
+            return invalid(format!("step `{}` does one thing, and has it already", self.id));
+        }
+        self.body = Some(body);
+        Ok(())
+    }
+
+    pub(crate) fn captures(&mut self, name: String, reads: Vec<Reading>) -> Result<(), ReadError> {
+        if reads.is_empty() {
+            return invalid(format!("the capture of step `{}` reads nothing", self.id));
+        }
+        self.body(Body::Capture { name, reads })
+    }
+
+    pub(crate) fn undo(&mut self, planned: Planned) -> Result<(), ReadError> {
+        match &mut self.undo {
+            None => self.undo = Some(Undo::Changes(vec![planned])),
+            Some(Undo::Changes(changes)) => changes.push(planned),
+            Some(_) => return self.second_undo(),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn undo_as(&mut self, undo: Undo) -> Result<(), ReadError> {
+        if self.undo.is_some() {
+            return self.second_undo();
+        }
+        self.undo = Some(undo);
+        Ok(())
+    }
+
+    fn second_undo(&self) -> Result<(), ReadError> {
+        invalid(format!("step `{}` has another way to be undone already", self.id))
+    }
+
+    pub(crate) fn opens_when(&mut self, condition: Condition) {
+        self.opens_when.push(condition);
+    }
+
+    pub(crate) fn ends_when(&mut self, condition: Condition) {
+        self.ends_when.push(condition);
+    }
+
+    pub(crate) fn rests_on(&mut self, fact: RestsOn) {
+        if !self.rests_on.contains(&fact) {
+            self.rests_on.push(fact);
+        }
+    }
+
+    pub(crate) fn expect_work(&mut self, unit: String, amount: u64) {
+        self.work.push(Work { unit, amount });
+    }
+
+    /// Several for one node add up.
+    pub(crate) fn peak_disk(&mut self, node: String, bytes: u64) {
+        let peak = self.peak_disk.entry(node).or_default();
+        *peak = peak.saturating_add(bytes);
+    }
+
+    pub(crate) fn own_approval(&mut self, reason: String) {
+        self.own_approval = Some(reason);
+    }
+
+    pub(crate) fn memo(&mut self, memo: Json) {
+        self.memo = Some(memo);
+    }
+
+    pub(crate) fn because(&mut self, text: String) {
+        if !self.because.is_empty() {
+            self.because.push('\n');
+        }
+        self.because.push_str(&text);
+    }
+
+    fn close(self) -> Result<Step, String> {
+        let Some(body) = self.body else {
+            return Err(format!(
+                "step `{}` has no change, capture, hand-over or give-back",
+                self.id
+            ));
+        };
+        Ok(Step {
+            undo: self.undo.unwrap_or_else(|| default_undo(&body)),
+            id: self.id,
+            phase: self.phase,
+            title: self.title,
+            because: self.because,
+            after: self.after,
+            body,
+            opens_when: self.opens_when,
+            ends_when: self.ends_when,
+            rests_on: self.rests_on,
+            facts: BTreeMap::new(),
+            work: self.work,
+            peak_disk: self.peak_disk,
+            own_approval: self.own_approval,
+            memo: self.memo,
+        })
+    }
+}
+
+/// What holds where the author says nothing: the host's own undo where the kind of change has one. What changes
+/// nothing, or only gives back, needs none; a person's doing is not ours to undo.
+fn default_undo(body: &Body) -> Undo {
+    match body {
+        Body::Change(planned) if planned.change.rule().automatic_undo.is_empty() => Undo::None {
+            because: "the plugin gave none".into(),
+        },
+        Body::Change(_) | Body::Capture { .. } | Body::GiveBack { .. } => Undo::Automatic,
+        Body::HandOver { .. } => Undo::None {
+            because: "a person did it".into(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use liftlock_types::{Binding, Change, IndexName};
+
+    fn id(text: &str) -> StepId {
+        StepId::new(text).unwrap()
+    }
+
+    fn delete() -> Planned {
+        Planned {
+            binding: Binding::new("cluster.database").unwrap(),
+            change: Change::DeleteIndex {
+                name: IndexName::new("a").unwrap(),
+                uuid: "u".into(),
+            },
+            fills: vec![],
+        }
+    }
+
+    #[test]
+    fn a_step_id_stands_once() {
+        let mut draft = Draft::default();
+        draft.step(id("a"), Phase::Prepare, "A".into()).unwrap();
+        let error = draft.step(id("a"), Phase::Prepare, "B".into()).unwrap_err();
+        assert!(error.to_string().contains("`a`"), "{error}");
+    }
+
+    #[test]
+    fn a_step_does_exactly_one_thing() {
+        let mut draft = Draft::default();
+        let n = draft.step(id("a"), Phase::Contract, "A".into()).unwrap();
+        let step = draft.at(n).unwrap();
+        step.body(Body::Change(delete())).unwrap();
+        assert!(step.body(Body::HandOver { text: "x".into() }).is_err());
+        draft.step(id("b"), Phase::Contract, "B".into()).unwrap();
+        assert!(draft.close().unwrap_err().contains("`b`"));
+    }
+
+    #[test]
+    fn an_undo_is_of_one_way() {
+        let mut draft = Draft::default();
+        let n = draft.step(id("a"), Phase::Contract, "A".into()).unwrap();
+        let step = draft.at(n).unwrap();
+        step.undo(delete()).unwrap();
+        step.undo(delete()).unwrap();
+        assert!(step.undo_as(Undo::ByRestore(id("s"))).is_err());
+    }
+
+    #[test]
+    fn without_a_word_the_host_undoes_what_it_can() {
+        assert!(matches!(
+            default_undo(&Body::Change(delete())),
+            Undo::None { .. }
+        ));
+        assert_eq!(
+            default_undo(&Body::Change(Planned {
+                binding: Binding::new("service.app").unwrap(),
+                change: Change::StopService {},
+                fills: vec![],
+            })),
+            Undo::Automatic
+        );
+    }
+
+    #[test]
+    fn a_plan_has_a_last_step() {
+        let mut draft = Draft::default();
+        for n in 0..PLAN_STEPS_MAX {
+            draft.step(id(&format!("s{n}")), Phase::Expand, String::new()).unwrap();
+        }
+        assert!(draft.step(id("one-more"), Phase::Expand, String::new()).is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! Calls into the plugin. Its answers are made ours under the same bounds as its host calls.
+
+use liftlock_types::{Descriptor, Finding, Inventory, ReadError};
+use wasmtime::Store;
+use wasmtime::component::{Component, HasSelf, Linker, Resource};
+
+use super::bindings::exports::liftlock::upgrade::upgrade as exported;
+use super::bindings::{Plugin, PluginPre};
+use super::convert::{self, Answers};
+use super::wit::types::Target;
+use super::{DraftHandle, Run, Site};
+use crate::call::Refusal;
+use crate::plugin::State;
+use crate::session::HostError;
+
+/// A component linked against the contract.
+#[derive(Clone)]
+pub(crate) struct Edge {
+    pre: PluginPre<State>,
+}
+
+/// The handles of one call, borrowed to the plugin for its length.
+struct Handles {
+    site: u32,
+    run: u32,
+    draft: u32,
+    target: Target,
+}
+
+impl Edge {
+    /// Adds the contract to the linker and checks the component's types against it.
+    pub(crate) fn link(
+        linker: &mut Linker<State>,
+        component: &Component,
+    ) -> wasmtime::Result<Self> {
+        Plugin::add_to_linker::<_, HasSelf<_>>(linker, |state: &mut State| state)?;
+        Ok(Self {
+            pre: PluginPre::new(linker.instantiate_pre(component)?)?,
+        })
+    }
+
+    pub(crate) async fn describe(&self, store: &mut Store<State>) -> wasmtime::Result<Descriptor> {
+        let plugin = self.pre.instantiate_async(&mut *store).await?;
+        let answer = plugin
+            .liftlock_upgrade_upgrade()
+            .call_describe(&mut *store)
+            .await?;
+        ours(Answers(&mut store.data_mut().session).descriptor(answer))
+    }
+
+    pub(crate) async fn inspect(
+        &self,
+        store: &mut Store<State>,
+    ) -> wasmtime::Result<Result<Inventory, ReadError>> {
+        let plugin = self.pre.instantiate_async(&mut *store).await?;
+        let handles = handles(store)?;
+        let answer = plugin
+            .liftlock_upgrade_upgrade()
+            .call_inspect(&mut *store, Resource::new_borrow(handles.site))
+            .await?;
+        match answer {
+            Ok(inventory) => ours(
+                Answers(&mut store.data_mut().session)
+                    .inventory(inventory)
+                    .map(Ok),
+            ),
+            Err(error) => Ok(Err(convert::error_from(error))),
+        }
+    }
+
+    pub(crate) async fn check(
+        &self,
+        store: &mut Store<State>,
+    ) -> wasmtime::Result<Result<Vec<Finding>, ReadError>> {
+        let plugin = self.pre.instantiate_async(&mut *store).await?;
+        let handles = handles(store)?;
+        let answer = plugin
+            .liftlock_upgrade_upgrade()
+            .call_check(
+                &mut *store,
+                Resource::new_borrow(handles.site),
+                Resource::new_borrow(handles.run),
+                &handles.target,
+            )
+            .await?;
+        findings(store, answer)
+    }
+
+    pub(crate) async fn plan(
+        &self,
+        store: &mut Store<State>,
+    ) -> wasmtime::Result<Result<(), Refusal>> {
+        let plugin = self.pre.instantiate_async(&mut *store).await?;
+        let handles = handles(store)?;
+        let answer = plugin
+            .liftlock_upgrade_upgrade()
+            .call_plan(
+                &mut *store,
+                Resource::new_borrow(handles.site),
+                Resource::new_borrow(handles.run),
+                &handles.target,
+                Resource::new_borrow(handles.draft),
+            )
+            .await?;
+        Ok(match answer {
+            Ok(()) => Ok(()),
+            Err(exported::Refusal::Failed(error)) => {
+                Err(Refusal::Failed(convert::error_from(error)))
+            }
+            Err(exported::Refusal::Blocked(found)) => {
+                let answers = Answers(&mut store.data_mut().session).findings(found);
+                Err(Refusal::Blocked(ours(answers)?))
+            }
+        })
+    }
+
+    pub(crate) async fn validate(
+        &self,
+        store: &mut Store<State>,
+    ) -> wasmtime::Result<Result<Vec<Finding>, ReadError>> {
+        let plugin = self.pre.instantiate_async(&mut *store).await?;
+        let handles = handles(store)?;
+        let answer = plugin
+            .liftlock_upgrade_upgrade()
+            .call_validate(
+                &mut *store,
+                Resource::new_borrow(handles.site),
+                Resource::new_borrow(handles.run),
+                &handles.target,
+            )
+            .await?;
+        findings(store, answer)
+    }
+}
+
+fn handles(store: &mut Store<State>) -> wasmtime::Result<Handles> {
+    let state = store.data_mut();
+    let target = convert::target(&state.session.call()?.target);
+    Ok(Handles {
+        site: state.table.push(Site)?.rep(),
+        run: state.table.push(Run)?.rep(),
+        draft: state.table.push(DraftHandle)?.rep(),
+        target,
+    })
+}
+
+fn findings(
+    store: &mut Store<State>,
+    answer: Result<Vec<super::wit::types::Finding>, super::wit::types::Error>,
+) -> wasmtime::Result<Result<Vec<Finding>, ReadError>> {
+    match answer {
+        Ok(found) => ours(
+            Answers(&mut store.data_mut().session)
+                .findings(found)
+                .map(Ok),
+        ),
+        Err(error) => Ok(Err(convert::error_from(error))),
+    }
+}
+
+/// Outside a host call there is nobody to tell: what would be told ends the call.
+fn ours<T>(answer: Result<T, HostError>) -> wasmtime::Result<T> {
+    answer.map_err(|error| match error {
+        HostError::Told(error) => crate::fault::ContractBroken(error.to_string()).into(),
+        HostError::Trap(error) => error,
+    })
+}

@@ -1,0 +1,125 @@
+//! The contract `liftlock:upgrade@0.1`, in terms of the host's own types.
+//!
+//! Nothing is decided here: names are parsed, records converted, and the rest is the [`crate::session`]'s. Another
+//! version of the contract gets a module beside this one.
+//!
+//! | module | what |
+//! |---|---|
+//! | `exports` | calls into the plugin, and its answers made ours |
+//! | `convert` | records and enums, both ways |
+//! | `handles` | what stands behind a handle |
+//! | `site` | `site` and `run` |
+//! | `draft` | `draft` |
+//! | `cluster`, `snapshot`, `disk`, `service` | the reads |
+//! | `changes` | the inert constructors of all four |
+
+mod changes;
+mod cluster;
+mod convert;
+mod disk;
+mod draft;
+mod exports;
+mod handles;
+mod service;
+mod site;
+mod snapshot;
+
+use liftlock_types::{Binding, FileName, ReadError};
+use wasmtime::component::Resource;
+
+use crate::plugin::State;
+use crate::session::HostError;
+
+pub(crate) use exports::Edge;
+use handles::{Cluster, Directory, DraftHandle, Repository, Run, Service, Site, StepHandle};
+
+/// Versions that this module answers: all of 0.1, as the linker matches them.
+pub(crate) const VERSIONS: &str = "0.1.";
+
+/// Interfaces that a plugin of this version can import.
+pub(crate) const INTERFACES: [&str; 12] = [
+    "types",
+    "site",
+    "run",
+    "draft",
+    "cluster",
+    "cluster-changes",
+    "snapshot",
+    "snapshot-changes",
+    "disk",
+    "disk-changes",
+    "service",
+    "service-changes",
+];
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "plugin",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: {
+            "liftlock:upgrade/site.site": crate::edge_v0_1::handles::Site,
+            "liftlock:upgrade/run.run": crate::edge_v0_1::handles::Run,
+            "liftlock:upgrade/draft.draft": crate::edge_v0_1::handles::DraftHandle,
+            "liftlock:upgrade/draft.step": crate::edge_v0_1::handles::StepHandle,
+            "liftlock:upgrade/draft.change": liftlock_types::Planned,
+            "liftlock:upgrade/draft.condition": liftlock_types::Condition,
+            "liftlock:upgrade/draft.reading": liftlock_types::Reading,
+            "liftlock:upgrade/cluster.cluster": crate::edge_v0_1::handles::Cluster,
+            "liftlock:upgrade/snapshot.repository": crate::edge_v0_1::handles::Repository,
+            "liftlock:upgrade/disk.directory": crate::edge_v0_1::handles::Directory,
+            "liftlock:upgrade/service.service": crate::edge_v0_1::handles::Service,
+        },
+        trappable_error_type: {
+            "liftlock:upgrade/types.error" => crate::session::HostError,
+        },
+    });
+}
+
+use bindings::liftlock::upgrade as wit;
+
+impl State {
+    /// Counts the call and looks the handle up; a handle that is not there ends the call.
+    fn at<T: Send + 'static>(&mut self, handle: &Resource<T>) -> Result<&T, HostError> {
+        self.session.enter()?;
+        Ok(self.table.get(handle)?)
+    }
+
+    /// Counts the call and gives the binding behind a cluster.
+    fn cluster(&mut self, on: &Resource<Cluster>) -> Result<Binding, HostError> {
+        Ok(self.at(on)?.binding.clone())
+    }
+
+    /// Likewise of a repository.
+    fn repository(&mut self, on: &Resource<Repository>) -> Result<Binding, HostError> {
+        Ok(self.at(on)?.binding.clone())
+    }
+
+    /// Likewise of a service.
+    fn service(&mut self, on: &Resource<Service>) -> Result<Binding, HostError> {
+        Ok(self.at(on)?.binding.clone())
+    }
+
+    /// Binding and names of a directory.
+    fn directory(
+        &mut self,
+        on: &Resource<Directory>,
+    ) -> Result<(Binding, Vec<FileName>), HostError> {
+        let directory = self.at(on)?;
+        Ok((directory.binding.clone(), directory.dir.clone()))
+    }
+}
+
+impl wit::types::Host for State {
+    fn convert_error(&mut self, error: HostError) -> wasmtime::Result<wit::types::Error> {
+        match error {
+            HostError::Told(error) => Ok(error.into()),
+            HostError::Trap(error) => Err(error),
+        }
+    }
+}
+
+fn invalid(text: impl Into<String>) -> HostError {
+    HostError::Told(ReadError::Invalid(text.into()))
+}

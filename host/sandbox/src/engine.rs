@@ -1,0 +1,242 @@
+//! The engine: wasmtime's configuration, the epoch's tick, and loading.
+
+use std::hash::{Hash as _, Hasher};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use liftlock_types::{Digest, hex};
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::Component;
+use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, Strategy};
+
+use crate::cache::{Cache, CacheError};
+use crate::limits::{COMPONENT_BYTES_MAX, Limits, STACK_BYTES_MAX, TICK_MS};
+use crate::plugin::Plugin;
+
+/// Stack on which guest code and the host functions below it run: the guest's share and as much again for ours,
+/// with room.
+const FIBER_STACK_BYTES: usize = 4 * STACK_BYTES_MAX;
+
+/// How the sandbox is set up.
+#[derive(Debug, Clone, Default)]
+pub struct SandboxConfig {
+    /// Where compiled plugins are kept; none: they are compiled each time.
+    pub cache_dir: Option<PathBuf>,
+    /// What one call may use.
+    pub limits: Limits,
+}
+
+/// The sandbox could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The runtime refuses this machine or its configuration.
+    #[error("the WebAssembly runtime does not start here: {0}")]
+    Runtime(String),
+    /// No thread for the tick.
+    #[error("cannot start the thread that interrupts plugins")]
+    Ticker(#[source] std::io::Error),
+    /// The cache directory is not usable.
+    #[error("cannot use the cache of compiled plugins")]
+    Cache(#[from] CacheError),
+}
+
+/// A plugin that cannot be loaded. Nothing of it ran.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// Over [`COMPONENT_BYTES_MAX`].
+    #[error("it has {bytes} bytes, at most {COMPONENT_BYTES_MAX} are loaded")]
+    TooBig {
+        /// Its size.
+        bytes: usize,
+    },
+    /// Another kind of file.
+    #[error("it is no WebAssembly component, but {0}")]
+    NoComponent(&'static str),
+    /// The compiler refuses it.
+    #[error("it is not valid: {0}")]
+    Invalid(String),
+    /// It wants something that no plugin is given.
+    #[error("it imports `{import}`, which no plugin is given; there is {supported}")]
+    UnknownImport {
+        /// Its name for it.
+        import: String,
+        /// What there is.
+        supported: String,
+    },
+    /// It is no plugin, or for another version of the contract.
+    #[error("it does not export `{wanted}`{instead}; this host supports {supported}")]
+    NoPlugin {
+        /// The export of a plugin.
+        wanted: &'static str,
+        /// What it exports of ours.
+        instead: String,
+        /// Versions.
+        supported: &'static str,
+    },
+    /// The names are right, a type is not.
+    #[error("it does not fit the contract: {0}")]
+    Mismatch(String),
+    /// The cache is not safe, or the disk fails.
+    #[error("cannot use the cache of compiled plugins")]
+    Cache(#[from] CacheError),
+}
+
+/// Runs plugins. Clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    wasmtime: wasmtime::Engine,
+    limits: Limits,
+    cache: Option<Cache>,
+    /// What the compiled form depends on besides the component.
+    compatibility: String,
+}
+
+impl Engine {
+    /// Sets the sandbox up and starts its tick, which ends with the last engine and plugin.
+    pub fn new(config: SandboxConfig) -> Result<Self, EngineError> {
+        let wasmtime = wasmtime::Engine::new(&configuration())
+            .map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
+        let cache = config.cache_dir.as_deref().map(Cache::open).transpose()?;
+        tick(&wasmtime)?;
+        let mut compatibility = Sha256Hasher(Sha256::new());
+        wasmtime
+            .precompile_compatibility_hash()
+            .hash(&mut compatibility);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                compatibility: hex(&compatibility.0.finalize()),
+                wasmtime,
+                limits: config.limits,
+                cache,
+            }),
+        })
+    }
+
+    /// Loads a component: compiles it or takes it from the cache, and checks its imports and exports. Blocks for
+    /// as long as the compiler takes: tens of milliseconds for a plugin in Rust, seconds for Python.
+    pub fn load(&self, bytes: &[u8]) -> Result<Plugin, LoadError> {
+        if bytes.len() > COMPONENT_BYTES_MAX {
+            return Err(LoadError::TooBig { bytes: bytes.len() });
+        }
+        check_kind(bytes)?;
+        let digest = Digest::of(bytes);
+        let component = self.component(bytes, &digest)?;
+        Plugin::new(&self.inner.wasmtime, component, digest, self.inner.limits)
+    }
+
+    fn component(&self, bytes: &[u8], digest: &Digest) -> Result<Component, LoadError> {
+        let engine = &self.inner.wasmtime;
+        let compile = || {
+            Component::from_binary(engine, bytes)
+                .map_err(|error| LoadError::Invalid(format!("{error:#}")))
+        };
+        let Some(cache) = &self.inner.cache else {
+            return compile();
+        };
+        let name = format!("{}-{}.cwasm", digest.hex(), self.inner.compatibility);
+        if let Some(code) = cache.get(&name)? {
+            match deserialize(engine, &code) {
+                Ok(component) => return Ok(component),
+                Err(error) => {
+                    tracing::warn!(entry = name, %error, "cache entry does not load, compiling again");
+                }
+            }
+        }
+        let component = compile()?;
+        let code = component
+            .serialize()
+            .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        cache.put(&name, &code)?;
+        Ok(component)
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "loading compiled code trusts it; the cache gives only entries that this user alone could write"
+)]
+fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `code` was made by `Component::serialize` of this host: the cache reads it from a directory and a
+    // file that belong to this user and that nobody else may write to, and its checksum holds.
+    unsafe { Component::deserialize(engine, code) }
+}
+
+/// Each switch and its reason are in the decision record on wasmtime.
+fn configuration() -> Config {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_nan_canonicalization(true)
+        .allocation_strategy(InstanceAllocationStrategy::OnDemand)
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .max_wasm_stack(STACK_BYTES_MAX)
+        .async_stack_size(FIBER_STACK_BYTES)
+        .wasm_component_model(true)
+        .wasm_memory64(false)
+        .wasm_multi_memory(true)
+        .wasm_relaxed_simd(false)
+        .wasm_stack_switching(false)
+        .wasm_tail_call(false)
+        .wasm_wide_arithmetic(false)
+        .wasm_custom_page_sizes(false)
+        .wasm_shared_everything_threads(false)
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
+    config
+}
+
+/// Moves the epoch for as long as an engine or one of its plugins lives.
+fn tick(engine: &wasmtime::Engine) -> Result<(), EngineError> {
+    let weak = engine.weak();
+    std::thread::Builder::new()
+        .name("liftlock-tick".into())
+        .spawn(move || {
+            while let Some(engine) = weak.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(Duration::from_millis(TICK_MS));
+            }
+        })
+        .map(drop)
+        .map_err(EngineError::Ticker)
+}
+
+/// Tells a component from what people try instead, by its first bytes.
+fn check_kind(bytes: &[u8]) -> Result<(), LoadError> {
+    let kind = match bytes {
+        [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => return Ok(()),
+        [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => {
+            "a core module; build it for `wasm32-wasip2` with crate type `cdylib`"
+        }
+        [b'\x7f', b'E', b'L', b'F', ..] => "a native or already compiled file",
+        [b'(', ..] => "WebAssembly text",
+        [] => "an empty file",
+        _ => "another kind of file",
+    };
+    Err(LoadError::NoComponent(kind))
+}
+
+/// The whole of SHA-256 behind the standard library's trait, so that 64 bits are not all there is to a name.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        digest
+            .iter()
+            .take(8)
+            .fold(0, |n, byte| n << 8 | u64::from(*byte))
+    }
+}
