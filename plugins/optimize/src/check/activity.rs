@@ -1,0 +1,139 @@
+//! What runs now: Optimize itself, snapshots, server tasks.
+
+use liftlock_sdk::prelude::*;
+
+use super::{Goal, some};
+use crate::inspect::state;
+use crate::seen::{Seen, is_of};
+
+pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
+    tasks(seen, found);
+    backups(seen, found);
+    match &seen.service {
+        None => found.push(
+            Finding::warning("optimize.service-not-bound")
+                .subject("service.optimize")
+                .what("Optimize is not bound, so the plan cannot stop it")
+                .why("while it runs it imports, and what it writes during the upgrade can be lost")
+                .remedy("bind it, or stop it yourself: the plan then asks you to attest that it is stopped"),
+        ),
+        Some(status) if matches!(status.state, State::Unknown(_)) => found.push(
+            Finding::blocker("optimize.service-unclear")
+                .subject("service.optimize")
+                .what(format!("its state is {}", state(&status.state)))
+                .why("what cannot be told to run cannot be proved to be stopped")
+                .remedy("look at the definition of the service in the site file"),
+        ),
+        Some(status)
+            if status.state != State::Stopped
+                && matches!(goal.moment, Moment::Asked | Moment::BeforePlan) =>
+        {
+            found.push(
+                Finding::info("optimize.running")
+                    .subject("service.optimize")
+                    .what(format!("it is {}", state(&status.state)))
+                    .why("it must not write during the upgrade")
+                    .remedy("nothing to do: the plan stops it first and proves it"),
+            );
+        }
+        Some(_) => {}
+    }
+}
+
+fn tasks(seen: &Seen, found: &mut Vec<Finding>) {
+    for task in &seen.tasks {
+        if touches(&task.description, seen.names.prefix(), &seen.neighbours) {
+            found.push(
+                Finding::blocker("optimize.task-running")
+                    .subject(&task.id)
+                    .what(format!("`{}` runs on Optimize's indices", task.action))
+                    .why("somebody changes these indices now: another upgrade, perhaps. The vendor's has no lock")
+                    .remedy("wait until it has ended, or find out who runs it")
+                    .evidence("task", &task.description)
+                    .evidence("running for ms", task.running_ms),
+            );
+        }
+    }
+}
+
+/// Does a task's text name one of our indices? `reindex from [a] to [b]`, or with a script between:
+/// `reindex from [a] updated with Script{...} to [b]`, `update-by-query [a, b] updated with Script{...}`.
+fn touches(description: &str, prefix: &str, neighbours: &[String]) -> bool {
+    let ours = [prefix.to_owned()];
+    description
+        .split(|c: char| matches!(c, '[' | ']' | ',') || c.is_whitespace())
+        .any(|word| is_of(&ours, word) && !is_of(neighbours, word))
+}
+
+fn backups(seen: &Seen, found: &mut Vec<Finding>) {
+    let Some(backups) = &seen.backups else {
+        found.push(
+            Finding::warning("optimize.no-snapshot")
+                .subject("snapshot.backups")
+                .what("no snapshot repository is bound")
+                .why("after the first deletion there is no way back, so that each deletion needs a waiver")
+                .remedy("bind a repository"),
+        );
+        return;
+    };
+    let Some(nodes) = &backups.nodes else {
+        found.push(
+            Finding::blocker("optimize.repository-missing")
+                .subject(&backups.name)
+                .what("the repository is not registered in the cluster")
+                .why("the plan takes its snapshot there")
+                .remedy("register it, then plan again"),
+        );
+        return;
+    };
+    let deaf: Vec<&str> = seen
+        .data_nodes()
+        .filter(|node| !nodes.contains(&node.name) && !nodes.contains(&node.id))
+        .map(|node| node.name.as_str())
+        .collect();
+    if !deaf.is_empty() {
+        found.push(
+            Finding::blocker("optimize.repository-not-reached")
+                .subject(&backups.name)
+                .what(format!("these data nodes do not reach it: {}", some(&deaf)))
+                .why("shards that they hold would be missing in the snapshot")
+                .remedy("mount or configure the repository on every node, then plan again")
+                .evidence("reached by", some(nodes)),
+        );
+    }
+    for snapshot in &backups.running {
+        found.push(
+            Finding::warning("optimize.snapshot-running")
+                .subject(&snapshot.name)
+                .what("a snapshot runs")
+                .why("an index cannot be deleted while it is in a running snapshot; the vendor's upgrader tries for ever")
+                .remedy("nothing to do: the run waits for it, as long as its patience says")
+                .evidence("state", &snapshot.state),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_recognised_in_both_forms_of_its_text() {
+        let neighbours = ["optimize-team-a".to_owned()];
+        let touches = |text: &str| touches(text, "optimize", &neighbours);
+        assert!(touches(
+            "reindex from [optimize-settings_v2] to [optimize-settings_v3]"
+        ));
+        assert!(touches(
+            "reindex from [x] updated with Script{type=inline, lang='painless', idOrCode='a', options={}, params={}} \
+             to [optimize-settings_v3]"
+        ));
+        assert!(touches(
+            "update-by-query [a, optimize-alert_v4] updated with Script{}"
+        ));
+        assert!(!touches(
+            "reindex from [optimize-team-a-alert_v4] to [optimize-team-a-alert_v5]"
+        ));
+        assert!(!touches("reindex from [zeebe] to [optimizer-x]"));
+    }
+}

@@ -1,0 +1,113 @@
+//! What speaks against the upgrade. Pure: looks at what was seen and reads nothing.
+//!
+//! Every id is stable and begins with `optimize.`. A check looks at the state, not at what should have happened
+//! so far, so that a site in the middle of its upgrade is not called broken when a run is resumed.
+
+mod activity;
+mod database;
+mod schema;
+mod storage;
+mod version;
+
+use liftlock_sdk::prelude::*;
+
+use crate::edges::{Hop, hop};
+use crate::seen::{Metadata, Seen};
+
+pub(crate) use version::{contradiction, way_of};
+
+/// Where the upgrade goes, as far as it is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Goal {
+    /// What the plan says, else what the metadata says.
+    pub(crate) from: Option<Version>,
+    pub(crate) to: Version,
+    pub(crate) moment: Moment,
+}
+
+impl Goal {
+    /// `target.from` is what was there when the plan was made: on resume it counts, not what stands there now.
+    pub(crate) fn new(seen: &Seen, target: &Target, moment: Moment) -> Result<Self> {
+        let planned = target.from.as_deref().map(str::parse).transpose()?;
+        Ok(Self {
+            from: planned.or_else(|| seen.version().cloned()),
+            to: target.to.parse()?,
+            moment,
+        })
+    }
+
+    /// The hop, where there is one.
+    pub(crate) fn hop(&self) -> Option<&'static Hop> {
+        hop(self.from.as_ref()?, &self.to)
+    }
+}
+
+/// All findings, the gravest first.
+pub(crate) fn findings(seen: &Seen, goal: &Goal) -> Vec<Finding> {
+    let mut found = Vec::new();
+    version::check(seen, goal, &mut found);
+    database::check(seen, goal, &mut found);
+    storage::check(seen, &mut found);
+    if matches!(seen.metadata, Metadata::NoIndex) {
+        // Without a site there is nothing to say about its indices.
+        schema::check_templates(seen, &mut found);
+    } else {
+        schema::check(seen, goal, &mut found);
+    }
+    activity::check(seen, goal, &mut found);
+    found.sort_by_key(|finding| match finding.severity {
+        Severity::Blocker => 0,
+        Severity::Warning => 1,
+        Severity::Info => 2,
+    });
+    found
+}
+
+/// Names for a text: at most 12, the rest as a number.
+pub(crate) fn some<S: AsRef<str>>(names: &[S]) -> String {
+    const SHOWN_MAX: usize = 12;
+    let shown: Vec<&str> = names.iter().take(SHOWN_MAX).map(AsRef::as_ref).collect();
+    match names.len().checked_sub(SHOWN_MAX) {
+        None | Some(0) => shown.join(", "),
+        Some(more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// `3.1 GiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: &[&str] = &["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut unit = 0;
+    let mut scaled = bytes;
+    let mut tenths = 0;
+    while scaled >= 1024 && unit + 1 < UNITS.len() {
+        tenths = (scaled % 1024) * 10 / 1024;
+        scaled /= 1024;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{scaled} {}", UNITS[unit]),
+        _ => format!("{scaled}.{tenths} {}", UNITS[unit]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_cut_with_its_rest_as_a_number() {
+        assert_eq!(some(&["a", "b"]), "a, b");
+        let many: Vec<String> = (0..14).map(|n| n.to_string()).collect();
+        assert_eq!(
+            some(&many),
+            "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more"
+        );
+    }
+
+    #[test]
+    fn sizes_are_for_people() {
+        assert_eq!(size(512), "512 bytes");
+        assert_eq!(size(3 << 30), "3.0 GiB");
+        assert_eq!(size((1 << 20) + (1 << 19)), "1.5 MiB");
+    }
+}

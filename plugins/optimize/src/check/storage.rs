@@ -1,0 +1,181 @@
+//! Space on the data nodes, and blocks that a full disk leaves behind.
+
+use liftlock_sdk::prelude::*;
+
+use super::{size, some};
+use crate::seen::Seen;
+
+pub(super) fn check(seen: &Seen, found: &mut Vec<Finding>) {
+    blocks(seen, found);
+    let watched = seen
+        .settings
+        .get("cluster.routing.allocation.disk.threshold_enabled")
+        .is_none_or(|value| value != "false");
+    if watched {
+        watermarks(seen, found);
+    }
+    trial_restore(seen, watched, found);
+    documented_rule(seen, found);
+}
+
+fn blocks(seen: &Seen, found: &mut Vec<Finding>) {
+    for index in &seen.indices {
+        if !index.open {
+            found.push(
+                Finding::blocker("optimize.index-closed")
+                    .subject(&index.name)
+                    .what("it is closed")
+                    .why("a closed index can be neither checked nor upgraded")
+                    .remedy("open it, then plan again"),
+            );
+        }
+        if index.blocks.is_empty() {
+            continue;
+        }
+        let full = index
+            .blocks
+            .iter()
+            .any(|block| block == "read_only_allow_delete");
+        found.push(
+            Finding::blocker("optimize.index-blocked")
+                .subject(&index.name)
+                .what(format!("it has the block {}", index.blocks.join(", ")))
+                .why(
+                    "the vendor's upgrader sets the new version first and then fails at this index; it lifts no \
+                     block. Elasticsearch lets settings pass under `read_only_allow_delete` and refuses documents, \
+                     OpenSearch refuses both",
+                )
+                .remedy(if full {
+                    "free space on the data nodes first, then set `index.blocks.read_only_allow_delete` to null"
+                } else {
+                    "find out who set it and why, then set it to null"
+                }),
+        );
+    }
+}
+
+fn watermarks(seen: &Seen, found: &mut Vec<Finding>) {
+    for node in seen.data_nodes() {
+        let free = node.disk_free_bytes;
+        let (id, mark, why) = if free < node.watermark_flood_bytes {
+            (
+                "optimize.disk-flood",
+                node.watermark_flood_bytes,
+                "every index with a shard there gets blocked",
+            )
+        } else if free < node.watermark_high_bytes {
+            (
+                "optimize.disk-high",
+                node.watermark_high_bytes,
+                "shards are moved away from it",
+            )
+        } else if free < node.watermark_low_bytes {
+            (
+                "optimize.disk-low",
+                node.watermark_low_bytes,
+                "it takes no shard of a restore and no replica",
+            )
+        } else {
+            continue;
+        };
+        let finding = if id == "optimize.disk-low" {
+            Finding::warning(id)
+        } else {
+            Finding::blocker(id)
+        };
+        found.push(
+            finding
+                .subject(&node.name)
+                .what(format!(
+                    "{} are free, below the watermark of {}",
+                    size(free),
+                    size(mark)
+                ))
+                .why(why)
+                .remedy("free space on it or add a data node, then plan again")
+                .evidence("free bytes", free)
+                .evidence(
+                    "low, high, flood",
+                    format!(
+                        "{}, {}, {}",
+                        node.watermark_low_bytes,
+                        node.watermark_high_bytes,
+                        node.watermark_flood_bytes
+                    ),
+                ),
+        );
+    }
+}
+
+/// The trial restore puts one more copy of each primary beside the real ones.
+fn trial_restore(seen: &Seen, watched: bool, found: &mut Vec<Finding>) {
+    if seen.backups.is_none() {
+        return;
+    }
+    let needed = seen.primary_bytes();
+    let room: u64 = seen
+        .data_nodes()
+        .map(|node| {
+            let mark = if watched { node.watermark_low_bytes } else { 0 };
+            node.disk_free_bytes.saturating_sub(mark)
+        })
+        .sum();
+    if room < needed {
+        found.push(
+            Finding::blocker("optimize.no-room-for-trial-restore")
+                .subject("data nodes")
+                .what(format!(
+                    "the trial restore takes {}, and {} are free above the low watermark",
+                    size(needed),
+                    size(room)
+                ))
+                .why("a snapshot that was never restored is no backup, and this one could not be restored here")
+                .remedy("free space or add a data node, then plan again")
+                .evidence("bytes needed", needed)
+                .evidence("bytes free above the low watermark", room),
+        );
+    }
+}
+
+/// The vendor's rule asks for twice the storage. No step of the known hops copies an index, so falling short is
+/// worth a word and no refusal.
+fn documented_rule(seen: &Seen, found: &mut Vec<Finding>) {
+    let mut short = Vec::new();
+    let mut finding = Finding::warning("optimize.disk-documented-rule")
+        .subject("data nodes")
+        .why(
+            "the vendor asks for up to twice the storage that Optimize uses now; that is for plans that copy \
+             indices, which this one does not",
+        )
+        .remedy("free space if the vendor's rule binds you");
+    for node in seen.data_nodes() {
+        let held: u64 = seen
+            .shards
+            .iter()
+            .filter(|shard| {
+                shard
+                    .node
+                    .as_ref()
+                    .is_some_and(|name| *name == node.name || *name == node.id)
+            })
+            .map(|shard| shard.bytes)
+            .sum();
+        if node.disk_free_bytes < held.saturating_mul(2) {
+            finding = finding.evidence(
+                &node.name,
+                format!(
+                    "holds {}, {} are free",
+                    size(held),
+                    size(node.disk_free_bytes)
+                ),
+            );
+            short.push(node.name.as_str());
+        }
+    }
+    if !short.is_empty() {
+        found.push(finding.what(format!(
+            "less than twice the storage is free on {}",
+            some(&short)
+        )));
+    }
+}

@@ -1,0 +1,239 @@
+//! The schema version and the way to the target.
+
+use liftlock_sdk::prelude::*;
+
+use super::{Goal, some};
+use crate::edges::{Hop, LINES, VendorStep, hop, is_gap, way};
+use crate::names::{Kind, prefixes_with_metadata};
+use crate::seen::{Metadata, Seen};
+
+pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
+    match way_of(seen, goal) {
+        Err(finding) => found.push(*finding),
+        Ok(hop) => {
+            if let Some(finding) = contradiction(seen, hop) {
+                found.push(finding);
+            }
+            if hop.to == "8.7" && hop.from == "8.6" {
+                camunda_7(seen, found);
+            }
+            let now = seen.version();
+            if now == Some(&goal.to) && matches!(goal.moment, Moment::Asked | Moment::BeforePlan) {
+                found.push(
+                    Finding::info("optimize.already-there")
+                        .subject(seen.names.metadata())
+                        .what(format!("the schema version is {} already", goal.to))
+                        .why("there is nothing to upgrade")
+                        .remedy("nothing to do"),
+                );
+            }
+        }
+    }
+}
+
+/// The hop to take; or why there is none, in a finding.
+pub(crate) fn way_of(seen: &Seen, goal: &Goal) -> std::result::Result<&'static Hop, Box<Finding>> {
+    let metadata = seen.names.metadata();
+    let now = match &seen.metadata {
+        Metadata::NoIndex => return Err(Box::new(no_index(seen))),
+        Metadata::NoDocument => {
+            return Err(Box::new(
+                Finding::blocker("optimize.metadata-document-missing")
+                    .subject(&metadata)
+                    .what("the metadata index is there, its document `1` is not")
+                    .why(
+                        "without it nobody knows the schema version; the vendor's upgrader skips its steps then, \
+                         writes the new version with a new installation id all the same, and ends with success",
+                    )
+                    .remedy("restore the document from a snapshot, then plan again"),
+            ));
+        }
+        Metadata::Unreadable(text) => {
+            return Err(Box::new(
+                Finding::blocker("optimize.metadata-unreadable")
+                    .subject(&metadata)
+                    .what("document `1` has no `schemaVersion` that is a version")
+                    .why("without it nobody knows the schema version")
+                    .remedy("restore the document from a snapshot, then plan again")
+                    .evidence("document", text.chars().take(400).collect::<String>()),
+            ));
+        }
+        Metadata::Found { version, .. } => version,
+    };
+    let to = &goal.to;
+    if !to.is_exact() {
+        return Err(Box::new(
+            Finding::blocker("optimize.target-not-exact")
+                .subject(to.to_string())
+                .what(format!("the target {to} names a line, not a release"))
+                .why("Optimize starts only where the schema version equals its own, with the patch number")
+                .remedy(format!("name the release that will be started: `{}.0` or a later patch", to.minor_line())),
+        ));
+    }
+    if is_gap(to) {
+        return Err(Box::new(
+            Finding::blocker("optimize.no-such-release")
+                .subject(to.to_string())
+                .what("Optimize has no such release: after 8.8.8 came 8.8.24")
+                .why("a site set to that schema version would be started by no Optimize at all")
+                .remedy("name 8.8.8 or an older patch, or 8.8.24 or a newer one"),
+        ));
+    }
+    if now > to {
+        return Err(Box::new(
+            Finding::blocker("optimize.schema-newer")
+                .subject(&metadata)
+                .what(format!("the schema version is {now}, newer than the target {to}"))
+                .why(
+                    "there is no way back but a restore; the vendor's upgrader does not refuse this and puts the \
+                     older mappings and settings on the newer schema",
+                )
+                .remedy(format!("name {now} or a newer target, or restore a snapshot of the older version")),
+        ));
+    }
+    // On resume the version may stand at the target already: the approved plan says where it came from.
+    let from = match &goal.from {
+        Some(from) if now == to => from,
+        _ => now,
+    };
+    hop(from, to).ok_or_else(|| Box::new(mismatch(seen, from, to)))
+}
+
+fn no_index(seen: &Seen) -> Finding {
+    let others = match &seen.everything {
+        Some(indices) => prefixes_with_metadata(indices.iter().map(|index| index.name.as_str())),
+        None => Vec::new(),
+    };
+    let prefix = seen.names.prefix();
+    let finding = if others.is_empty() {
+        Finding::blocker("optimize.metadata-missing")
+            .what(format!("there is no index `{}`", seen.names.metadata()))
+            .remedy("check the prefix and the cluster; a new installation needs no upgrade")
+    } else {
+        Finding::blocker("optimize.wrong-prefix")
+            .what(format!(
+                "no Optimize has the prefix `{prefix}` here, but there are: {}",
+                some(&others)
+            ))
+            .remedy(format!(
+                "set the option `prefix` to the right one: `--set prefix={}`",
+                others[0]
+            ))
+            .evidence("prefixes with a metadata index", others.join(", "))
+    };
+    finding
+        .subject(seen.names.metadata())
+        .why(
+            "the vendor's upgrader takes this for a new installation, makes an empty schema beside the real one and \
+             ends with success",
+        )
+}
+
+/// The vendor's words in both of its wordings, so that whoever searches for them finds this.
+fn mismatch(seen: &Seen, from: &Version, to: &Version) -> Finding {
+    let line = to.minor_line();
+    let before = LINES.iter().take_while(|known| **known != line).last();
+    let expected = before.map_or_else(
+        || "the line before".to_owned(),
+        |before| (*before).to_owned(),
+    );
+    let finding = if !LINES.contains(&line.as_str()) {
+        Finding::blocker("optimize.target-unknown")
+            .what(format!("this plugin does not know {line}"))
+            .remedy(format!(
+                "it knows {}; a newer plugin may know more",
+                LINES.join(", ")
+            ))
+    } else if !LINES.iter().any(|known| from.matches(known)) {
+        Finding::blocker("optimize.schema-unknown")
+            .what(format!(
+                "this plugin has no way from the schema version {from}"
+            ))
+            .remedy(format!(
+                "bring the site to one of {} with the vendor's own tool first",
+                LINES.join(", ")
+            ))
+    } else {
+        let way = way(from, to).unwrap_or_default();
+        Finding::blocker("optimize.minor-skipped")
+            .what(format!(
+                "the schema version is {from}; no minor line may be skipped on the way to {to}"
+            ))
+            .remedy(format!(
+                "upgrade one line after the other: {way}; plan `{expected}` first"
+            ))
+    };
+    finding
+        .subject(seen.names.metadata())
+        .why("the vendor's plans are made for neighbouring lines only")
+        .evidence(
+            "the vendor's words",
+            format!("Schema version saved in Metadata [{from}] must be one of [{expected}, {to}]"),
+        )
+        .evidence(
+            "in older releases",
+            format!("Schema version saved in Metadata does not match required [{expected}.0]"),
+        )
+}
+
+/// The vendor's update log says that a step is done, and the state says that it is not.
+pub(crate) fn contradiction(seen: &Seen, hop: &Hop) -> Option<Finding> {
+    let mut contradicted = Vec::new();
+    for step in hop.steps {
+        let id = hop.log_id(*step);
+        let object = step.object(&seen.names);
+        let there = match step {
+            VendorStep::DeleteIndex { .. } => seen
+                .indices
+                .iter()
+                .any(|index| hop.dooms_index(&seen.names, &index.name)),
+            VendorStep::DeleteTemplate { .. } => seen
+                .legacy_templates
+                .iter()
+                .any(|template| template.name == object),
+        };
+        if seen.log.contains_key(&id) && there {
+            contradicted.push((id, object));
+        }
+    }
+    let mut finding = Finding::blocker("optimize.update-log-contradicts")
+        .subject(seen.names.update_log())
+        .what(format!(
+            "the update log says that {} of {} steps of {} are done, but what they delete is still there",
+            contradicted.len(),
+            hop.steps.len(),
+            hop.logged_as,
+        ))
+        .why(
+            "this is what a restore leaves behind that kept the update log: the vendor's upgrader skips the steps, \
+             sets the version and ends with success; a log that contradicts the state is believed by nobody here",
+        )
+        .remedy(format!(
+            "delete the entries of {} from `{}` (they are bookkeeping, no data of Optimize), then plan again",
+            hop.logged_as,
+            seen.names.update_log()
+        ));
+    if contradicted.is_empty() {
+        return None;
+    }
+    for (id, object) in contradicted {
+        finding = finding.evidence(id, format!("`{object}` is there"));
+    }
+    Some(finding)
+}
+
+/// 8.7 is Camunda 8 only: its upgrader looks for a license of Camunda 7 and refuses.
+fn camunda_7(seen: &Seen, found: &mut Vec<Finding>) {
+    for index in &seen.indices {
+        let count = seen.counts.get(&index.name).copied().unwrap_or_default();
+        if seen.names.kind(&index.name) == Kind::Other("license") && count > 0 {
+            found.push(
+                Finding::blocker("optimize.camunda-7-data")
+                    .subject(&index.name)
+                    .what(format!("it holds {count} license documents of Camunda 7"))
+                    .why("Optimize 8.7 is for Camunda 8 only, and its own upgrader refuses such a site")
+                    .remedy("keep this site on its line, or clear the Camunda 7 data as the vendor describes"),
+            );
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Upgrades a self-managed Camunda Optimize, with the vendor's own steps and without the vendor's tool.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `edges` | the ways between versions, as data: the vendor's steps, the databases each line wants |
+//! | `names` | what an index name says |
+//! | `descriptor` | edges, requests and options for the host |
+//! | `seen` | what stands there now, read once |
+//! | `inspect` | the inventory |
+//! | `check` | what speaks against the upgrade: pure functions over `seen` |
+//! | `outline` | what is left to do: pure |
+//! | `plan` | the steps |
+//! | `validate` | the end compared with the beginning |
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod check;
+mod descriptor;
+mod edges;
+mod inspect;
+mod names;
+mod outline;
+mod plan;
+mod seen;
+mod validate;
+
+use liftlock_sdk::prelude::*;
+
+use check::Goal;
+use seen::Seen;
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Optimize;
+
+impl Plugin for Optimize {
+    fn describe() -> Descriptor {
+        descriptor::descriptor()
+    }
+
+    fn inspect(site: &Site) -> Result<Inventory> {
+        Ok(inspect::inventory(&Seen::gather(site)?))
+    }
+
+    fn check(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
+        let seen = Seen::gather(site)?;
+        let goal = Goal::new(&seen, target, run.moment())?;
+        Ok(check::findings(&seen, &goal))
+    }
+
+    fn plan(
+        site: &Site,
+        run: &Run,
+        target: &Target,
+        plan: &Plan<'_>,
+    ) -> std::result::Result<(), Refusal> {
+        let seen = Seen::gather(site)?;
+        let goal = Goal::new(&seen, target, run.moment())?;
+        plan::propose(site, &seen, &goal, plan)
+    }
+
+    fn validate(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
+        let seen = Seen::gather(site)?;
+        let goal = Goal::new(&seen, target, run.moment())?;
+        let kept = validate::Kept::of(run)?;
+        let neighbours = seen.indices_of_neighbours(site)?;
+        Ok(validate::findings(&seen, &goal, &kept, &neighbours))
+    }
+}
+
+liftlock_sdk::export!(Optimize);

@@ -1,0 +1,469 @@
+//! The plan, native strategy: the vendor's steps in the vendor's order, with its update log.
+
+use liftlock_sdk::prelude::*;
+
+use crate::check::Goal;
+use crate::descriptor::{BACKUPS, CONFIG, DATABASE, OPTIMIZE};
+use crate::names::Kind;
+use crate::outline::{Deletion, Left, Outline, update_log_body};
+use crate::seen::{METADATA_ID, Seen};
+
+/// Capture of lists: indices, aliases, templates, metadata.
+pub(crate) const BASELINE: &str = "baseline";
+/// Captures of checksums; a number follows.
+pub(crate) const CONTENT_BEFORE: &str = "content-before";
+/// Likewise, at the end.
+pub(crate) const CONTENT_AFTER: &str = "content-after";
+
+/// Checksums in one capture. The host takes lists of at most 1,000; half of that leaves room.
+const CHECKSUMS_PER_CAPTURE: usize = 500;
+
+/// How long nothing may be written before a stopped Optimize is believed.
+///
+/// Its importer writes its position after each round, and rounds come every few seconds also when there is
+/// nothing to import; the indices refresh every 2 s. 10 s see several of both.
+const QUIET_MS: u64 = 10_000;
+
+/// How long a running snapshot of someone else is waited for.
+///
+/// One hour: a first snapshot of a large site takes that; an incremental one takes minutes.
+const SNAPSHOT_PATIENCE_MS: u64 = 3_600_000;
+
+pub(crate) fn propose(
+    site: &Site,
+    seen: &Seen,
+    goal: &Goal,
+    plan: &Plan<'_>,
+) -> std::result::Result<(), Refusal> {
+    let outline = Outline::new(seen, goal)?;
+    for line in &outline.skipped {
+        plan.summary(line);
+    }
+    if outline.is_empty() {
+        plan.summary(&format!(
+            "nothing to do: the schema version is {} and every step is done",
+            outline.to
+        ));
+        return Ok(());
+    }
+    plan.summary(&format!(
+        "Optimize {} to {}: {} steps of the vendor's plan, then the schema version",
+        outline.from,
+        outline.to,
+        outline.left.len()
+    ));
+    let database = Cluster::open(site, DATABASE)?;
+    let writer = Writer {
+        site,
+        seen,
+        outline: &outline,
+        database: &database,
+        plan,
+    };
+    writer.prepare()?;
+    let snapshot = writer.protect()?;
+    writer.expand()?;
+    writer.contract(snapshot.as_deref())?;
+    say(seen, &outline, plan);
+    Ok(())
+}
+
+struct Writer<'a> {
+    site: &'a Site,
+    seen: &'a Seen,
+    outline: &'a Outline,
+    database: &'a Cluster,
+    plan: &'a Plan<'a>,
+}
+
+impl Writer<'_> {
+    /// Writers stopped, then the state of before.
+    fn prepare(&self) -> Result<()> {
+        self.stop()?;
+        // Before the lists: a checksum refreshes its index, so that the counts in the lists are the true ones.
+        self.capture_content(
+            CONTENT_BEFORE,
+            Phase::Prepare,
+            "checksums of what must not change",
+        )?;
+        let names = &self.seen.names;
+        let mut baseline = vec![
+            self.database.read_indices(&names.all()),
+            self.database.read_aliases(&names.all()),
+            self.database
+                .read_templates(TemplateKind::Legacy, &names.all()),
+            self.database.read_document(&names.metadata(), METADATA_ID),
+        ];
+        for neighbour in &self.seen.neighbours {
+            baseline.push(self.database.read_indices(&format!("{neighbour}-*")));
+        }
+        self.plan
+            .step(
+                BASELINE,
+                Phase::Prepare,
+                "keep what is there now, for comparison at the end",
+            )
+            .because("after the writers have stopped, so that the end can be compared with it")
+            .captures(BASELINE, baseline)
+            .add()?;
+        if let Some(files) = &self.seen.config {
+            let directory = Directory::open(self.site, CONFIG)?;
+            for file in files {
+                let id = format!("keep-{}", file.replace('.', "-"));
+                self.plan
+                    .step(id, Phase::Prepare, &format!("keep a copy of {file}"))
+                    .because("the new installation needs it again")
+                    .does(directory.keep(file))
+                    .add()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<()> {
+        let step = if self.site.has(OPTIMIZE) {
+            let optimize = Service::open(self.site, OPTIMIZE)?;
+            self.plan
+                .step("stop-optimize", Phase::Prepare, "stop Optimize")
+                .because("it imports while it runs; what it writes during the upgrade would be lost or half-upgraded")
+                .does(optimize.stop())
+                .ends_when("Optimize is stopped", optimize.stopped())
+                .work("restarts", 1)
+        } else {
+            self.plan
+                .step("attest-stopped", Phase::Prepare, "a person attests that Optimize is stopped")
+                .because("no service is bound, so that the host cannot stop it or look")
+                .hands_over(
+                    "Stop every instance of Optimize that uses this database, and keep it stopped until this run \
+                     has ended; then attest it.",
+                )
+        };
+        let quiet = self.quiet_names();
+        let quiet: Vec<&str> = quiet.iter().map(String::as_str).collect();
+        step.ends_when(
+            "nothing writes to Optimize's indices, import positions stand still",
+            self.database.quiet(&quiet).stable_for_ms(QUIET_MS),
+        )
+        .add()
+        .map(drop)
+    }
+
+    /// Indices whose silence shows that Optimize is stopped, without those of neighbours.
+    fn quiet_names(&self) -> Vec<String> {
+        let mut quiet: Vec<String> = self
+            .seen
+            .indices
+            .iter()
+            .filter(|index| {
+                index.open && matches!(self.seen.names.kind(&index.name), Kind::Fixed(_))
+            })
+            .map(|index| index.name.clone())
+            .collect();
+        quiet.sort();
+        quiet.push(self.seen.names.alias("process-instance-*"));
+        quiet.push(self.seen.names.alias("decision-instance-*"));
+        quiet
+    }
+
+    fn capture_content(&self, name: &str, phase: Phase, title: &str) -> Result<()> {
+        let compared = compared(self.seen, self.outline);
+        let documents: u64 = compared.iter().map(|(_, docs)| docs).sum();
+        for (at, part) in compared.chunks(CHECKSUMS_PER_CAPTURE).enumerate() {
+            let id = format!("{name}-{}", at + 1);
+            self.plan
+                .step(id.as_str(), phase, title)
+                .because("counts alone do not show that a document was replaced")
+                .captures(
+                    &id,
+                    part.iter()
+                        .map(|(index, _)| self.database.read_checksum(index)),
+                )
+                .work("documents", if at == 0 { documents } else { 0 })
+                .add()?;
+        }
+        Ok(())
+    }
+
+    /// The way back; the id of the step that takes the snapshot.
+    fn protect(&self) -> Result<Option<String>> {
+        if !self.site.has(BACKUPS) {
+            return Ok(None);
+        }
+        let backups = Repository::open(self.site, BACKUPS)?;
+        let names = &self.seen.names;
+        let except: Vec<String> = self
+            .seen
+            .neighbours
+            .iter()
+            .map(|neighbour| format!("{neighbour}-*"))
+            .collect();
+        let bytes = self.seen.primary_bytes();
+        let snapshot = self
+            .plan
+            .step(
+                "snapshot",
+                Phase::Protect,
+                "take a snapshot of Optimize's indices",
+            )
+            .because(
+                "the way back once something is deleted; templates are kept beside it by the host",
+            )
+            .does(backups.take(
+                &format!("{}-before-{}", names.prefix(), self.outline.to),
+                &[names.all()],
+                &except,
+            ))
+            .opens_when(
+                "no snapshot runs",
+                backups.none_running().patience_ms(SNAPSHOT_PATIENCE_MS),
+            )
+            .work("bytes", bytes)
+            .add()?;
+        let mut prove = self
+            .plan
+            .step(
+                "prove-snapshot",
+                Phase::Protect,
+                "restore the snapshot on trial and compare it",
+            )
+            .because("a backup that was never restored is no backup")
+            .does(backups.prove(&snapshot))
+            .after(&snapshot)
+            .work("bytes", bytes);
+        for (node, bytes) in trial_restore_peaks(self.seen) {
+            prove = prove.peak_disk(&node, bytes);
+        }
+        prove.add()?;
+        Ok(Some(snapshot))
+    }
+
+    fn expand(&self) -> Result<()> {
+        if self.outline.create_log {
+            self.plan
+                .step("create-update-log", Phase::Expand, "create the index of the vendor's update log")
+                .because("the vendor's tool reads there what is done, so that either tool can go on with the other's work")
+                .does(self.database.create_index(&self.seen.names.update_log(), &update_log_body(self.seen)))
+                .add()?;
+        }
+        Ok(())
+    }
+
+    /// The vendor's order: each deletion, then its document in the log, then the next; the version last.
+    fn contract(&self, snapshot: Option<&str>) -> Result<()> {
+        let mut last: Option<String> = None;
+        for left in &self.outline.left {
+            for deletion in &left.deletions {
+                last = Some(self.delete(left, deletion, snapshot, last.as_deref())?);
+            }
+            if left.log {
+                last = Some(self.log(left, last.as_deref())?);
+            }
+        }
+        if let Some(was) = &self.outline.metadata {
+            last = Some(self.set_version(was, last.as_deref())?);
+        }
+        let _ = last;
+        self.capture_content(
+            CONTENT_AFTER,
+            Phase::Contract,
+            "checksums again, for the comparison",
+        )
+    }
+
+    fn delete(
+        &self,
+        left: &Left,
+        deletion: &Deletion,
+        snapshot: Option<&str>,
+        after: Option<&str>,
+    ) -> Result<String> {
+        let of = format!(
+            "step {} of {} in the vendor's plan to {}",
+            left.number,
+            self.outline.hop.steps.len(),
+            self.outline.hop.logged_as
+        );
+        let step = match deletion {
+            Deletion::Index {
+                name,
+                uuid,
+                is_empty,
+            } => {
+                let rollover = name.rsplit('-').next().unwrap_or_default();
+                let step = self
+                    .plan
+                    .step(
+                        format!("delete-{}-{rollover}", left.number),
+                        Phase::Contract,
+                        &format!("delete the index {name}"),
+                    )
+                    .because(&format!(
+                        "{of}: Camunda 8 never writes to it, and 8.8 does not know it"
+                    ))
+                    .does(self.database.delete_index(name, uuid))
+                    .memo(&json!({ "index": name, "uuid": uuid }));
+                let step = if *is_empty {
+                    step.opens_when("it is empty", self.database.count_is(name, None, 0))
+                } else {
+                    step.own_approval("it holds documents, which are deleted with it")
+                };
+                match snapshot {
+                    Some(snapshot) => step.undo_by_restore(snapshot),
+                    None => step.cannot_undo("no snapshot repository is bound"),
+                }
+            }
+            Deletion::Template { name } => self
+                .plan
+                .step(
+                    format!("delete-{}-template", left.number),
+                    Phase::Contract,
+                    &format!("delete the legacy template {name}"),
+                )
+                .because(&format!(
+                    "{of}: 8.8 has no rollover any more; the index itself stays"
+                ))
+                .does(self.database.delete_template(TemplateKind::Legacy, name))
+                .memo(&json!({ "template": name })),
+        };
+        after_maybe(step, after).add()
+    }
+
+    fn log(&self, left: &Left, after: Option<&str>) -> Result<String> {
+        let index = self.seen.names.update_log();
+        let id = self.outline.hop.log_id(left.step);
+        let document = self.outline.log_document(left);
+        let step = self
+            .plan
+            .step(
+                format!("log-{}", left.number),
+                Phase::Contract,
+                &format!("write step {} into the vendor's update log", left.number),
+            )
+            .because("the vendor's tool skips what stands there, and would do it again without")
+            .does(
+                self.database
+                    .create_document(&index, &id, &document)
+                    .fill_now("/appliedDate"),
+            )
+            .memo(&json!({ "id": id }));
+        after_maybe(step, after).add()
+    }
+
+    fn set_version(&self, was: &Value, after: Option<&str>) -> Result<String> {
+        let to = self.outline.to.to_string();
+        let index = self.seen.names.metadata();
+        let mut now = was.clone();
+        now["schemaVersion"] = json!(to);
+        let step = self
+            .plan
+            .step("schema-version", Phase::Contract, &format!("set the schema version to {to}"))
+            .because("last, as the vendor does: Optimize starts only where it equals its own, and the vendor's tool stops there")
+            .does(self.database.replace_document(&index, METADATA_ID, was, &now))
+            .ends_when(
+                &format!("the schema version is {to}"),
+                self.database.document_contains(&index, METADATA_ID, &json!({ "schemaVersion": to })),
+            );
+        after_maybe(step, after).add()
+    }
+}
+
+fn after_maybe(step: StepBuilder, after: Option<&str>) -> StepBuilder {
+    match after {
+        Some(id) => step.after(id),
+        None => step,
+    }
+}
+
+/// Indices whose content must be the same at the end, with their documents: not what is deleted, nor where the
+/// plan writes.
+pub(crate) fn compared(seen: &Seen, outline: &Outline) -> Vec<(String, u64)> {
+    let mut compared: Vec<(String, u64)> = seen
+        .indices
+        .iter()
+        .filter(|index| {
+            let big = matches!(
+                seen.names.kind(&index.name),
+                Kind::ProcessInstance(_) | Kind::DecisionInstance(_)
+            );
+            index.open
+                && !outline.hop.dooms_index(&seen.names, &index.name)
+                && index.name != seen.names.metadata()
+                && index.name != seen.names.update_log()
+                && (seen.checksums_of_all || !big)
+        })
+        .map(|index| (index.name.clone(), index.docs))
+        .collect();
+    compared.sort();
+    compared
+}
+
+/// What the trial restore takes on each data node: an even share, at least the largest shard, since the copies
+/// have no replicas.
+pub(crate) fn trial_restore_peaks(seen: &Seen) -> Vec<(String, u64)> {
+    let nodes: Vec<&str> = seen.data_nodes().map(|node| node.name.as_str()).collect();
+    let share = seen.primary_bytes().div_ceil(nodes.len().max(1) as u64);
+    let largest = seen
+        .shards
+        .iter()
+        .filter(|shard| shard.primary)
+        .map(|shard| shard.bytes)
+        .max();
+    nodes
+        .into_iter()
+        .map(|node| (node.to_owned(), share.max(largest.unwrap_or_default())))
+        .collect()
+}
+
+/// What people have to know and to do.
+fn say(seen: &Seen, outline: &Outline, plan: &Plan<'_>) {
+    let to = &outline.to;
+    plan.not_done(&format!(
+        "The vendor's mapping and settings sync: Optimize {to} does it itself, at the end of its own upgrader and \
+         at its start. It puts `number_of_replicas` and `refresh_interval` of most indices to its configuration, and \
+         adds the fields that are new in {}.",
+        to.minor_line()
+    ));
+    if outline.destroys() {
+        plan.not_done(
+            "What stands in the snapshot repository stays there: the snapshot of this run is named in the report.",
+        );
+    }
+    let prefix = seen.names.prefix();
+    let is_opensearch = seen
+        .identities
+        .first()
+        .is_some_and(|identity| identity.distribution == Distribution::Opensearch);
+    let (database, variable) = if is_opensearch {
+        (
+            "opensearch",
+            "CAMUNDA_OPTIMIZE_OPENSEARCH_SETTINGS_INDEX_PREFIX",
+        )
+    } else {
+        (
+            "elasticsearch",
+            "CAMUNDA_OPTIMIZE_ELASTICSEARCH_SETTINGS_INDEX_PREFIX",
+        )
+    };
+    plan.hand_over(
+        &format!("start Optimize {to}"),
+        &format!(
+            "Only the release {to} starts on this schema: it compares the version as text. Put \
+             environment-config.yaml and environment-logback.xml of the old installation into its `config` \
+             directory, then start it. Its upgrader finds nothing left but its own sync."
+        ),
+    );
+    plan.hand_over(
+        "Docker Compose",
+        &format!(
+            "image: camunda/optimize:{to}\nenvironment:\n  CAMUNDA_OPTIMIZE_DATABASE: {database}\n  {variable}: {prefix}"
+        ),
+    );
+    plan.hand_over(
+        "Helm",
+        &format!(
+            "optimize:\n  image:\n    tag: {to}\n  migration:\n    enabled: true\n  env:\n    - name: {variable}\n      \
+             value: {prefix}\nThe migration container then does the sync only; it wants as many replicas in its own \
+             environment as the indices have, else it resets them."
+        ),
+    );
+}

@@ -1,0 +1,339 @@
+//! What stands there now, read once and then looked at by pure functions.
+
+use std::collections::BTreeMap;
+
+use liftlock_sdk::prelude::*;
+
+use crate::descriptor::{BACKUPS, CONFIG, CONFIG_FILES, DATABASE, OPTIMIZE};
+use crate::edges::{HOPS, Hop};
+use crate::names::{Kind, Names};
+
+/// The document that holds the schema version.
+pub(crate) const METADATA_ID: &str = "1";
+
+/// The schema version's document.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Metadata {
+    NoIndex,
+    NoDocument,
+    Unreadable(String),
+    Found {
+        version: Version,
+        installation: Option<String>,
+        source: Value,
+    },
+}
+
+/// One document of the vendor's update log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LogEntry {
+    pub(crate) id: String,
+    pub(crate) applied: Option<String>,
+}
+
+/// The snapshot repository.
+#[derive(Debug, Clone)]
+pub(crate) struct Backups {
+    pub(crate) name: String,
+    /// Nodes that reach it; none where it is not registered.
+    pub(crate) nodes: Option<Vec<String>>,
+    pub(crate) running: Vec<Snapshot>,
+}
+
+/// Everything that checks and plan look at.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) names: Names,
+    /// Prefixes of other sites inside ours, as the operator declared them.
+    pub(crate) neighbours: Vec<String>,
+    /// `all` or `fixed`.
+    pub(crate) checksums_of_all: bool,
+    pub(crate) identities: Vec<Identity>,
+    /// Why not every node could be asked.
+    pub(crate) unasked: Option<String>,
+    pub(crate) health: Health,
+    pub(crate) nodes: Vec<Node>,
+    /// Cluster settings that hold: transient over persistent over defaults.
+    pub(crate) settings: BTreeMap<String, String>,
+    /// Every index of the cluster; none where there are more than a list may hold.
+    pub(crate) everything: Option<Vec<Index>>,
+    /// Ours, without those of neighbours.
+    pub(crate) indices: Vec<Index>,
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) aliases: Vec<Alias>,
+    /// Aliases that Optimize takes for its own by mistake: `decision-instance-*` without a prefix.
+    pub(crate) stray_aliases: Vec<Alias>,
+    pub(crate) legacy_templates: Vec<Template>,
+    pub(crate) composable_templates: Vec<Template>,
+    pub(crate) metadata: Metadata,
+    /// Entries of the vendor's update log for steps of our hops, by id.
+    pub(crate) log: BTreeMap<String, LogEntry>,
+    /// Documents of doomed indices and of the license index, after a refresh.
+    pub(crate) counts: BTreeMap<String, u64>,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) backups: Option<Backups>,
+    pub(crate) service: Option<Status>,
+    /// Configuration files that are there, where their directory is bound.
+    pub(crate) config: Option<Vec<String>>,
+}
+
+impl Seen {
+    /// Reads all of it.
+    pub(crate) fn gather(site: &Site) -> Result<Self> {
+        let names = Names::new(&site.option("prefix")?);
+        let neighbours = list(&site.option("neighbours")?);
+        let database = Cluster::open(site, DATABASE)?;
+        let (identities, unasked) = match database.identities() {
+            Ok(identities) => (identities, None),
+            Err(error) => (vec![database.identity()?], Some(error.text())),
+        };
+        let everything = match database.indices("*") {
+            Ok(indices) => Some(indices),
+            Err(Error::Invalid(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let inside = match &everything {
+            Some(indices) => {
+                let front = names.alias("");
+                indices
+                    .iter()
+                    .filter(|index| index.name.starts_with(&front))
+                    .cloned()
+                    .collect()
+            }
+            None => database.indices(&names.all())?,
+        };
+        let ours = |name: &str| !is_of(&neighbours, name);
+        let indices: Vec<Index> = inside
+            .into_iter()
+            .filter(|index| ours(&index.name))
+            .collect();
+        let has = |name: &str| indices.iter().any(|index| index.name == name);
+        let metadata = read_metadata(&database, &names, has(&names.metadata()))?;
+        let log = if has(&names.update_log()) {
+            read_log(&database, &names)?
+        } else {
+            BTreeMap::new()
+        };
+        let mut counts = BTreeMap::new();
+        for index in &indices {
+            let doomed = HOPS.iter().any(|hop| hop.dooms_index(&names, &index.name));
+            let license = names.kind(&index.name) == Kind::Other("license");
+            if index.open
+                && (doomed || license)
+                && let Some(count) = database.count(&index.name, None).found()?
+            {
+                counts.insert(index.name.clone(), count);
+            }
+        }
+        Ok(Self {
+            identities,
+            unasked,
+            health: database.health()?,
+            nodes: database.nodes()?,
+            settings: read_settings(&database)?,
+            shards: database
+                .shards(&names.all())?
+                .into_iter()
+                .filter(|shard| ours(&shard.index))
+                .collect(),
+            aliases: database
+                .aliases(&names.all())?
+                .into_iter()
+                .filter(|alias| ours(&alias.name) && ours(&alias.index))
+                .collect(),
+            stray_aliases: database.aliases("decision-instance-*")?,
+            legacy_templates: database
+                .templates(TemplateKind::Legacy, &names.all())?
+                .into_iter()
+                .filter(|template| ours(&template.name))
+                .collect(),
+            composable_templates: database
+                .templates(TemplateKind::Composable, "*")
+                .supported()?
+                .unwrap_or_default(),
+            metadata,
+            log,
+            counts,
+            tasks: database.tasks(&["*reindex".to_owned(), "*byquery".to_owned()])?,
+            backups: read_backups(site)?,
+            service: if site.has(OPTIMIZE) {
+                Some(Service::open(site, OPTIMIZE)?.status()?)
+            } else {
+                None
+            },
+            config: read_config(site)?,
+            checksums_of_all: site.option("checksums")? == "all",
+            everything,
+            indices,
+            neighbours,
+            names,
+        })
+    }
+
+    /// Indices of declared neighbours.
+    pub(crate) fn indices_of_neighbours(&self, site: &Site) -> Result<Vec<Index>> {
+        let mut indices = Vec::new();
+        if !self.neighbours.is_empty() {
+            let database = Cluster::open(site, DATABASE)?;
+            for neighbour in &self.neighbours {
+                indices.extend(database.indices(&format!("{neighbour}-*"))?);
+            }
+        }
+        Ok(indices)
+    }
+
+    /// The schema version that stands in the metadata.
+    pub(crate) fn version(&self) -> Option<&Version> {
+        match &self.metadata {
+            Metadata::Found { version, .. } => Some(version),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn index(&self, name: &str) -> Option<&Index> {
+        self.indices.iter().find(|index| index.name == name)
+    }
+
+    /// Indices that the hop deletes, in order of their names.
+    pub(crate) fn doomed(&self, hop: &Hop) -> Vec<&Index> {
+        let mut doomed: Vec<&Index> = self
+            .indices
+            .iter()
+            .filter(|index| hop.dooms_index(&self.names, &index.name))
+            .collect();
+        doomed.sort_by(|a, b| a.name.cmp(&b.name));
+        doomed
+    }
+
+    /// Bytes of all primaries of the site: what a trial restore takes.
+    pub(crate) fn primary_bytes(&self) -> u64 {
+        self.indices.iter().map(|index| index.primary_bytes).sum()
+    }
+
+    /// Nodes that hold shards.
+    pub(crate) fn data_nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| {
+            node.roles
+                .iter()
+                .any(|role| role == "data" || role.starts_with("data_"))
+        })
+    }
+}
+
+/// The parts of a list with commas.
+fn list(text: &str) -> Vec<String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+/// Is this name one of these sites'?
+pub(crate) fn is_of(prefixes: &[String], name: &str) -> bool {
+    prefixes.iter().any(|prefix| {
+        name.strip_prefix(prefix.as_str())
+            .is_some_and(|rest| rest.starts_with('-'))
+    })
+}
+
+fn read_metadata(database: &Cluster, names: &Names, exists: bool) -> Result<Metadata> {
+    if !exists {
+        return Ok(Metadata::NoIndex);
+    }
+    let Some(document) = database.get(&names.metadata(), METADATA_ID).found()? else {
+        return Ok(Metadata::NoDocument);
+    };
+    Ok(parse_metadata(&document.source))
+}
+
+/// The schema version's document, from its source.
+pub(crate) fn parse_metadata(source: &str) -> Metadata {
+    let Ok(source) = serde_json_value(source) else {
+        return Metadata::Unreadable(source.to_owned());
+    };
+    match source["schemaVersion"].as_str().map(str::parse) {
+        Some(Ok(version)) => Metadata::Found {
+            version,
+            installation: source["installationId"].as_str().map(ToOwned::to_owned),
+            source,
+        },
+        _ => Metadata::Unreadable(source.to_string()),
+    }
+}
+
+fn serde_json_value(text: &str) -> Result<Value> {
+    Ok(liftlock_sdk::serde_json::from_str(text)?)
+}
+
+/// By id, so that an entry that no search sees yet is found too.
+fn read_log(database: &Cluster, names: &Names) -> Result<BTreeMap<String, LogEntry>> {
+    let mut log = BTreeMap::new();
+    for id in HOPS.iter().flat_map(Hop::log_ids) {
+        if let Some(document) = database.get(&names.update_log(), &id).found()? {
+            let applied = match &document.json()?["appliedDate"] {
+                Value::Null => None,
+                Value::String(text) => Some(text.clone()),
+                other => Some(other.to_string()),
+            };
+            log.insert(id.clone(), LogEntry { id, applied });
+        }
+    }
+    Ok(log)
+}
+
+fn read_settings(database: &Cluster) -> Result<BTreeMap<String, String>> {
+    let mut settings = BTreeMap::new();
+    for scope in [
+        SettingScope::Defaults,
+        SettingScope::Persistent,
+        SettingScope::Transient,
+    ] {
+        if let Value::Object(members) = serde_json_value(&database.cluster_settings(scope)?)? {
+            for (key, value) in members {
+                if key.starts_with("cluster.blocks.")
+                    || key.starts_with("cluster.routing.allocation.")
+                {
+                    let text = value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), ToOwned::to_owned);
+                    settings.insert(key, text);
+                }
+            }
+        }
+    }
+    Ok(settings)
+}
+
+fn read_backups(site: &Site) -> Result<Option<Backups>> {
+    if !site.has(BACKUPS) {
+        return Ok(None);
+    }
+    let repository = Repository::open(site, BACKUPS)?;
+    let nodes = repository.verified().found()?;
+    let running = if nodes.is_some() {
+        repository.running()?
+    } else {
+        Vec::new()
+    };
+    Ok(Some(Backups {
+        name: repository.name(),
+        nodes,
+        running,
+    }))
+}
+
+fn read_config(site: &Site) -> Result<Option<Vec<String>>> {
+    if !site.has(CONFIG) {
+        return Ok(None);
+    }
+    let directory = Directory::open(site, CONFIG)?;
+    let mut files = Vec::new();
+    for name in CONFIG_FILES {
+        if directory.sha256(name).found()?.is_some() {
+            files.push((*name).to_owned());
+        }
+    }
+    Ok(Some(files))
+}
