@@ -73,6 +73,12 @@ impl ApiError {
         self
     }
 
+    /// Wraps another error whole as the cause.
+    pub(crate) fn caused_by(mut self, cause: &ApiError) -> Self {
+        self.caused_by = Some(cause.object());
+        self
+    }
+
     /// Names another error as the root cause, as the servers do when they wrap one.
     pub(crate) fn rooted(mut self, root: ApiError) -> Self {
         self.root = Some(Box::new(root));

@@ -118,11 +118,10 @@ impl Request {
             Ok(_) => Err(ApiError::parse(
                 "Expected [START_OBJECT] but found another token",
             )),
-            Err(error) => Err(ApiError::new(
-                400,
-                "json_parse_exception",
-                format!("Unexpected character or end of input: {error}"),
-            )),
+            Err(error) => Err(ApiError::parse("Failed to parse")
+                .with("line", error.line())
+                .with("col", error.column())
+                .caused("json_parse_exception", error.to_string())),
         }
     }
 
@@ -203,7 +202,7 @@ pub(crate) fn filter_path(value: Value, list: &str) -> Value {
 fn step<'a>(patterns: &[Vec<&'a str>], key: &str) -> (Vec<Vec<&'a str>>, bool) {
     let mut rest = Vec::new();
     let mut done = false;
-    // A key may hold dots of its own (flat settings), so a pattern is matched against its parts.
+    // A key that holds dots (flat settings) is one segment, as on the servers.
     for pattern in patterns {
         match pattern.first() {
             Some(&"**") => {
@@ -225,17 +224,6 @@ fn step<'a>(patterns: &[Vec<&'a str>], key: &str) -> (Vec<Vec<&'a str>>, bool) {
                     done = true;
                 } else {
                     rest.push(pattern[1..].to_vec());
-                }
-            }
-            Some(_) if key.contains('.') => {
-                for take in 2..=pattern.len() {
-                    if glob(&pattern[..take].join("."), key) {
-                        if take == pattern.len() {
-                            done = true;
-                        } else {
-                            rest.push(pattern[take..].to_vec());
-                        }
-                    }
                 }
             }
             _ => {}

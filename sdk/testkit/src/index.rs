@@ -389,6 +389,8 @@ impl Index {
         let before = self.get(id).map(|d| d.version);
         let version = before.or_else(|| self.graves.get(id).copied()).unwrap_or(0) + 1;
         let seq_no = self.take_seq_no(shard);
+        // A tombstone takes a place of its own.
+        self.next_order += 1;
         if before.is_some() {
             self.pending.insert(id.to_owned(), None);
         }

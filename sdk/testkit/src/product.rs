@@ -45,6 +45,15 @@ impl Product {
         }
     }
 
+    /// The lowest created-version number that this product still restores.
+    pub(crate) fn minimum_index_id(self) -> u32 {
+        match self {
+            // 7.0.0 as Elasticsearch wrote it; OpenSearch 2 inherits those indices.
+            Self::Elasticsearch8 | Self::OpenSearch2 => 7_000_099,
+            Self::OpenSearch3 => self.index_version_id(self.minimum_index()),
+        }
+    }
+
     pub(crate) fn lucene(self) -> &'static str {
         match self {
             Self::Elasticsearch8 => "9.12.2",

@@ -157,19 +157,23 @@ pub(crate) fn handle(
         .filter(|r| r.exists_on(state))
         .filter_map(|r| r.matches(&request.segments).map(|vars| (r, vars)))
         .collect();
-    candidates.sort_by_key(|(r, _)| r.rank());
+    // Where a literal fits, the placeholder beside it is not looked at, whatever the method.
+    if let Some(best) = candidates.iter().map(|(r, _)| r.rank()).min() {
+        candidates.retain(|(r, _)| r.rank() == best);
+    }
     let method = request.method.as_str();
     let found = candidates
         .iter()
         .position(|(r, _)| r.methods.split(' ').any(|m| m == method));
     let Some(found) = found else {
-        let uri = request.uri();
         if candidates.is_empty() {
+            let path = &request.raw_path;
             return Err(ApiError::plain(
                 400,
-                json!({"error": format!("no handler found for uri [{uri}] and method [{method}]")}),
+                json!({"error": format!("no handler found for uri [{path}] and method [{method}]")}),
             ));
         }
+        let uri = request.uri();
         let mut allowed: Vec<&str> = candidates
             .iter()
             .flat_map(|(r, _)| r.methods.split(' '))

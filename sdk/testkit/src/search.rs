@@ -27,6 +27,8 @@ pub(crate) struct Target {
     pub(crate) index: String,
     pub(crate) uuid: String,
     pub(crate) shards: u32,
+    /// The node that answers for its first shard.
+    node: Option<String>,
     docs: Arc<Docs>,
     mapping: Arc<Value>,
     filter: Option<Value>,
@@ -237,6 +239,11 @@ pub(crate) fn targets(
             index: name.clone(),
             uuid: index.uuid.clone(),
             shards: index.shards(),
+            node: state
+                .shard_copies(index)
+                .first()
+                .and_then(|c| c.node)
+                .map(|n| state.nodes[n].id.clone()),
             docs: index.searchable(),
             mapping: Arc::new(index.mapping.clone()),
             filter: alias_filter(state, expression, &name),
@@ -314,18 +321,24 @@ fn shards_json(targets: &[Target], skipped: bool) -> Result<Value, ApiError> {
 
 /// An error that one shard raised while it looked, in the form of a whole failed search.
 fn all_failed(target: &Target, inner: ApiError) -> ApiError {
-    ApiError::new(
+    let mut failure = json!({"shard": 0, "index": target.index, "reason": inner.object()});
+    if let Some(node) = &target.node {
+        failure["node"] = json!(node);
+    }
+    let wrapped = ApiError::new(
         inner.status,
         "search_phase_execution_exception",
         "all shards failed",
     )
     .with("phase", "query")
     .with("grouped", true)
-    .with(
-        "failed_shards",
-        json!([{"shard": 0, "index": target.index, "reason": inner.object()}]),
-    )
-    .rooted(inner)
+    .with("failed_shards", json!([failure]));
+    let wrapped = if inner.kind() == "illegal_argument_exception" {
+        wrapped.caused_by(&ApiError::illegal(inner.reason()).caused_by(&inner))
+    } else {
+        wrapped
+    };
+    wrapped.rooted(inner)
 }
 
 fn selected<'a>(targets: &'a [Target], query: &Value, now_ms: i64) -> Vec<Row<'a>> {
@@ -370,7 +383,8 @@ fn selected<'a>(targets: &'a [Target], query: &Value, now_ms: i64) -> Vec<Row<'a
 fn key_of(row: &Row<'_>, sort: &SortKey, position: usize, now_ms: i64) -> Result<Key, ApiError> {
     let number = |n: u64| Key::Number(n as f64, json!(n));
     match sort.field.as_str() {
-        "_doc" | "_shard_doc" => return Ok(number(position as u64)),
+        "_doc" => return Ok(number(row.doc.order.saturating_sub(1))),
+        "_shard_doc" => return Ok(number(position as u64)),
         "_seq_no" => return Ok(number(row.doc.seq_no)),
         "_score" => return Ok(Key::Number(1.0, json!(1.0))),
         "_id" => return Ok(Key::Text(row.id.to_owned())),
@@ -443,26 +457,31 @@ fn check_sort(
             .with("index_uuid", target.uuid.as_str())
             .with("index", target.index.as_str()),
         )),
-        Some((definition, _))
-            if definition["type"] == "text" && definition["fielddata"] != json!(true) =>
-        {
-            Err(all_failed(
-                target,
-                ApiError::illegal(if elastic {
-                    format!(
-                        "Fielddata is disabled on [{0}] in [{1}]. Text fields are not optimised for operations that require per-document field data like aggregations and sorting, so these operations are disabled by default. Please use a keyword field instead. Alternatively, set fielddata=true on [{0}] in order to load field data by uninverting the inverted index. Note that this can use significant memory.",
-                        sort.field, target.index
-                    )
-                } else {
-                    format!(
-                        "Text fields are not optimised for operations that require per-document field data like aggregations and sorting, so these operations are disabled by default. Please use a keyword field instead. Alternatively, set fielddata=true on [{}] in order to load field data by uninverting the inverted index. Note that this can use significant memory.",
-                        sort.field
-                    )
-                }),
-            ))
-        }
-        Some(_) => Ok(()),
+        Some(_) => check_fielddata(state, target, &sort.field),
     }
+}
+
+/// Refuses to sort or aggregate on a text field.
+fn check_fielddata(state: &State, target: &Target, path: &str) -> Result<(), ApiError> {
+    let text = field(&target.mapping, path)
+        .is_some_and(|(d, _)| d["type"] == "text" && d["fielddata"] != json!(true));
+    if !text {
+        return Ok(());
+    }
+    let start = if state.product.is_opensearch() {
+        String::new()
+    } else {
+        format!("Fielddata is disabled on [{path}] in [{}]. ", target.index)
+    };
+    Err(all_failed(
+        target,
+        ApiError::illegal(format!(
+            "{start}Text fields are not optimised for operations that require per-document field data like \
+             aggregations and sorting, so these operations are disabled by default. Please use a keyword field \
+             instead. Alternatively, set fielddata=true on [{path}] in order to load field data by uninverting \
+             the inverted index. Note that this can use significant memory."
+        )),
+    ))
 }
 
 fn compare_keys(a: &Key, b: &Key) -> Ordering {
@@ -634,6 +653,18 @@ fn hits(
     for target in targets {
         for sort in &search.sort {
             check_sort(state, target, sort, search.pit.is_some())?;
+        }
+    }
+    for target in targets {
+        for spec in search
+            .aggs
+            .values()
+            .filter_map(Value::as_object)
+            .flat_map(Map::values)
+        {
+            if let Some(path) = spec["field"].as_str() {
+                check_fielddata(state, target, path)?;
+            }
         }
     }
     let mut rows = selected(targets, &search.query, now);

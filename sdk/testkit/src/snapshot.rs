@@ -606,7 +606,7 @@ pub(crate) fn restore(
         _ => None,
     };
     let include_aliases = flag("include_aliases", true);
-    let minimum = product.index_version_id(product.minimum_index());
+    let minimum = product.minimum_index_id();
     let mut made: Vec<(String, Index, Option<String>)> = Vec::new();
     for original in &wanted {
         let Some(kept) = snapshot.indices.get(original) else {

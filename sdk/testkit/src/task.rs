@@ -1,7 +1,7 @@
 //! Reindex, update-by-query and delete-by-query: one engine, run at once or as a server task.
 //!
 //! A task moves on when a request reaches the cluster, never by wall clock, so a run of the same
-//! requests always meets it in the same place. Throttling is reported but does not slow it further.
+//! requests always meets it in the same place. A throttled task moves one batch a request.
 
 use std::collections::VecDeque;
 
@@ -317,7 +317,13 @@ pub(crate) fn advance(state: &mut State, docs: usize) {
         let Some(mut task) = state.tasks.remove(&id) else {
             continue;
         };
-        let done = task.cancelled_ms.is_some() || task.job.advance(state, docs);
+        // A throttled task moves at most one batch at a time.
+        let limit = if task.job.requests_per_second > 0.0 {
+            docs.min(task.job.batch)
+        } else {
+            docs
+        };
+        let done = task.cancelled_ms.is_some() || task.job.advance(state, limit);
         if done {
             finish(state, task);
         } else {
@@ -336,14 +342,18 @@ pub(crate) fn complete(state: &mut State, id: u64) {
     }
 }
 
-fn finish(state: &mut State, task: Task) {
+fn finish(state: &mut State, mut task: Task) {
     task.job.finish(state);
     let canceled = task.cancelled_ms.is_some();
-    let record = json!({
-        "completed": true,
-        "task": task.to_json(state, true),
-        "response": task.job.response(state.now_ms() - task.start_ms, canceled),
-    });
+    if canceled {
+        // Cancelling a throttled task lifts its throttle, so that it ends at once.
+        task.job.requests_per_second = -1.0;
+    }
+    let mut response = task.job.response(state.now_ms() - task.start_ms, canceled);
+    response["throttled"] = json!("0s");
+    response["throttled_until"] = json!("0s");
+    let record =
+        json!({"completed": true, "task": task.to_json(state, true), "response": response});
     let id = task.full_id(state);
     if !state.indices.contains_key(TASKS_INDEX) {
         let mut settings =

@@ -348,7 +348,7 @@ fn state(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
             .nodes
             .iter()
             .filter(|n| n.is_up)
-            .map(|n| (n.id.clone(), json!({"name": n.name, "ephemeral_id": n.ephemeral_id, "transport_address": n.http, "attributes": {}})))
+            .map(|n| (n.id.clone(), json!({"name": n.name, "ephemeral_id": n.ephemeral_id, "transport_address": n.http, "attributes": super::nodes::attributes(state.product)})))
             .collect::<Map<String, Value>>()
             .into();
     }

@@ -304,7 +304,7 @@ fn run_script(
     });
     ctx = script
         .run(ctx)
-        .map_err(|e| ApiError::illegal("failed to execute script").caused(e.kind(), e.reason()))?;
+        .map_err(|e| ApiError::illegal("failed to execute script").caused_by(&e))?;
     let op = ctx["op"].as_str().unwrap_or("index").to_owned();
     Ok((ctx["_source"].take(), op))
 }
@@ -340,7 +340,7 @@ fn apply_update(
         .get("script")
         .map(Script::parse)
         .transpose()
-        .map_err(|e| ApiError::illegal("failed to execute script").caused(e.kind(), e.reason()))?;
+        .map_err(|e| ApiError::illegal("failed to execute script").caused_by(&e))?;
     let partial = body.get("doc");
     if script.is_none() && partial.is_none() {
         return Err(ApiError::validation("script or doc is missing"));

@@ -115,6 +115,15 @@ fn roles(product: Product) -> Value {
     }
 }
 
+/// Node attributes that a server has by itself.
+pub(crate) fn attributes(product: Product) -> Value {
+    if product.is_opensearch() {
+        json!({"shard_indexing_pressure_enabled": "true"})
+    } else {
+        json!({})
+    }
+}
+
 fn envelope(state: &State, nodes: Map<String, Value>) -> Reply {
     Reply::ok(json!({
         "_nodes": {"total": nodes.len(), "successful": nodes.len(), "failed": 0},
@@ -133,7 +142,7 @@ fn head(state: &State, node: &Node) -> Map<String, Value> {
         "build_type": "tar",
         "build_hash": "0000000000000000000000000000000000000000",
         "roles": roles(state.product),
-        "attributes": {},
+        "attributes": attributes(state.product),
     });
     host.as_object().cloned().unwrap_or_default()
 }
@@ -241,7 +250,7 @@ fn stats(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
         };
         let mut entry = json!({
             "timestamp": now, "name": node.name, "transport_address": transport(node), "host": "127.0.0.1",
-            "ip": transport(node), "roles": roles(state.product), "attributes": {},
+            "ip": transport(node), "roles": roles(state.product), "attributes": attributes(state.product),
         });
         if has("indices") {
             let docs: u64 = state

@@ -67,7 +67,7 @@ fn node_head(state: &State, node: usize) -> Map<String, Value> {
         json!(["data", "ingest", "master"])
     };
     let head = json!({
-        "name": node.name, "transport_address": transport(node), "host": "127.0.0.1", "ip": transport(node), "roles": roles,
+        "name": node.name, "transport_address": transport(node), "host": "127.0.0.1", "ip": transport(node), "roles": roles, "attributes": super::nodes::attributes(state.product),
     });
     head.as_object().cloned().unwrap_or_default()
 }
@@ -75,6 +75,7 @@ fn node_head(state: &State, node: usize) -> Map<String, Value> {
 /// Prints tasks grouped as the request asks. The list request itself is a task too, when it fits.
 pub(crate) fn listing(ctx: &mut Ctx<'_>, ids: &[u64], detailed: bool) -> Result<Reply, ApiError> {
     let own_id = ctx.state.next_task_id();
+    ctx.state.next_task += ctx.state.nodes.len() as u64;
     let state = &*ctx.state;
     let mut tasks: Vec<(usize, String, Value)> = ids
         .iter()
@@ -100,7 +101,20 @@ pub(crate) fn listing(ctx: &mut Ctx<'_>, ids: &[u64], detailed: bool) -> Result<
             .opaque_id
             .as_ref()
             .map_or_else(|| json!({}), |id| json!({"X-Opaque-Id": id}));
-        tasks.push((node, format!("{}:{own_id}", state.nodes[node].id), own));
+        let parent = format!("{}:{own_id}", state.nodes[node].id);
+        for (at, other) in state.nodes.iter().enumerate().filter(|(_, n)| n.is_up) {
+            // The list asks each node, and each part of it is a task too.
+            let mut part = own.clone();
+            part["node"] = json!(other.id);
+            part["id"] = json!(own_id + 1 + at as u64);
+            part["type"] = json!(if at == node { "direct" } else { "transport" });
+            part["action"] = json!(format!("{own_action}[n]"));
+            part["parent_task_id"] = json!(parent);
+            if glob_list(asked, &format!("{own_action}[n]")) {
+                tasks.push((at, format!("{}:{}", other.id, own_id + 1 + at as u64), part));
+            }
+        }
+        tasks.insert(0, (node, parent, own));
     }
     Ok(Reply::ok(
         match ctx.request.param("group_by").unwrap_or("nodes") {
