@@ -1,0 +1,30 @@
+//! Drives the real `liftlock` binary, as an operator does, against simulated and real clusters.
+//!
+//! - [`artifacts`]: the binary and the component under test, built when needed
+//! - [`operator`]: a person at a terminal: runs commands and keeps all that was printed
+//! - [`stage`]: a cluster, a proxy before it, an 8.7 site, an operator with new folders
+//! - [`proof`]: the checks that run on simulated clusters and on real servers alike
+//! - [`tally`]: named checks, counted
+//! - [`golden`]: scripts whose whole output is compared
+//! - [`simulated`]: a simulated cluster as the lab sees one
+//! - [`switch`]: one address behind which another cluster can be put
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+pub mod artifacts;
+pub mod golden;
+pub mod operator;
+pub mod proof;
+pub mod simulated;
+pub mod stage;
+pub mod switch;
+pub mod tally;
+
+pub use operator::Operator;
+pub use operator::Told;
+pub use simulated::Simulated;
+pub use stage::Kit;
+pub use stage::Login;
+pub use stage::Round;
+pub use stage::Stage;
+pub use switch::Switch;
+pub use tally::Tally;

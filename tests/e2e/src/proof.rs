@@ -1,0 +1,74 @@
+//! The proof that the Optimize plugin does what is documented, and nothing else.
+//!
+//! The same checks run on simulated clusters and on real servers: [`upgrades_cleanly`],
+//! [`refuses_what_is_not_approved`], [`goes_on_after_a_kill`].
+
+mod clean;
+mod documented;
+mod kills;
+mod refusals;
+mod secrets;
+
+use anyhow::Context;
+use anyhow::bail;
+use serde_json::Value;
+
+pub use clean::upgrades_cleanly;
+pub use documented::expected_changes;
+pub use documented::expected_difference;
+pub use kills::Position;
+pub use kills::goes_on_after_a_kill;
+pub use refusals::refuses_what_is_not_approved;
+pub use secrets::find_secret;
+
+use crate::operator::Operator;
+use crate::operator::Told;
+use crate::stage::Round;
+
+/// The version that the proof upgrades to.
+pub const TO: &str = "8.8.0";
+
+/// An error unless a condition holds.
+pub(crate) fn ensure(holds: bool, else_say: impl Into<String>) -> anyhow::Result<()> {
+    if holds {
+        Ok(())
+    } else {
+        bail!("{}", else_say.into())
+    }
+}
+
+/// Adds the plugin and grants it what it asks for.
+pub async fn introduce(round: &Round) -> anyhow::Result<()> {
+    let operator = &round.operator;
+    operator
+        .run(&["plugin", "add", round.plugin(), "--allow-unsigned"])
+        .await?
+        .expect(0)?;
+    operator.run(&["grant", "--yes"]).await?.expect(0)?;
+    Ok(())
+}
+
+/// Makes a plan; gives its file.
+pub async fn plan(round: &Round) -> anyhow::Result<String> {
+    round.operator.run(&["plan", TO]).await?.expect(0)?;
+    Ok(round.plan_file()?.to_string_lossy().into_owned())
+}
+
+/// Approves a plan.
+pub async fn approve(operator: &Operator, plan: &str) -> anyhow::Result<Told> {
+    operator
+        .run(&["approve", plan, "--by", "prover"])
+        .await?
+        .expect(0)
+}
+
+/// The id of the only or the last run in the operator's journal.
+pub async fn last_run(operator: &Operator) -> anyhow::Result<String> {
+    let told = operator.run(&["history", "--json"]).await?.expect(0)?;
+    let data = told.data()?;
+    let runs = data["runs"].as_array().cloned().unwrap_or_default();
+    let id = |run: &Value| run["run"].as_str().map(str::to_owned);
+    runs.last()
+        .and_then(id)
+        .with_context(|| format!("no run in the history: {data}"))
+}

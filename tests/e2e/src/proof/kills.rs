@@ -1,0 +1,191 @@
+//! A run that is killed with SIGKILL in the middle of a change, and goes on.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context;
+use anyhow::anyhow;
+use liftlock_lab::Fault;
+use liftlock_lab::ProcessId;
+use liftlock_lab::Rule;
+use liftlock_lab::SiteSpec;
+use liftlock_lab::Then;
+use liftlock_lab::When;
+
+use super::approve;
+use super::documented;
+use super::ensure;
+use super::introduce;
+use super::last_run;
+use super::plan;
+use crate::stage::Round;
+use crate::stage::Stage;
+use crate::tally::Tally;
+
+/// Longest wait of the proxy for the process id of the run that it is to kill. The run has started
+/// when its request is here; only the test's own bookkeeping can lag.
+const PID_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a run is killed.
+#[derive(Clone, Debug)]
+pub struct Position {
+    /// For people.
+    pub name: &'static str,
+    /// Method of the request.
+    pub method: &'static str,
+    /// Part of its path.
+    pub path: &'static str,
+    /// Before: the cluster is never asked. After: it has done what was asked.
+    pub when: When,
+}
+
+impl Position {
+    /// Those of the proof: before and after a deletion, after an entry of the update log, and
+    /// while the snapshot is proved.
+    pub const PROOF: [Self; 4] = [
+        Self {
+            name: "before the index is deleted",
+            method: "DELETE",
+            path: "variable-update-instance_v2-000001",
+            when: When::Before,
+        },
+        Self {
+            name: "after the index is deleted",
+            method: "DELETE",
+            path: "variable-update-instance_v2-000001",
+            when: When::After,
+        },
+        Self {
+            name: "after the first entry of the update log",
+            method: "PUT",
+            path: "_create/8.8.0_schema-delete-index",
+            when: When::After,
+        },
+        Self {
+            name: "after the trial restore began",
+            method: "POST",
+            path: "/_restore",
+            when: When::After,
+        },
+    ];
+}
+
+/// Kills a run there, sees that another operator is refused, resumes it, and checks the end state.
+pub async fn goes_on_after_a_kill(
+    stage: &Stage,
+    position: &Position,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let round = stage.fresh(&SiteSpec::default()).await?;
+    let operator = &round.operator;
+    introduce(&round).await?;
+    let plan = plan(&round).await?;
+    approve(operator, &plan).await?;
+    run_and_kill(stage, &round, position, &plan).await?;
+    let at = position.name;
+
+    another_is_refused(stage, &round, at, &plan, tally).await?;
+
+    let run = last_run(operator).await?;
+    let told = operator.run(&["resume", &run]).await?;
+    tally.check(
+        &format!("killed {at}: resume ends well"),
+        told.expect(0).map(drop),
+    );
+    let after = liftlock_lab::dump(&stage.target, &round.facts.prefix).await?;
+    tally.check(
+        &format!("killed {at}: the end state is the documented one"),
+        documented::check_difference(&round.facts, &round.before, &after)
+            .and_then(|()| documented::check_update_log(&round.facts, &after))
+            .and_then(|()| documented::check_metadata(&round.facts, &after)),
+    );
+    let changes = stage.changes();
+    let deletions = changes
+        .iter()
+        .filter(|line| line.contains("DELETE") && line.contains(&round.facts.doomed_index))
+        .count();
+    tally.check(
+        &format!("killed {at}: the index was deleted once"),
+        ensure(
+            deletions == 1,
+            format!("{deletions} deletions reached the cluster"),
+        ),
+    );
+    let whole = operator.run(&["audit", &run, "--verify"]).await?;
+    tally.check(
+        &format!("killed {at}: the record is whole"),
+        whole.expect(0).map(drop),
+    );
+    Ok(())
+}
+
+async fn run_and_kill(
+    stage: &Stage,
+    round: &Round,
+    position: &Position,
+    plan: &str,
+) -> anyhow::Result<()> {
+    let process: Arc<OnceLock<ProcessId>> = Arc::default();
+    let known = process.clone();
+    let kill = move |_: &liftlock_lab::Record| {
+        let end = Instant::now() + PID_PATIENCE;
+        while known.get().is_none() && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        if let Some(process) = known.get() {
+            process.kill();
+        }
+        Then::Drop
+    };
+    let rule = Rule::new(Fault::Call(position.when, Arc::new(kill)))
+        .method(position.method)
+        .path(position.path)
+        .nth(1);
+    stage.proxy.clear();
+    stage.proxy.add_rule(rule);
+    let child = round.operator.start(&["run", plan])?;
+    let running = child.id().and_then(ProcessId::of);
+    process
+        .set(running.context("the run ended right after its start")?)
+        .map_err(|_| anyhow!("the process is known already"))?;
+    let told = round.operator.wait(&["run", plan], child).await?;
+    stage.proxy.clear_rules();
+    ensure(
+        told.code.is_none(),
+        format!("the run was not killed {}\n{told}", position.name),
+    )
+}
+
+/// Another operator, with a state directory of their own, meets the claim of the killed run.
+async fn another_is_refused(
+    stage: &Stage,
+    round: &Round,
+    at: &str,
+    plan: &str,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let state = round.folder().join("state-of-another");
+    std::fs::create_dir(&state)?;
+    let other = round.operator.clone().with_state(&state);
+    other
+        .run(&["plugin", "add", round.plugin(), "--allow-unsigned"])
+        .await?
+        .expect(0)?;
+    let before = stage.changes();
+    let told = other.run(&["run", plan]).await?;
+    tally.check(
+        &format!("killed {at}: another run is refused with exit code 30 and E3001"),
+        {
+            let says = told.says("E3001");
+            told.expect(30)
+                .and_then(|told| ensure(says, format!("it does not say so\n{told}")))
+        },
+    );
+    tally.check(
+        &format!("killed {at}: the other run sent no changing request"),
+        crate::tally::same(&before, &stage.changes()),
+    );
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! A simulated cluster as the lab sees one: an address and a folder for snapshots.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use liftlock_lab::HttpTarget;
+use liftlock_testkit::Product;
+use liftlock_testkit::SimCluster;
+
+/// The folder that its `fs` repositories lie in. Nothing is ever written there.
+const REPOSITORIES: &str = "/simulated-repositories";
+
+/// Seed of every id, so that two runs of a test meet the same cluster.
+const SEED: u64 = 87;
+
+/// A running simulated cluster of one node. It stops when this is dropped.
+pub struct Simulated {
+    cluster: SimCluster,
+    target: HttpTarget,
+}
+
+impl Simulated {
+    /// Starts the one that imitates OpenSearch 2.19.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::start_as(Product::OpenSearch2, SEED).await
+    }
+
+    /// Starts another one; another seed is another cluster uuid.
+    pub async fn start_as(product: Product, seed: u64) -> anyhow::Result<Self> {
+        let cluster = SimCluster::builder(product)
+            .seed(seed)
+            .path_repo(&[REPOSITORIES])
+            .start()
+            .await
+            .context("cannot start a simulated cluster")?;
+        let target = HttpTarget::new(cluster.url())?;
+        Ok(Self { cluster, target })
+    }
+
+    /// Its address.
+    pub fn target(&self) -> &HttpTarget {
+        &self.target
+    }
+
+    /// A folder that it takes for snapshot repositories.
+    pub fn repository(&self) -> PathBuf {
+        Path::new(REPOSITORIES).to_owned()
+    }
+
+    /// What it imitates.
+    pub fn product(&self) -> Product {
+        self.cluster.product()
+    }
+}

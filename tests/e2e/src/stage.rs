@@ -1,0 +1,439 @@
+//! One cluster with everything around it that an upgrade meets: a watching proxy, an address that
+//! can be pointed elsewhere, a stand-in for Optimize, and the folders of an operator.
+
+use std::fs;
+use std::io::BufRead;
+use std::net::TcpListener;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+
+use anyhow::Context;
+use anyhow::bail;
+use liftlock_lab::Dump;
+use liftlock_lab::HttpTarget;
+use liftlock_lab::ProcessId;
+use liftlock_lab::Proxy;
+use liftlock_lab::Record;
+use liftlock_lab::SiteFacts;
+use liftlock_lab::SiteSpec;
+use reqwest::Method;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::artifacts;
+use crate::artifacts::Component;
+use crate::operator::Operator;
+use crate::switch::Switch;
+
+/// Name of the site in `site.toml`.
+pub const SITE: &str = "lab";
+
+/// Variable that holds the cluster's password, or its API key.
+pub const SECRET_VARIABLE: &str = "LIFTLOCK_LAB_SECRET";
+
+/// What is under test.
+#[derive(Clone, Debug)]
+pub struct Kit {
+    /// The `liftlock` binary.
+    pub liftlock: PathBuf,
+    /// The stand-in for Optimize.
+    pub pretend: PathBuf,
+    /// The plugin.
+    pub plugin: Component,
+}
+
+impl Kit {
+    /// Builds what is not built.
+    pub fn build() -> anyhow::Result<Self> {
+        Ok(Self {
+            liftlock: artifacts::liftlock()?,
+            pretend: artifacts::pretend_optimize()?,
+            plugin: artifacts::optimize_plugin()?,
+        })
+    }
+}
+
+/// How the operator's `site.toml` says who they are.
+#[derive(Clone, Debug)]
+pub enum Login {
+    /// Not at all.
+    None,
+    /// User, and the password in [`SECRET_VARIABLE`].
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// An API key in [`SECRET_VARIABLE`].
+    ApiKey(String),
+}
+
+impl Login {
+    fn secret(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Basic { password: it, .. } | Self::ApiKey(it) => Some(it),
+        }
+    }
+}
+
+/// A cluster under test.
+#[derive(Debug)]
+pub struct Stage {
+    kit: Kit,
+    /// For looking at the cluster, past the proxy.
+    pub target: HttpTarget,
+    /// What the binary's requests go through.
+    pub proxy: Proxy,
+    /// What `site.toml` names; it points at the proxy.
+    pub switch: Switch,
+    repository: PathBuf,
+    /// Where the binary is to go instead of the switch: a server with TLS.
+    direct: Option<(String, PathBuf)>,
+    login: Login,
+}
+
+/// A fresh 8.7 site on a stage, and an operator who knows nothing of it yet.
+#[derive(Debug)]
+pub struct Round {
+    folder: TempDir,
+    plugin: PathBuf,
+    /// Who runs the commands.
+    pub operator: Operator,
+    /// What was built.
+    pub facts: SiteFacts,
+    /// The cluster before anything was done.
+    pub before: Dump,
+    /// The stand-in for Optimize.
+    pub optimize: Pretend,
+}
+
+impl Stage {
+    /// Puts a proxy and a switch before a cluster. `repository` is a folder that it may keep
+    /// snapshots in.
+    pub async fn new(kit: &Kit, target: &HttpTarget, repository: &Path) -> anyhow::Result<Self> {
+        let proxy = Proxy::start(target).await?;
+        let switch = Switch::start(&proxy.url()).await?;
+        Ok(Self {
+            kit: kit.clone(),
+            target: target.clone(),
+            proxy,
+            switch,
+            repository: repository.to_owned(),
+            direct: None,
+            login: Login::None,
+        })
+    }
+
+    /// The same for a cluster that asks who is there.
+    #[must_use]
+    pub fn with_login(mut self, login: Login) -> Self {
+        self.login = login;
+        self
+    }
+
+    /// Lets the binary talk to the server itself, over TLS, so that the proxy sees nothing.
+    #[must_use]
+    pub fn direct(mut self, url: &str, authority: &Path) -> Self {
+        self.direct = Some((url.to_owned(), authority.to_owned()));
+        self
+    }
+
+    /// Empties the cluster, builds the 8.7 site, and gives a new operator with new folders.
+    pub async fn fresh(&self, spec: &SiteSpec) -> anyhow::Result<Round> {
+        wipe(&self.target)
+            .await
+            .context("cannot empty the cluster")?;
+        let facts = liftlock_lab::build(&self.target, spec)
+            .await
+            .context("cannot build the 8.7 site")?;
+        let location = self.repository.join("backups");
+        let settings = serde_json::json!({
+            "type": "fs",
+            "settings": { "location": location.to_string_lossy() },
+        });
+        self.target
+            .put(&format!("/_snapshot/{REPOSITORY}"), &settings)
+            .await
+            .context("cannot register the snapshot repository")?;
+        let before = liftlock_lab::dump(&self.target, &spec.prefix).await?;
+        let round = self.round(facts, before)?;
+        self.proxy.clear_rules();
+        self.proxy.clear();
+        Ok(round)
+    }
+
+    fn round(&self, facts: SiteFacts, before: Dump) -> anyhow::Result<Round> {
+        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let optimize = Pretend::start(&self.kit.pretend, &folder.path().join("optimize.pid"))?;
+        let [site, state, config] =
+            ["site", "state", "config"].map(|name| folder.path().join(name));
+        for dir in [&site, &state, &config] {
+            fs::create_dir(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
+        }
+        write(
+            &config.join("environment-config.yaml"),
+            "---\nes:\n  settings:\n    index:\n      prefix: optimize\nsecurity:\n  license: none\n",
+        )?;
+        write(
+            &site.join("site.toml"),
+            &self.site_toml(&facts, &config, &optimize),
+        )?;
+        let plugin = folder.path().join("optimize.wasm");
+        fs::copy(&self.kit.plugin.path, &plugin).context("cannot copy the plugin")?;
+        let mut operator = Operator::new(&self.kit.liftlock, &site, &state);
+        if let Some(secret) = self.login.secret() {
+            operator = operator.env(SECRET_VARIABLE, secret);
+        }
+        Ok(Round {
+            folder,
+            plugin,
+            operator,
+            facts,
+            before,
+            optimize,
+        })
+    }
+
+    fn site_toml(&self, facts: &SiteFacts, config: &Path, optimize: &Pretend) -> String {
+        let (url, ca) = match &self.direct {
+            Some((url, ca)) => (url.clone(), format!("ca = \"{}\"\n", ca.display())),
+            None => (self.switch.url(), String::new()),
+        };
+        let auth = match &self.login {
+            Login::None => String::new(),
+            Login::Basic { user, .. } => format!(
+                "auth = {{ basic = {{ username = \"{user}\", password = {{ env = \"{SECRET_VARIABLE}\" }} }} }}\n"
+            ),
+            Login::ApiKey(_) => {
+                format!("auth = {{ api-key = {{ env = \"{SECRET_VARIABLE}\" }} }}\n")
+            }
+        };
+        let neighbours = if facts.neighbours.is_empty() {
+            String::new()
+        } else {
+            format!("neighbours = \"{}-team-a\"\n", facts.prefix)
+        };
+        format!(
+            "name = \"{SITE}\"\n\
+             product-plugin = \"camunda-optimize\"\n\n\
+             [options]\nprefix = \"{}\"\n{neighbours}\n\
+             [cluster.database]\nnodes = [\"{url}\"]\n{ca}{auth}\n\
+             [snapshot.backups]\ncluster = \"cluster.database\"\nrepository = \"{REPOSITORY}\"\n\n\
+             [disk.config]\npath = \"{}\"\n\n\
+             {}",
+            facts.prefix,
+            config.display(),
+            optimize.site_toml(),
+        )
+    }
+
+    /// Whether the binary's requests go through the proxy.
+    pub fn is_watched(&self) -> bool {
+        self.direct.is_none()
+    }
+
+    /// The password or key that must be nowhere.
+    pub fn secret(&self) -> Option<&str> {
+        self.login.secret()
+    }
+
+    /// The requests that reached the cluster since the last look and may have changed it.
+    pub fn changes(&self) -> Vec<String> {
+        self.proxy
+            .records()
+            .iter()
+            .filter(|record| record.forwarded && may_change(record))
+            .map(Record::line)
+            .collect()
+    }
+}
+
+impl Round {
+    /// The plugin's file, as a vendor ships it.
+    pub fn plugin(&self) -> &str {
+        self.plugin.to_str().unwrap_or_default()
+    }
+
+    /// A folder of this round for whatever a test needs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The newest plan file.
+    pub fn plan_file(&self) -> anyhow::Result<PathBuf> {
+        let dir = self.operator.site().join("plans");
+        let mut newest = None;
+        for entry in
+            fs::read_dir(&dir).with_context(|| format!("cannot list `{}`", dir.display()))?
+        {
+            let entry = entry?;
+            let path = entry.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+            {
+                let made = entry.metadata()?.modified()?;
+                newest = newest.max(Some((made, path)));
+            }
+        }
+        match newest {
+            Some((_, path)) => Ok(path),
+            None => bail!("there is no plan in `{}`", dir.display()),
+        }
+    }
+}
+
+/// Name of the snapshot repository in the cluster.
+pub const REPOSITORY: &str = "backups";
+
+/// Whether a request can leave the cluster other than it was. A POST that only asks cannot.
+pub fn may_change(record: &Record) -> bool {
+    const ASKS: [&str; 9] = [
+        "_search",
+        "_count",
+        "_mget",
+        "_msearch",
+        "_refresh",
+        "_field_caps",
+        "_validate",
+        "_analyze",
+        "_pit",
+    ];
+    if record.is_read() {
+        return false;
+    }
+    let path = record.path.split('?').next().unwrap_or_default();
+    !path.split('/').any(|part| ASKS.contains(&part))
+}
+
+/// Removes everything that a site, a neighbour or a run can have left, by exact names.
+async fn wipe(target: &HttpTarget) -> anyhow::Result<()> {
+    let snapshots = target.send(Method::GET, "/_snapshot/_all", None).await?.1;
+    for repository in names(&snapshots) {
+        let all = target.get(&format!("/_snapshot/{repository}/_all")).await?;
+        for snapshot in all["snapshots"].as_array().into_iter().flatten() {
+            let name = snapshot["snapshot"].as_str().unwrap_or_default();
+            target
+                .delete(&format!("/_snapshot/{repository}/{name}"))
+                .await?;
+        }
+        target.delete(&format!("/_snapshot/{repository}")).await?;
+    }
+    let rows = target
+        .get("/_cat/indices?format=json&expand_wildcards=all&h=index")
+        .await?;
+    for row in rows.as_array().into_iter().flatten() {
+        let name = row["index"].as_str().unwrap_or_default();
+        if !is_of_the_server(name) {
+            target.delete(&format!("/{name}")).await?;
+        }
+    }
+    let legacy = target.get("/_template").await?;
+    for name in names(&legacy).filter(|name| !is_of_the_server(name)) {
+        if name.starts_with("optimize-") {
+            target.delete(&format!("/_template/{name}")).await?;
+        }
+    }
+    let components = target.get("/_component_template").await?;
+    for one in components["component_templates"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let name = one["name"].as_str().unwrap_or_default();
+        if name.starts_with("liftlock-") {
+            target
+                .delete(&format!("/_component_template/{name}"))
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+fn names(object: &Value) -> impl Iterator<Item = &String> {
+    object
+        .as_object()
+        .into_iter()
+        .flat_map(serde_json::Map::keys)
+}
+
+/// Indices and templates that begin with a dot belong to the server, but for what a run hides.
+fn is_of_the_server(name: &str) -> bool {
+    name.starts_with('.') && !name.contains("liftlock")
+}
+
+/// Writes a file of a test.
+pub fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// A process that stands in for Optimize. It is ended when this is dropped.
+#[derive(Debug)]
+pub struct Pretend {
+    program: PathBuf,
+    port: u16,
+    pid_file: PathBuf,
+    process: ProcessId,
+}
+
+impl Pretend {
+    /// Starts it on a free port; it writes its process id into `pid_file`, and answers when this
+    /// returns.
+    pub fn start(program: &Path, pid_file: &Path) -> anyhow::Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .context("cannot find a free port")?
+            .port();
+        let mut child = Command::new(program)
+            .arg(port.to_string())
+            .arg(pid_file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot run `{}`", program.display()))?;
+        let process = ProcessId::of(child.id()).context("the stand-in ended at once")?;
+        let mut line = String::new();
+        if let Some(output) = child.stdout.take() {
+            // Its only line says that it listens.
+            std::io::BufReader::new(output).read_line(&mut line)?;
+        }
+        if !line.contains("has been started") {
+            bail!("the stand-in for Optimize did not start: {line}");
+        }
+        // Whoever stops it looks whether it is gone; its remains would count as there.
+        std::thread::spawn(move || child.wait());
+        Ok(Self {
+            program: program.to_owned(),
+            port,
+            pid_file: pid_file.to_owned(),
+            process,
+        })
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.process.is_alive()
+    }
+
+    /// What `site.toml` says of it.
+    pub fn site_toml(&self) -> String {
+        let (program, port, pid_file) =
+            (self.program.display(), self.port, self.pid_file.display());
+        format!(
+            "[service.optimize]\nstart = [\"{program}\", \"{port}\", \"{pid_file}\"]\nport = {port}\n\
+             ready = {{ http = \"http://127.0.0.1:{port}/api/readyz\" }}\npid-file = \"{pid_file}\"\n\
+             grace-ms = 5000\n"
+        )
+    }
+}
+
+impl Drop for Pretend {
+    fn drop(&mut self) {
+        self.process.kill();
+    }
+}

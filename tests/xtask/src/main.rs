@@ -1,0 +1,98 @@
+//! `cargo xtask`: the one entry for people who work on Liftlock, and for CI.
+//!
+//! Every command prints what it does and how long it took, names what lacks together with the
+//! command that brings it, and ends with one line that a script can read:
+//! `NAME: PASS key=value ...` or `NAME: FAIL ...`. The exit code is 0 only after PASS.
+//!
+//! - `summary`: steps, times and the last line
+//! - `tools`: programs to run, tests to count, packages to install
+//! - `plugins`, `check` (with `licences`), `golden`, `lab`, `demo`, `prove`, `test`: the commands
+#![expect(
+    clippy::print_stdout,
+    reason = "this program talks to whoever started it"
+)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod check;
+mod demo;
+mod golden;
+mod lab;
+mod licences;
+mod plugins;
+mod prove;
+mod summary;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::summary::Summary;
+
+/// Work on Liftlock.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the plugins as components, if their sources changed.
+    Plugins,
+    /// Formatting, lints, documentation, licences and advisories.
+    Check,
+    /// Real servers with an 8.7 site on this machine.
+    #[command(subcommand)]
+    Lab(lab::Command),
+    /// Upgrade a site before your eyes, with all phases.
+    Demo(demo::Options),
+    /// A product's proof on real servers.
+    Prove(prove::Options),
+    /// Run the golden scripts against the simulated cluster.
+    Golden(golden::Options),
+    /// Every test there is; a server or a tool that lacks is a failure.
+    Test,
+}
+
+impl Command {
+    fn name(&self) -> String {
+        match self {
+            Self::Plugins => "plugins".into(),
+            Self::Check => "check".into(),
+            Self::Lab(command) => format!("lab {}", command.name()),
+            Self::Demo(_) => "demo".into(),
+            Self::Prove(options) => format!("prove {}", options.product()),
+            Self::Golden(_) => "golden".into(),
+            Self::Test => "test".into(),
+        }
+    }
+
+    async fn run(self, summary: &mut Summary) -> anyhow::Result<()> {
+        match self {
+            Self::Plugins => plugins::run(summary),
+            Self::Check => check::run(summary),
+            Self::Lab(command) => lab::run(command, summary).await,
+            Self::Demo(options) => demo::run(&options, summary).await,
+            Self::Prove(options) => prove::run(&options, summary).await,
+            Self::Golden(options) => golden::run(&options, summary).await,
+            Self::Test => test::run(summary).await,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let mut summary = Summary::new(command.name());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(command.run(&mut summary)),
+        Err(error) => Err(error.into()),
+    };
+    summary.finish(result)
+}

@@ -1,0 +1,144 @@
+//! `cargo xtask prove`: a product's proof on real servers.
+
+use anyhow::Context;
+use anyhow::bail;
+use liftlock_e2e::Kit;
+use liftlock_e2e::Login;
+use liftlock_e2e::Simulated;
+use liftlock_e2e::Stage;
+use liftlock_e2e::Tally;
+use liftlock_e2e::proof;
+use liftlock_e2e::proof::Position;
+use liftlock_lab::Server;
+use liftlock_lab::ServerKind;
+
+use crate::plugins;
+use crate::summary::Summary;
+use crate::tools;
+
+/// What a server without security is told, and ignores, so that there is a password to search for.
+const CANARY: &str = "canary-4f1d-must-be-nowhere";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The product.
+    product: Product,
+    /// Only on this server; may be given again. Without it: on all that the proof knows.
+    #[arg(long)]
+    server: Vec<ServerKind>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Product {
+    /// Camunda Optimize, 8.7 to 8.8.
+    Optimize,
+}
+
+impl Options {
+    pub(crate) fn product(&self) -> &'static str {
+        match self.product {
+            Product::Optimize => "optimize",
+        }
+    }
+}
+
+pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
+    summary.step("look for a JDK and Maven", tools::install_for_servers)?;
+    plugins::ensure(summary)?;
+    let kit = summary.step("build the binaries", Kit::build)?;
+    let kinds = match options.server.as_slice() {
+        [] => &ServerKind::ALL,
+        some => some,
+    };
+    let tally = optimize(&kit, kinds, summary).await?;
+    summary.field("servers", kinds.len());
+    summary.field("checks", tally.passed());
+    summary.field("failed", tally.failed().len());
+    tally.into_count().map(drop)
+}
+
+/// Proves the Optimize plugin on these servers. An error of one does not keep the next from being
+/// looked at: it is a failed check.
+pub(crate) async fn optimize(
+    kit: &Kit,
+    kinds: &[ServerKind],
+    summary: &Summary,
+) -> anyhow::Result<Tally> {
+    let mut tally = Tally::loud();
+    for kind in kinds {
+        tally.about(format!("{kind} {}", kind.version()));
+        let result = summary
+            .wait(
+                &format!("prove optimize on {kind}"),
+                on(*kind, kit, &mut tally),
+            )
+            .await;
+        tally.check("the proof came to its end", result);
+    }
+    Ok(tally)
+}
+
+async fn on(kind: ServerKind, kit: &Kit, tally: &mut Tally) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let server = Server::start(kind, folder.path()).await?;
+    tally.note(&format!("started in {} ms", server.start_ms()));
+    let result = match kind {
+        // The two that the product's vendor names first, with everything.
+        ServerKind::OpenSearch2 | ServerKind::Elasticsearch8 => whole(kit, &server, tally).await,
+        ServerKind::OpenSearch3 => {
+            let stage = stage(kit, &server).await?;
+            proof::upgrades_cleanly(&stage, tally).await
+        }
+        ServerKind::Elasticsearch8Secured => secured(kit, &server, tally).await,
+    };
+    server.stop().await;
+    result
+}
+
+async fn stage(kit: &Kit, server: &Server) -> anyhow::Result<Stage> {
+    let login = Login::Basic {
+        user: "nobody".into(),
+        password: CANARY.into(),
+    };
+    let stage = Stage::new(kit, server.target(), &server.repo_dir()).await?;
+    Ok(stage.with_login(login))
+}
+
+async fn whole(kit: &Kit, server: &Server, tally: &mut Tally) -> anyhow::Result<()> {
+    let stage = stage(kit, server).await?;
+    proof::upgrades_cleanly(&stage, tally).await?;
+    let other = Simulated::start().await?;
+    let other = Stage::new(kit, other.target(), &other.repository()).await?;
+    proof::refuses_what_is_not_approved(&stage, &other, tally).await?;
+    for position in &Position::PROOF {
+        proof::goes_on_after_a_kill(&stage, position, tally).await?;
+    }
+    Ok(())
+}
+
+/// Over TLS with the server's own authority, so past the proxy: once with a password, once with an
+/// API key.
+async fn secured(kit: &Kit, server: &Server, tally: &mut Tally) -> anyhow::Result<()> {
+    let (Some(credentials), Some(authority)) = (server.credentials(), server.authority()) else {
+        bail!("the secured server has no credentials");
+    };
+    let logins = [
+        Login::Basic {
+            user: credentials.user.clone(),
+            password: credentials.password.reveal().into(),
+        },
+        Login::ApiKey(credentials.api_key.reveal().into()),
+    ];
+    for login in logins {
+        tally.note(match login {
+            Login::ApiKey(_) => "with an API key",
+            _ => "with a password",
+        });
+        let stage = Stage::new(kit, server.target(), &server.repo_dir())
+            .await?
+            .with_login(login)
+            .direct(server.base_url(), &authority.path);
+        proof::upgrades_cleanly(&stage, tally).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! Programs to run, tests to count, packages to install.
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+
+use anyhow::Context;
+use anyhow::anyhow;
+use anyhow::bail;
+
+/// A program on the search path.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+/// The command as one would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let mut words = vec![
+        std::path::Path::new(command.get_program())
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+    ];
+    words.extend(command.get_args().map(|word| word.to_string_lossy().into()));
+    words.join(" ")
+}
+
+/// Runs a command whose output goes where ours goes.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    println!("   $ {}", shown(command));
+    let ended = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot run `{}`", shown(command)))?;
+    if !ended.success() {
+        bail!("`{}` ended with {ended}", shown(command));
+    }
+    Ok(())
+}
+
+/// What the lines `test result: ...` of a cargo test run add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct TestCount {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl TestCount {
+    /// Adds one line of output, if it is one with a result.
+    fn read(&mut self, line: &str) {
+        let Some(rest) = line.trim_start().strip_prefix("test result: ") else {
+            return;
+        };
+        for part in rest.split(['.', ';']) {
+            let mut words = part.split_whitespace();
+            let (Some(count), Some(what)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let Ok(count) = count.parse::<u64>() else {
+                continue;
+            };
+            match what {
+                "passed" => self.passed += count,
+                "failed" => self.failed += count,
+                "ignored" => self.ignored += count,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Runs cargo tests, shows their output and counts those that passed. A run in which a test failed,
+/// was ignored, or in which there was none is an error, after everything has run.
+pub(crate) fn run_tests(command: &mut Command) -> anyhow::Result<u64> {
+    let passed = run_tests_or_none(command)?;
+    if passed == 0 {
+        bail!("`{}` ran no test", shown(command));
+    }
+    Ok(passed)
+}
+
+/// The same where there may be none, as with examples in documentation.
+pub(crate) fn run_tests_or_none(command: &mut Command) -> anyhow::Result<u64> {
+    println!("   $ {}", shown(command));
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run `{}`", shown(command)))?;
+    let output = child
+        .stdout
+        .take()
+        .ok_or_else(|| anyhow!("`{}` has no output", shown(command)))?;
+    let mut count = TestCount::default();
+    for line in BufReader::new(output).lines() {
+        let line = line.context("the output of the tests cannot be read")?;
+        count.read(&line);
+        println!("{line}");
+    }
+    let ended = child.wait().context("cannot wait for the tests")?;
+    if !ended.success() || count.failed > 0 {
+        bail!(
+            "`{}` ended with {ended}: {} passed, {} failed",
+            shown(command),
+            count.passed,
+            count.failed
+        );
+    }
+    if count.ignored > 0 {
+        bail!(
+            "`{}` ignored {} tests; a test that never runs proves nothing",
+            shown(command),
+            count.ignored
+        );
+    }
+    Ok(count.passed)
+}
+
+/// Whether we may install packages: root on a machine with apt.
+fn may_install() -> bool {
+    let is_root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|told| told.stdout.trim_ascii() == b"0");
+    is_root && on_path("apt-get").is_some()
+}
+
+/// Installs what the real servers need and the machine lacks, where we may; says so where not.
+///
+/// What still lacks after it is found, and named, by the first server that needs it.
+pub(crate) fn install_for_servers() -> anyhow::Result<()> {
+    let mut wanted = Vec::new();
+    if on_path("mvn").is_none() {
+        wanted.push("maven");
+    }
+    // Maven's own package brings a runtime without a compiler.
+    if on_path("javac").is_none() {
+        wanted.push("openjdk-17-jdk-headless");
+    }
+    if wanted.is_empty() {
+        println!("   a JDK and Maven are there");
+        return Ok(());
+    }
+    let install = format!(
+        "apt-get update && apt-get install -y --no-install-recommends {}",
+        wanted.join(" ")
+    );
+    if !may_install() {
+        println!("   missing: {}; get it by: {install}", wanted.join(", "));
+        return Ok(());
+    }
+    run(Command::new("sh")
+        .args(["-c", &install])
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adds_up_the_results_of_several_test_programs() {
+        let mut count = TestCount::default();
+        for line in [
+            "running 3 tests",
+            "test a ... ok",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 4 filtered out; finished in 1.20s",
+        ] {
+            count.read(line);
+        }
+        let sum = TestCount {
+            passed: 5,
+            failed: 1,
+            ignored: 1,
+        };
+        assert_eq!(count, sum);
+    }
+
+    #[test]
+    fn a_test_run_that_ran_nothing_is_an_error() {
+        let error = run_tests(Command::new("sh").args(["-c", "echo nothing"])).unwrap_err();
+        assert!(error.to_string().contains("ran no test"), "{error}");
+    }
+}
