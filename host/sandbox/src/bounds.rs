@@ -18,7 +18,10 @@ const NAME_BYTES_MAX: usize = 4 << 10;
 pub(crate) fn check(read: &Read) -> Result<(), ReadError> {
     let names = read.names();
     if names.len() > LIST_ITEMS_MAX {
-        return invalid(format!("{} names, at most {LIST_ITEMS_MAX} are taken", names.len()));
+        return invalid(format!(
+            "{} names, at most {LIST_ITEMS_MAX} are taken",
+            names.len()
+        ));
     }
     if let Some(name) = names.iter().find(|name| name.len() > NAME_BYTES_MAX) {
         return invalid(format!(
@@ -37,9 +40,9 @@ pub(crate) fn check(read: &Read) -> Result<(), ReadError> {
         Read::Activity { indices } if indices.is_empty() => {
             invalid("at least one index is named".into())
         }
-        Read::ServiceLog { lines } if !(1..=LOG_TAIL_LINES_MAX).contains(lines) => {
-            invalid(format!("{lines} lines, it must be 1 to {LOG_TAIL_LINES_MAX}"))
-        }
+        Read::ServiceLog { lines } if !(1..=LOG_TAIL_LINES_MAX).contains(lines) => invalid(
+            format!("{lines} lines, it must be 1 to {LOG_TAIL_LINES_MAX}"),
+        ),
         Read::FileRead { length, .. } if *length > FILE_READ_BYTES_MAX => invalid(format!(
             "length is {length}, at most {FILE_READ_BYTES_MAX} are read at once"
         )),
@@ -70,7 +73,9 @@ fn raw_path(path: &str) -> Result<(), ReadError> {
         .chars()
         .any(|c| c.is_control() || c.is_whitespace() || matches!(c, '\\' | '?' | '#'))
     {
-        return invalid("a raw path holds no white space, control character, `\\`, `?` or `#`".into());
+        return invalid(
+            "a raw path holds no white space, control character, `\\`, `?` or `#`".into(),
+        );
     }
     for segment in path[1..].split('/') {
         let plain = segment.to_ascii_lowercase().replace("%2e", ".");
@@ -154,7 +159,12 @@ mod tests {
         ] {
             assert!(raw(bad).is_err(), "{bad:?}");
         }
-        for good in ["/", "/_cat/indices/a-*", "/%25kuzzle.users/_stats", "/a.b/_stats"] {
+        for good in [
+            "/",
+            "/_cat/indices/a-*",
+            "/%25kuzzle.users/_stats",
+            "/a.b/_stats",
+        ] {
             raw(good).unwrap();
         }
     }

@@ -65,8 +65,7 @@ impl Cache {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let dir = rustix::fs::open(path, flags, Mode::empty())
             .map_err(|source| io("open", path, source.into()))?;
-        let stat =
-            rustix::fs::fstat(&dir).map_err(|source| io("look at", path, source.into()))?;
+        let stat = rustix::fs::fstat(&dir).map_err(|source| io("look at", path, source.into()))?;
         check_ours(path, &stat)?;
         Ok(Self {
             path: path.to_owned(),

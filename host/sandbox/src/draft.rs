@@ -119,7 +119,10 @@ impl DraftStep {
     /// The one thing it does.
     pub(crate) fn body(&mut self, body: Body) -> Result<(), ReadError> {
         if self.body.is_some() {
-            return invalid(format!("step `{}` does one thing, and has it already", self.id));
+            return invalid(format!(
+                "step `{}` does one thing, and has it already",
+                self.id
+            ));
         }
         self.body = Some(body);
         Ok(())
@@ -150,7 +153,10 @@ impl DraftStep {
     }
 
     fn second_undo(&self) -> Result<(), ReadError> {
-        invalid(format!("step `{}` has another way to be undone already", self.id))
+        invalid(format!(
+            "step `{}` has another way to be undone already",
+            self.id
+        ))
     }
 
     pub(crate) fn opens_when(&mut self, condition: Condition) {
@@ -302,8 +308,14 @@ mod tests {
     fn a_plan_has_a_last_step() {
         let mut draft = Draft::default();
         for n in 0..PLAN_STEPS_MAX {
-            draft.step(id(&format!("s{n}")), Phase::Expand, String::new()).unwrap();
+            draft
+                .step(id(&format!("s{n}")), Phase::Expand, String::new())
+                .unwrap();
         }
-        assert!(draft.step(id("one-more"), Phase::Expand, String::new()).is_err());
+        assert!(
+            draft
+                .step(id("one-more"), Phase::Expand, String::new())
+                .is_err()
+        );
     }
 }

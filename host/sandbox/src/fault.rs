@@ -128,6 +128,9 @@ fn kind_of(error: &wasmtime::Error, limits: &Limits) -> FaultKind {
     if text.contains("store handle limit exceeded") {
         return FaultKind::Limit(LimitHit::new(Limit::Handles, limits.handles_max));
     }
+    if text.contains("resource limit exceeded: ") {
+        return FaultKind::Limit(LimitHit::new(Limit::Instances, limits.instances_max));
+    }
     if text.contains("unknown handle index") || text.contains("is not a resource") {
         return FaultKind::Handle(text);
     }

@@ -36,9 +36,7 @@ pub mod text;
 mod wasi;
 
 pub use cache::CacheError;
-pub use call::{
-    Call, Called, Denial, ReadMade, ReadSource, Refusal, RunView, SiteView, StepView,
-};
+pub use call::{Call, Called, Denial, ReadMade, ReadSource, Refusal, RunView, SiteView, StepView};
 pub use engine::{Engine, EngineError, LoadError, SandboxConfig};
 pub use fault::{Export, FaultKind, PluginFault};
 pub use limits::{Limit, LimitHit, Limits};

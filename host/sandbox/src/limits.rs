@@ -141,6 +141,8 @@ pub enum Limit {
     MemoryBytes,
     /// [`TABLE_ELEMENTS_MAX`].
     TableElements,
+    /// [`INSTANCES_MAX`], or [`TABLES_MAX`] of tables or memories.
+    Instances,
     /// [`STACK_BYTES_MAX`].
     StackBytes,
     /// [`CROSSING_BYTES_MAX`].
@@ -170,6 +172,7 @@ impl fmt::Display for Limit {
         f.write_str(match self {
             Self::MemoryBytes => "bytes of memory",
             Self::TableElements => "table elements",
+            Self::Instances => "instances, tables or memories",
             Self::StackBytes => "bytes of stack",
             Self::CrossingBytes => "bytes in one crossing between plugin and host",
             Self::Handles => "live handles",
@@ -234,7 +237,9 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        let total = self
+            .memory_bytes
+            .saturating_add(desired.saturating_sub(current));
         let most = self.limits.memory_bytes_max;
         if total > most {
             // An error and not `false`: a guest that gets no memory would only abort without a reason.
@@ -253,7 +258,9 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        let total = self
+            .table_elements
+            .saturating_add(desired.saturating_sub(current));
         let most = self.limits.table_elements_max;
         if total > most {
             return Err(LimitHit::new(Limit::TableElements, most).into());
@@ -331,6 +338,17 @@ mod tests {
             Some(Limit::MemoryBytes)
         );
         assert_eq!(limiter.peak_memory_bytes(), 10);
+    }
+
+    #[test]
+    fn tables_count_together() {
+        let mut limiter = Limiter::new(Limits::default());
+        assert!(limiter.table_growing(0, TABLE_ELEMENTS_MAX, None).unwrap());
+        let error = limiter.table_growing(0, 1, None).unwrap_err();
+        assert_eq!(
+            error.downcast_ref::<LimitHit>().map(|hit| hit.limit),
+            Some(Limit::TableElements)
+        );
     }
 
     #[test]

@@ -115,7 +115,11 @@ mod tests {
         let lines = log.lines();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[0], "info: a\\u{1b}[0m");
-        assert!(lines[1].ends_with("(cut: 4097 bytes, 4096 are shown)"), "{}", lines[1]);
+        assert!(
+            lines[1].ends_with("(cut: 4097 bytes, 4096 are shown)"),
+            "{}",
+            lines[1]
+        );
         assert_eq!(lines[2], "warn: more than 2 lines, the rest is dropped");
     }
 }

@@ -18,7 +18,10 @@ use crate::fault::{self, ContractBroken, Export, FaultKind, PluginFault};
 use crate::limits::{CpuBudget, Limit, LimitHit, Limiter, Limits};
 use crate::log::{Log, NoLog};
 use crate::session::Session;
-use crate::wasi;
+use crate::{text, wasi};
+
+/// Bytes of a plugin's own name in messages.
+const NAME_BYTES_SHOWN: usize = 100;
 
 /// What a store of one call holds.
 pub(crate) struct State {
@@ -115,8 +118,9 @@ impl Plugin {
             edge.describe(store).await
         });
         let descriptor = called.await?.value;
-        // A second answer with another name would be a fault of the plugin; the first one stands in messages.
-        let _ = self.name.set(descriptor.name.clone());
+        // The first answer stands in messages, and not longer than a name is.
+        let name = text::beginning(&descriptor.name, NAME_BYTES_SHOWN);
+        let _ = self.name.set(name.to_owned());
         Ok(descriptor)
     }
 
@@ -287,7 +291,7 @@ fn check_imports(imports: &[Import]) -> Result<(), LoadError> {
         };
         if !is_known {
             return Err(LoadError::UnknownImport {
-                import: crate::text::one_line(name),
+                import: text::one_line(name),
                 supported: format!(
                     "liftlock:upgrade@{SUPPORTED} ({}) and an inert WASI 0.2 ({})",
                     edge_v0_1::INTERFACES.join(", "),
@@ -318,7 +322,7 @@ fn check_export(engine: &wasmtime::Engine, component: &Component) -> Result<(), 
         found => Err(LoadError::NoPlugin {
             wanted: UPGRADE,
             instead: found.map_or_else(String::new, |name| {
-                format!(", but `{}`", crate::text::one_line(name))
+                format!(", but `{}`", text::one_line(name))
             }),
             supported: SUPPORTED,
         }),

@@ -199,10 +199,9 @@ impl Session {
     pub(crate) fn open(&mut self, binding: &str, capability: &str) -> Result<Binding, HostError> {
         let binding = Binding::new(text::beginning(binding, TEXT_BYTES_MAX))?;
         if binding.capability() != capability {
-            return Err(ReadError::Invalid(format!(
-                "`{binding}` is no binding of `{capability}`"
-            ))
-            .into());
+            return Err(
+                ReadError::Invalid(format!("`{binding}` is no binding of `{capability}`")).into(),
+            );
         }
         let site = &self.call()?.site;
         let is_granted = site
@@ -219,9 +218,7 @@ impl Session {
             return Err(self.denied(&binding, "open".into(), denied));
         }
         if !site.bindings.contains_key(&binding) {
-            return Err(
-                ReadError::NotFound(format!("the site has no binding `{binding}`")).into(),
-            );
+            return Err(ReadError::NotFound(format!("the site has no binding `{binding}`")).into());
         }
         Ok(binding)
     }

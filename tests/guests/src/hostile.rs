@@ -4,6 +4,7 @@ use crate::host::cluster::{self, Cluster};
 use crate::host::site::{Level, Site};
 use crate::{Seen, number, option};
 
+#[expect(clippy::print_stdout, reason = "output is one of the things it floods")]
 pub(crate) fn act(site: &Site, what: &str) -> Option<Seen> {
     let n = number(site, "n");
     match what {

@@ -4,9 +4,9 @@ use crate::exported::Refusal;
 use crate::host::cluster_changes as changes;
 use crate::host::draft::{Draft, OnExpiry, Phase};
 use crate::host::site::Site;
+use crate::host::snapshot_changes;
 use crate::host::types::{Error, Target};
 use crate::host::{cluster, disk, disk_changes, service, service_changes, snapshot};
-use crate::host::snapshot_changes;
 use crate::{finding, number, option, reads, told};
 
 impl From<Error> for Refusal {
@@ -68,7 +68,11 @@ fn hand_over(into: &Draft, text: &str) -> Result<(), Error> {
 fn twice(into: &Draft) -> Result<(), Error> {
     let step = into.step("a", Phase::Prepare, "A")?;
     step.hands_over("x")?;
-    let mut answers = vec![step.hands_over("y"), step.after("a"), step.gives_back("A b")];
+    let mut answers = vec![
+        step.hands_over("y"),
+        step.after("a"),
+        step.gives_back("A b"),
+    ];
     answers.push(into.step("a", Phase::Prepare, "A again").map(drop));
     answers.push(into.step("Not An Id", Phase::Prepare, "B").map(drop));
     answers.push(step.memo("{"));

@@ -40,14 +40,20 @@ fn all(site: &Site) -> Seen {
             add("indices", outcome(on.indices("a-*")));
             add("shards", outcome(on.shards("a-*")));
             add("aliases", outcome(on.aliases("a-*")));
-            add("templates", outcome(on.templates(TemplateKind::Legacy, "a-*")));
+            add(
+                "templates",
+                outcome(on.templates(TemplateKind::Legacy, "a-*")),
+            );
             add("mappings", outcome(on.mappings("a-1")));
             add("index-settings", outcome(on.index_settings("a-1")));
             add("count", outcome(on.count("a-1", None)));
             add("search", outcome(on.search(&search(1, "{}"))));
             add("get", outcome(on.get("a-1", "1")));
             add("tasks", outcome(on.tasks(&["*".into()])));
-            add("cluster-settings", outcome(on.cluster_settings(cluster::Scope::Persistent)));
+            add(
+                "cluster-settings",
+                outcome(on.cluster_settings(cluster::Scope::Persistent)),
+            );
             add("deprecations", outcome(on.deprecations()));
             add("raw-read", outcome(on.raw_read("/_cat/a", &[], Some("{}"))));
         }
@@ -64,7 +70,10 @@ fn all(site: &Site) -> Seen {
         add("read", outcome(on.read("a.yaml", 0, 100)));
         add("sha256", outcome(on.sha256("a.yaml")));
         add("space", outcome(on.space()));
-        add("open-directory", outcome(on.open_directory("none").map(|_| "handle")));
+        add(
+            "open-directory",
+            outcome(on.open_directory("none").map(|_| "handle")),
+        );
         match on.open_directory("sub") {
             Ok(sub) => add("sub", outcome(sub.sha256("b.yaml"))),
             Err(error) => add("sub", outcome::<()>(Err(error))),
@@ -93,7 +102,10 @@ fn search(size: u32, query: &str) -> Search {
 fn deny_each(site: &Site) -> Seen {
     let mut seen = Seen::new();
     let mut add = |name: &str, text: String| seen.push((name.into(), text));
-    add("open-other", outcome(cluster::open(site, "cluster.other").map(|_| "handle")));
+    add(
+        "open-other",
+        outcome(cluster::open(site, "cluster.other").map(|_| "handle")),
+    );
     let Ok(on) = cluster::open(site, DATABASE) else {
         return seen;
     };
@@ -101,7 +113,10 @@ fn deny_each(site: &Site) -> Seen {
     add("read-all", outcome(on.indices("*")));
     add("read-taken-away", outcome(on.mappings("a-secret-1")));
     add("documents", outcome(on.get("b-1", "1")));
-    add("raw-outside", outcome(on.raw_read("/_security/user", &[], None)));
+    add(
+        "raw-outside",
+        outcome(on.raw_read("/_security/user", &[], None)),
+    );
     let change = cluster_changes::delete_index(&on, "b-1", "u").map(|_| "change");
     add("change-outside", outcome(change));
     let change = cluster_changes::put_mapping(&on, "a-1", "{}").map(|_| "change");
@@ -119,7 +134,17 @@ fn forge_names(site: &Site) -> Seen {
     let Ok(on) = cluster::open(site, DATABASE) else {
         return seen;
     };
-    for name in ["a-*", "a-1,b-1", "<a-{now/d}>", "_all", "a-1/../b", "-a-1", "A-1", "a-1\n", ""] {
+    for name in [
+        "a-*",
+        "a-1,b-1",
+        "<a-{now/d}>",
+        "_all",
+        "a-1/../b",
+        "-a-1",
+        "A-1",
+        "a-1\n",
+        "",
+    ] {
         let change = cluster_changes::delete_index(&on, name, "u").map(|_| "change");
         seen.push((format!("index {name}"), outcome(change)));
     }
@@ -130,21 +155,42 @@ fn forge_names(site: &Site) -> Seen {
     add("json list", outcome(create("[]")));
     add("json deep", outcome(create(&"[".repeat(200))));
     let settings = |text: &str| cluster_changes::put_settings(&on, "a-1", text).map(|_| "change");
-    add("settings star", outcome(settings(r#"{"index.blocks.*":null}"#)));
-    add("settings nested", outcome(settings(r#"{"index":{"blocks":1}}"#)));
+    add(
+        "settings star",
+        outcome(settings(r#"{"index.blocks.*":null}"#)),
+    );
+    add(
+        "settings nested",
+        outcome(settings(r#"{"index":{"blocks":1}}"#)),
+    );
     let setting = cluster_changes::set_cluster_setting(&on, "cluster.routing.*", None);
     add("cluster setting star", outcome(setting.map(|_| "change")));
-    add("task", outcome(cluster_changes::cancel_task(&on, "_all").map(|_| "change")));
-    add("uuid", outcome(cluster_changes::delete_index(&on, "a-1", "*").map(|_| "change")));
-    add("aliases none", outcome(cluster_changes::update_aliases(&on, &[]).map(|_| "change")));
+    add(
+        "task",
+        outcome(cluster_changes::cancel_task(&on, "_all").map(|_| "change")),
+    );
+    add(
+        "uuid",
+        outcome(cluster_changes::delete_index(&on, "a-1", "*").map(|_| "change")),
+    );
+    add(
+        "aliases none",
+        outcome(cluster_changes::update_aliases(&on, &[]).map(|_| "change")),
+    );
     if let Ok(on) = disk::open(site, "disk.config") {
         for name in ["..", ".", "sub/b.yaml", "a\0b", "a\\b", ""] {
             add(&format!("file {name}"), outcome(on.sha256(name)));
             let down = on.open_directory(name).map(|_| "handle");
             add(&format!("directory {name}"), outcome(down));
         }
-        add("hash", outcome(disk_changes::remove(&on, "a.yaml", "ABC").map(|_| "change")));
-        add("hunk", outcome(disk_changes::edit(&on, "a.yaml", &"0".repeat(64), &[]).map(|_| "c")));
+        add(
+            "hash",
+            outcome(disk_changes::remove(&on, "a.yaml", "ABC").map(|_| "change")),
+        );
+        add(
+            "hunk",
+            outcome(disk_changes::edit(&on, "a.yaml", &"0".repeat(64), &[]).map(|_| "c")),
+        );
     }
     if let Ok(on) = snapshot::open(site, "snapshot.backups") {
         let take = |indices: &[String]| snapshot_changes::take(&on, "s", indices, &[]).map(|_| "c");
@@ -162,8 +208,14 @@ fn bounds(site: &Site) -> Seen {
     if let Ok(on) = cluster::open(site, DATABASE) {
         add("search size", outcome(on.search(&search(1001, "{}"))));
         add("search query", outcome(on.search(&search(1, "{"))));
-        add("raw dots", outcome(on.raw_read("/_cat/%2e%2e/_security/user", &[], None)));
-        add("too many", outcome(on.templates(TemplateKind::Component, "a-*")));
+        add(
+            "raw dots",
+            outcome(on.raw_read("/_cat/%2e%2e/_security/user", &[], None)),
+        );
+        add(
+            "too many",
+            outcome(on.templates(TemplateKind::Component, "a-*")),
+        );
     }
     if let Ok(on) = disk::open(site, "disk.config") {
         add("file length", outcome(on.read("a.yaml", 0, (1 << 20) + 1)));
@@ -185,15 +237,27 @@ fn shim() -> Seen {
     add("file", result(std::fs::read("/etc/passwd")));
     add("folder", result(std::fs::read_dir("/").map(|_| ())));
     add("write", result(std::fs::write("/tmp/x", "x")));
-    add("connect", result(std::net::TcpStream::connect("127.0.0.1:80").map(|_| ())));
-    add("listen", result(std::net::TcpListener::bind("127.0.0.1:0").map(|_| ())));
-    add("datagram", result(std::net::UdpSocket::bind("127.0.0.1:0").map(|_| ())));
+    add(
+        "connect",
+        result(std::net::TcpStream::connect("127.0.0.1:80").map(|_| ())),
+    );
+    add(
+        "listen",
+        result(std::net::TcpListener::bind("127.0.0.1:0").map(|_| ())),
+    );
+    add(
+        "datagram",
+        result(std::net::UdpSocket::bind("127.0.0.1:0").map(|_| ())),
+    );
     let name = std::net::ToSocketAddrs::to_socket_addrs("localhost:80").map(|_| ());
     add("name", result(name));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     add("clock", now.map_or(0, |now| now.as_millis()).to_string());
     add("random", order());
-    add("input", std::io::read_to_string(std::io::stdin()).unwrap_or_default());
+    add(
+        "input",
+        std::io::read_to_string(std::io::stdin()).unwrap_or_default(),
+    );
     seen
 }
 

@@ -175,7 +175,9 @@ impl cluster_changes::Host for State {
         } = &change
         {
             if source == destination {
-                return Err(invalid(format!("`{source}` cannot be reindexed into itself")));
+                return Err(invalid(format!(
+                    "`{source}` cannot be reindexed into itself"
+                )));
             }
             if *slices == Some(0) || *requests_per_second == Some(0) {
                 return Err(invalid("slices and requests per second are at least 1"));
@@ -533,7 +535,9 @@ impl disk_changes::Host for State {
             })
             .collect();
         if hunks.is_empty() || hunks.iter().any(|hunk| hunk.old.is_empty()) {
-            return Err(invalid("an edit has at least one hunk, each with a text that stands in the file"));
+            return Err(invalid(
+                "an edit has at least one hunk, each with a text that stands in the file",
+            ));
         }
         let change = Change::EditFile {
             dir,
@@ -656,7 +660,9 @@ fn flat(text: &str) -> Result<Json, HostError> {
             )));
         }
         if value.is_object() {
-            return Err(invalid(format!("settings have flat keys, `{key}` is an object")));
+            return Err(invalid(format!(
+                "settings have flat keys, `{key}` is an object"
+            )));
         }
     }
     Ok(json)

@@ -34,10 +34,7 @@ impl wit::HostCluster for State {
         Ok(answer.into())
     }
 
-    async fn identities(
-        &mut self,
-        on: Resource<Cluster>,
-    ) -> Result<Vec<wit::Identity>, HostError> {
+    async fn identities(&mut self, on: Resource<Cluster>) -> Result<Vec<wit::Identity>, HostError> {
         let binding = self.cluster(&on)?;
         let answer: Vec<facts::Identity> = self.session.read(&binding, Read::Identities).await?;
         Ok(all(answer))

@@ -366,10 +366,7 @@ impl Answers<'_> {
             .collect()
     }
 
-    pub(super) fn findings(
-        &mut self,
-        findings: Vec<wit::types::Finding>,
-    ) -> Answer<Vec<Finding>> {
+    pub(super) fn findings(&mut self, findings: Vec<wit::types::Finding>) -> Answer<Vec<Finding>> {
         listed(findings)?
             .into_iter()
             .map(|it| {
@@ -398,9 +395,10 @@ impl Answers<'_> {
                 .into_iter()
                 .map(|fact| {
                     let name = self.line(&fact.name)?;
-                    let value = self.0.json(&fact.value).map_err(|error| {
-                        broken(format!("the fact `{name}`: {}", told(&error)))
-                    })?;
+                    let value = self
+                        .0
+                        .json(&fact.value)
+                        .map_err(|error| broken(format!("the fact `{name}`: {}", told(&error))))?;
                     Ok(Fact { name, value })
                 })
                 .collect::<Answer<_>>()?,

@@ -68,11 +68,7 @@ impl wit::HostDirectory for State {
         Ok(answer.text.into_bytes())
     }
 
-    async fn sha256(
-        &mut self,
-        on: Resource<Directory>,
-        name: String,
-    ) -> Result<String, HostError> {
+    async fn sha256(&mut self, on: Resource<Directory>, name: String) -> Result<String, HostError> {
         let (binding, dir) = self.directory(&on)?;
         let read = Read::FileSha256 {
             dir: texts(&dir),

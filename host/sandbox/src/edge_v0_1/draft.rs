@@ -1,8 +1,6 @@
 //! The draft: steps, and what is put into them. Every call only adds to what the host holds.
 
-use liftlock_types::{
-    Body, Condition, Fill, FillValue, Planned, Reading, StepId, Undo,
-};
+use liftlock_types::{Body, Condition, Fill, FillValue, Planned, Reading, StepId, Undo};
 use wasmtime::component::Resource;
 
 use super::wit::draft as wit;
@@ -62,11 +60,7 @@ impl State {
 }
 
 impl wit::HostChange for State {
-    async fn fill_now(
-        &mut self,
-        on: Resource<Planned>,
-        pointer: String,
-    ) -> Result<(), HostError> {
+    async fn fill_now(&mut self, on: Resource<Planned>, pointer: String) -> Result<(), HostError> {
         self.fill(&on, pointer, FillValue::Now)
     }
 

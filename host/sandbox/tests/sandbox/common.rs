@@ -41,7 +41,10 @@ pub(crate) fn guest() -> &'static [u8] {
 }
 
 fn target_dir() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// The guest under these limits. The cache outlives the test run, since compiling takes seconds in a debug build.
@@ -56,7 +59,9 @@ pub(crate) fn plugin_with(limits: Limits) -> Plugin {
 /// The guest under the limits that are on by default.
 pub(crate) fn plugin() -> Plugin {
     static PLUGIN: OnceLock<Plugin> = OnceLock::new();
-    PLUGIN.get_or_init(|| plugin_with(Limits::default())).clone()
+    PLUGIN
+        .get_or_init(|| plugin_with(Limits::default()))
+        .clone()
 }
 
 pub(crate) fn binding(text: &str) -> Binding {
@@ -106,7 +111,12 @@ impl ReadSource for Table {
         if let Some(delay) = self.delay {
             tokio::time::sleep(delay).await;
         }
-        let answer = self.answers.lock().unwrap().get(&key(binding, read)).cloned();
+        let answer = self
+            .answers
+            .lock()
+            .unwrap()
+            .get(&key(binding, read))
+            .cloned();
         answer.unwrap_or_else(|| Err(ReadError::NotFound(format!("{read:?}"))))
     }
 }
@@ -134,12 +144,8 @@ fn answers() -> Vec<(&'static str, Read, Value)> {
             "bytes": 5, "docs": 5,
         })
     };
-    let alias = |name: &str, index: &str| {
-        json!({"name": name, "index": index, "write": true, "filtered": false})
-    };
-    let template = |name: &str| {
-        json!({"name": name, "kind": "legacy", "patterns": ["a-*"], "body": "{\"order\":1}"})
-    };
+    let alias = |name: &str, index: &str| json!({"name": name, "index": index, "write": true, "filtered": false});
+    let template = |name: &str| json!({"name": name, "kind": "legacy", "patterns": ["a-*"], "body": "{\"order\":1}"});
     let document = json!({
         "index": "a-1", "id": "1", "seq_no": 3, "primary_term": 1, "source": "{\"x\":1.50}",
     });
@@ -186,7 +192,11 @@ fn answers() -> Vec<(&'static str, Read, Value)> {
         (
             database,
             read(json!({"read": "aliases", "pattern": "a-*"})),
-            json!([alias("a-x", "a-1"), alias("a-y", "a-secret-1"), alias("a-secret-z", "a-1")]),
+            json!([
+                alias("a-x", "a-1"),
+                alias("a-y", "a-secret-1"),
+                alias("a-secret-z", "a-1")
+            ]),
         ),
         (
             database,
@@ -258,7 +268,9 @@ fn answers() -> Vec<(&'static str, Read, Value)> {
         ),
         (
             config,
-            read(json!({"read": "file-read", "dir": [], "name": "a.yaml", "offset": 0, "length": 100})),
+            read(
+                json!({"read": "file-read", "dir": [], "name": "a.yaml", "offset": 0, "length": 100}),
+            ),
             json!({"text": "abc"}),
         ),
         (
@@ -287,7 +299,11 @@ fn answers() -> Vec<(&'static str, Read, Value)> {
             json!({"state": {"is": "running-not-ready", "why": "slow"}, "pids": [7], "since_ms": 1}),
         ),
         (app, Read::ServiceTasks, json!(["migrate"])),
-        (app, read(json!({"read": "service-log", "lines": 10})), json!(["l1"])),
+        (
+            app,
+            read(json!({"read": "service-log", "lines": 10})),
+            json!(["l1"]),
+        ),
         (
             app,
             read(json!({"read": "service-ask", "name": "version"})),
@@ -300,7 +316,10 @@ fn answers() -> Vec<(&'static str, Read, Value)> {
 pub(crate) fn grant() -> Grant {
     let verb = |verb: &str, scope: &[&str]| GrantedVerb {
         verb: Verb::new(verb).unwrap(),
-        scope: scope.iter().map(|text| Scope::new(*text).unwrap()).collect(),
+        scope: scope
+            .iter()
+            .map(|text| Scope::new(*text).unwrap())
+            .collect(),
         except: if scope.contains(&"a-*") {
             vec![Scope::new("a-secret-*").unwrap()]
         } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use liftlock_sandbox::{LogSink, RunView, StepView};
 use liftlock_types::{Json, Moment, ReadError, StepId};
 
-use crate::common::{Ear, NOW_MS, call, call_on, inspect, plugin, plugin_with, seen, Table};
+use crate::common::{Ear, NOW_MS, Table, call, call_on, inspect, plugin, plugin_with, seen};
 
 #[tokio::test]
 async fn describe_gives_the_descriptor_and_names_the_plugin() {
@@ -13,7 +13,10 @@ async fn describe_gives_the_descriptor_and_names_the_plugin() {
     assert!(plugin.name().starts_with("sha256 "), "{}", plugin.name());
     let descriptor = plugin.describe().await.unwrap();
     assert_eq!(descriptor.product, "guest");
-    assert_eq!(descriptor.requests[0].verbs[0].verb.as_str(), "cluster.read");
+    assert_eq!(
+        descriptor.requests[0].verbs[0].verb.as_str(),
+        "cluster.read"
+    );
     // Its text goes to terminals.
     assert_eq!(descriptor.name, "hostile\\u{1b}[2J");
     assert_eq!(plugin.name(), descriptor.name);
@@ -33,8 +36,14 @@ async fn every_read_reaches_its_source_and_comes_back_as_its_record() {
         ("aliases", "write: Some(true)"),
         ("templates", "body: \"{\\\"order\\\":1}\""),
         // The order of keys stays.
-        ("mappings", "{\\\"properties\\\":{\\\"z\\\":{},\\\"a\\\":{}}}"),
-        ("index-settings", "{\\\"index.number_of_replicas\\\":\\\"1\\\"}"),
+        (
+            "mappings",
+            "{\\\"properties\\\":{\\\"z\\\":{},\\\"a\\\":{}}}",
+        ),
+        (
+            "index-settings",
+            "{\\\"index.number_of_replicas\\\":\\\"1\\\"}",
+        ),
         ("count", "ok: 5"),
         ("search", "source: \"{\\\"x\\\":1.50}\""),
         ("get", "seq-no: 3"),
@@ -57,7 +66,9 @@ async fn every_read_reaches_its_source_and_comes_back_as_its_record() {
         ("log-tail", "l1"),
         ("ask", "stdout: \"21\""),
     ] {
-        let text = seen.get(name).unwrap_or_else(|| panic!("{name} is missing: {seen:?}"));
+        let text = seen
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} is missing: {seen:?}"));
         let plain = text.replace('_', "-");
         assert!(plain.contains(&part.replace('_', "-")), "{name}: {text}");
     }
@@ -86,8 +97,16 @@ async fn the_site_shows_only_what_is_granted() {
     assert_eq!(seen["name"], "test");
     assert_eq!(seen["now"], NOW_MS.to_string());
     assert!(seen["bindings"].contains("cluster.database"));
-    assert!(!seen["bindings"].contains("cluster.other"), "{}", seen["bindings"]);
-    assert!(!seen["bindings"].contains("cluster.empty"), "{}", seen["bindings"]);
+    assert!(
+        !seen["bindings"].contains("cluster.other"),
+        "{}",
+        seen["bindings"]
+    );
+    assert!(
+        !seen["bindings"].contains("cluster.empty"),
+        "{}",
+        seen["bindings"]
+    );
 }
 
 #[tokio::test]
@@ -110,7 +129,14 @@ async fn the_run_is_the_memory_of_a_call() {
     ] {
         let findings = called.value.unwrap();
         let what = &findings[0].what;
-        for part in ["OnResume", "\"1.0\"", "to 2.0", "applied-ours", "{\\\"k\\\":1}", "[7]"] {
+        for part in [
+            "OnResume",
+            "\"1.0\"",
+            "to 2.0",
+            "applied-ours",
+            "{\\\"k\\\":1}",
+            "[7]",
+        ] {
             assert!(what.contains(part), "{part}: {what}");
         }
     }
@@ -146,7 +172,9 @@ async fn no_world_is_behind_wasi() {
     let seen = seen(&inspect(&[("do", "wasi")]).await);
     assert_eq!(seen["environment"], "0");
     assert_eq!(seen["arguments"], "0");
-    for name in ["file", "folder", "write", "connect", "listen", "datagram", "name"] {
+    for name in [
+        "file", "folder", "write", "connect", "listen", "datagram", "name",
+    ] {
         assert!(seen[name].starts_with("error: "), "{name}: {}", seen[name]);
     }
     assert_eq!(seen["input"], "");
@@ -163,6 +191,21 @@ async fn random_bytes_follow_the_recorded_instant() {
     later.now_ms += 1;
     let later = plugin().inspect(&later).await.unwrap();
     assert_ne!(first, seen(&later)["random"]);
+}
+
+#[tokio::test]
+async fn calls_run_on_any_thread_and_side_by_side() {
+    let tasks: Vec<_> = (0..4)
+        .map(|_| {
+            tokio::spawn(async {
+                let called = plugin().inspect(&call(&[("do", "look")])).await.unwrap();
+                called.reads.len()
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), 31);
+    }
 }
 
 #[tokio::test]

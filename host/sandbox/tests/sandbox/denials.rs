@@ -12,13 +12,22 @@ async fn each_denial_names_the_rule_and_the_line_that_would_allow_it() {
     let called = plugin().inspect(&call).await.unwrap();
     let seen = seen(&called);
     for (name, allowed_by) in [
-        ("open-other", "[[grant.bindings]] binding = \"cluster.other\""),
-        ("read-outside", "scope = [\"b-1\"] for verb \"cluster.read\""),
+        (
+            "open-other",
+            "[[grant.bindings]] binding = \"cluster.other\"",
+        ),
+        (
+            "read-outside",
+            "scope = [\"b-1\"] for verb \"cluster.read\"",
+        ),
         ("read-all", "scope = [\"*\"] for verb \"cluster.read\""),
         ("read-taken-away", "cluster.read"),
         ("documents", "cluster.read-documents"),
         ("raw-outside", "scope = [\"/_security/user\"]"),
-        ("change-outside", "scope = [\"b-1\"] for verb \"cluster.delete-index\""),
+        (
+            "change-outside",
+            "scope = [\"b-1\"] for verb \"cluster.delete-index\"",
+        ),
         ("change-verb", "verb = \"cluster.put-mapping\""),
         ("condition-outside", "cluster.count"),
         ("reading-outside", "cluster.count"),
@@ -41,15 +50,31 @@ async fn each_denial_names_the_rule_and_the_line_that_would_allow_it() {
 async fn a_handle_is_only_for_a_binding_that_is_granted_there_and_of_the_capability() {
     for (binding, answer) in [
         ("cluster.database", "ok: \"handle\""),
-        ("cluster.other", "denied: nothing is granted on `cluster.other`"),
-        ("cluster.empty", "denied: nothing is granted on `cluster.empty`"),
-        ("cluster.gone", "not-found: the site has no binding `cluster.gone`"),
-        ("disk.config", "invalid: `disk.config` is no binding of `cluster`"),
+        (
+            "cluster.other",
+            "denied: nothing is granted on `cluster.other`",
+        ),
+        (
+            "cluster.empty",
+            "denied: nothing is granted on `cluster.empty`",
+        ),
+        (
+            "cluster.gone",
+            "not-found: the site has no binding `cluster.gone`",
+        ),
+        (
+            "disk.config",
+            "invalid: `disk.config` is no binding of `cluster`",
+        ),
         ("../etc", "invalid: "),
         ("", "invalid: "),
     ] {
         let seen = seen(&inspect(&[("do", "open"), ("binding", binding)]).await);
-        assert!(seen["open"].starts_with(answer), "{binding}: {}", seen["open"]);
+        assert!(
+            seen["open"].starts_with(answer),
+            "{binding}: {}",
+            seen["open"]
+        );
     }
 }
 
@@ -64,7 +89,11 @@ async fn a_name_that_means_more_than_one_thing_is_invalid_at_the_authors_line() 
         assert!(answer.starts_with("invalid: "), "{name:?}: {answer}");
         assert!(!answer.chars().any(char::is_control), "{answer:?}");
     }
-    assert!(seen["json duplicate"].contains("stands twice"), "{}", seen["json duplicate"]);
+    assert!(
+        seen["json duplicate"].contains("stands twice"),
+        "{}",
+        seen["json duplicate"]
+    );
     assert_eq!(table.asked.load(Ordering::Relaxed), 0);
 }
 
@@ -81,6 +110,9 @@ async fn arguments_and_answers_over_their_bound_are_invalid_with_the_bound() {
         ("ask", "no command"),
     ] {
         let text = &seen[name];
-        assert!(text.starts_with("invalid: ") && text.contains(part), "{name}: {text}");
+        assert!(
+            text.starts_with("invalid: ") && text.contains(part),
+            "{name}: {text}"
+        );
     }
 }

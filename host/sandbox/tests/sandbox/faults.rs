@@ -16,7 +16,10 @@ async fn fault(options: &[(&str, &str)]) -> PluginFault {
 
 /// The fault of one under other limits.
 async fn fault_under(limits: Limits, options: &[(&str, &str)]) -> PluginFault {
-    plugin_with(limits).inspect(&call(options)).await.unwrap_err()
+    plugin_with(limits)
+        .inspect(&call(options))
+        .await
+        .unwrap_err()
 }
 
 #[tokio::test]
@@ -31,7 +34,9 @@ async fn a_loop_ends_with_its_share_of_time() {
     assert!(started.elapsed() < Duration::from_secs(30));
     assert_eq!(fault.export, Export::Inspect);
     assert!(
-        fault.to_string().contains("failed in `inspect`: it hit the limit of 200 ms"),
+        fault
+            .to_string()
+            .contains("failed in `inspect`: it hit the limit of 200 ms"),
         "{fault}"
     );
 }
@@ -98,7 +103,10 @@ async fn waiting_for_a_target_is_not_the_guests_own_time() {
 async fn memory_is_bounded() {
     let fault = fault(&[("do", "allocate")]).await;
     assert_eq!(limit(&fault), Some(Limit::MemoryBytes), "{fault}");
-    assert!(fault.to_string().contains(&MEMORY_BYTES_MAX.to_string()), "{fault}");
+    assert!(
+        fault.to_string().contains(&MEMORY_BYTES_MAX.to_string()),
+        "{fault}"
+    );
 }
 
 #[tokio::test]
@@ -107,7 +115,10 @@ async fn recursion_is_bounded() {
     assert_eq!(seen(&shallow)["depth"], "100");
     let fault = fault(&[("do", "recurse"), ("n", "100000000")]).await;
     assert_eq!(limit(&fault), Some(Limit::StackBytes), "{fault}");
-    assert!(fault.to_string().contains(&STACK_BYTES_MAX.to_string()), "{fault}");
+    assert!(
+        fault.to_string().contains(&STACK_BYTES_MAX.to_string()),
+        "{fault}"
+    );
 }
 
 #[tokio::test]
@@ -148,13 +159,22 @@ async fn a_list_is_bounded() {
 #[tokio::test]
 async fn a_text_is_bounded() {
     let most = TEXT_BYTES_MAX.to_string();
-    let fine = plugin().check(&call(&[("do", "long"), ("n", &most)])).await.unwrap();
+    let fine = plugin()
+        .check(&call(&[("do", "long"), ("n", &most)]))
+        .await
+        .unwrap();
     assert_eq!(fine.value.unwrap()[0].what.len(), TEXT_BYTES_MAX);
     let more = (TEXT_BYTES_MAX + 1).to_string();
-    let fault = plugin().check(&call(&[("do", "long"), ("n", &more)])).await.unwrap_err();
+    let fault = plugin()
+        .check(&call(&[("do", "long"), ("n", &more)]))
+        .await
+        .unwrap_err();
     assert_eq!(limit(&fault), Some(Limit::TextBytes), "{fault}");
     assert_eq!(fault.export, Export::Check);
-    let fault = plugin().plan(&call(&[("do", "long-text"), ("n", &more)])).await.unwrap_err();
+    let fault = plugin()
+        .plan(&call(&[("do", "long-text"), ("n", &more)]))
+        .await
+        .unwrap_err();
     assert_eq!(limit(&fault), Some(Limit::TextBytes), "{fault}");
 }
 
@@ -162,6 +182,27 @@ async fn a_text_is_bounded() {
 async fn handles_are_bounded() {
     let fault = fault(&[("do", "handles"), ("n", "20000")]).await;
     assert_eq!(limit(&fault), Some(Limit::Handles), "{fault}");
+}
+
+#[tokio::test]
+async fn instances_are_bounded() {
+    let limits = Limits {
+        instances_max: 1,
+        ..Limits::default()
+    };
+    let fault = plugin_with(limits).describe().await.unwrap_err();
+    assert_eq!(limit(&fault), Some(Limit::Instances), "{fault}");
+    assert_eq!(fault.export, Export::Describe);
+}
+
+#[tokio::test]
+async fn tables_are_bounded() {
+    let limits = Limits {
+        table_elements_max: 1,
+        ..Limits::default()
+    };
+    let fault = plugin_with(limits).describe().await.unwrap_err();
+    assert_eq!(limit(&fault), Some(Limit::TableElements), "{fault}");
 }
 
 #[tokio::test]
@@ -212,9 +253,15 @@ async fn what_the_host_holds_for_a_draft_is_bounded() {
 #[tokio::test]
 async fn a_panic_is_a_fault_with_a_trace_and_its_last_words() {
     let fault = fault(&[("do", "trap")]).await;
-    assert!(matches!(&*fault.what, FaultKind::Trap(text) if text.contains("unreachable")), "{fault}");
     assert!(
-        fault.log.iter().any(|line| line.contains("the guest panics on purpose")),
+        matches!(&*fault.what, FaultKind::Trap(text) if text.contains("unreachable")),
+        "{fault}"
+    );
+    assert!(
+        fault
+            .log
+            .iter()
+            .any(|line| line.contains("the guest panics on purpose")),
         "{:?}",
         fault.log
     );

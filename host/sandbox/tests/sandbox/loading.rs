@@ -38,7 +38,10 @@ fn a_broken_component_is_refused() {
 #[test]
 fn a_component_that_is_no_plugin_is_told_what_it_lacks() {
     let text = refused(COMPONENT);
-    assert!(text.contains("does not export `liftlock:upgrade/upgrade`"), "{text}");
+    assert!(
+        text.contains("does not export `liftlock:upgrade/upgrade`"),
+        "{text}"
+    );
     assert!(text.contains("supports 0.1"), "{text}");
 }
 
@@ -81,7 +84,12 @@ fn imports_show_the_reach_of_a_plugin() {
         .iter()
         .find(|import| import.interface == "liftlock:upgrade/cluster@0.1.0")
         .unwrap();
-    assert!(cluster.functions.iter().any(|name| name == "[method]cluster.health"));
+    assert!(
+        cluster
+            .functions
+            .iter()
+            .any(|name| name == "[method]cluster.health")
+    );
     let changes = plugin
         .imports()
         .iter()
@@ -89,7 +97,12 @@ fn imports_show_the_reach_of_a_plugin() {
         .unwrap();
     assert!(changes.functions.iter().any(|name| name == "delete-index"));
     // It never calls this one, so it cannot propose it.
-    assert!(!changes.functions.iter().any(|name| name == "delete-by-query"));
+    assert!(
+        !changes
+            .functions
+            .iter()
+            .any(|name| name == "delete-by-query")
+    );
 }
 
 #[test]
@@ -115,7 +128,10 @@ async fn a_cached_plugin_works_and_a_damaged_entry_is_made_again() {
     let entry = entries().pop().unwrap();
     let name = entry.file_name().unwrap().to_str().unwrap().to_owned();
     assert!(name.starts_with(Digest::of(guest()).hex()), "{name}");
-    assert_eq!(std::fs::metadata(&entry).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(&entry).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 
     let cached = Engine::new(config()).unwrap().load(guest()).unwrap();
     assert_eq!(cached.describe().await.unwrap().product, "guest");

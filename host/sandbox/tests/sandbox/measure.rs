@@ -27,7 +27,10 @@ async fn measure() {
     for _ in 0..n {
         plugin.describe().await.unwrap();
     }
-    println!("a store, an instance and `describe`: {:?}", started.elapsed() / n);
+    println!(
+        "a store, an instance and `describe`: {:?}",
+        started.elapsed() / n
+    );
     for (kind, n) in [("now", 100_000_u32), ("change", 50_000), ("health", 10_000)] {
         let options = [("do", "cost"), ("kind", kind), ("n", &n.to_string())];
         let call = call(&options);

@@ -21,9 +21,17 @@ async fn a_plan_is_what_the_host_holds_in_its_own_types() {
     let ids: Vec<&str> = proposal.steps.iter().map(|step| step.id.as_str()).collect();
     assert_eq!(
         ids,
-        ["stop", "baseline", "snapshot", "prove", "keep", "log", "delete", "start"]
+        [
+            "stop", "baseline", "snapshot", "prove", "keep", "log", "delete", "start"
+        ]
     );
-    let step = |id: &str| proposal.steps.iter().find(|step| step.id.as_str() == id).unwrap();
+    let step = |id: &str| {
+        proposal
+            .steps
+            .iter()
+            .find(|step| step.id.as_str() == id)
+            .unwrap()
+    };
 
     let stop = step("stop");
     assert_eq!(stop.phase, Phase::Prepare);
@@ -33,7 +41,10 @@ async fn a_plan_is_what_the_host_holds_in_its_own_types() {
     assert_eq!(stop.ends_when[0].label, "it is stopped");
     assert_eq!(stop.ends_when[0].predicate, Predicate::Stopped);
     assert_eq!(stop.ends_when[0].patience_ms, 300_000);
-    assert_eq!((stop.work[0].unit.as_str(), stop.work[0].amount), ("restarts", 1));
+    assert_eq!(
+        (stop.work[0].unit.as_str(), stop.work[0].amount),
+        ("restarts", 1)
+    );
 
     let baseline = step("baseline");
     assert_eq!(baseline.after[0].as_str(), "stop");
@@ -66,7 +77,11 @@ async fn a_plan_is_what_the_host_holds_in_its_own_types() {
 
     assert!(matches!(&step("start").body, Body::GiveBack { step } if step.as_str() == "stop"));
     assert_eq!(proposal.summary[0], "From Some(\"1.0\") to 2.0\\u{1b}[1m");
-    assert!(proposal.summary[1].starts_with("invalid: cannot fill `/b/c`"), "{:?}", proposal.summary);
+    assert!(
+        proposal.summary[1].starts_with("invalid: cannot fill `/b/c`"),
+        "{:?}",
+        proposal.summary
+    );
     assert_eq!(proposal.not_done, ["The rest"]);
     assert_eq!(proposal.hand_overs[0].text, "the\nload balancer");
 }
@@ -84,7 +99,10 @@ async fn what_a_step_rests_on_is_read_and_recorded_while_planning() {
 
 #[tokio::test]
 async fn a_step_that_does_nothing_is_a_fault_that_names_it() {
-    let fault = plugin().plan(&call(&[("do", "step-without-body")])).await.unwrap_err();
+    let fault = plugin()
+        .plan(&call(&[("do", "step-without-body")]))
+        .await
+        .unwrap_err();
     assert!(
         matches!(&*fault.what, FaultKind::Contract(text) if text.contains("`empty`")),
         "{fault}"
@@ -112,7 +130,10 @@ async fn what_stands_once_is_refused_twice() {
 
 #[tokio::test]
 async fn two_ways_to_undo_are_a_fault() {
-    let fault = plugin().plan(&call(&[("do", "two-undos")])).await.unwrap_err();
+    let fault = plugin()
+        .plan(&call(&[("do", "two-undos")]))
+        .await
+        .unwrap_err();
     assert!(
         matches!(&*fault.what, FaultKind::Contract(text) if text.contains("undone")),
         "{fault}"
@@ -127,7 +148,10 @@ async fn a_refusal_is_an_answer() {
         "{refusal}"
     );
     let refusal = plan(&[("do", "denied")]).await.unwrap_err();
-    assert!(matches!(&refusal, Refusal::Failed(ReadError::Denied { .. })), "{refusal}");
+    assert!(
+        matches!(&refusal, Refusal::Failed(ReadError::Denied { .. })),
+        "{refusal}"
+    );
 }
 
 #[tokio::test]
