@@ -405,7 +405,10 @@ impl Runner {
         };
         self.write_step(passing.id, number, Event::Outcome(outcome))
             .await?;
-        if kind.is_done() && kind != OutcomeKind::TrueNotOurs {
+        // The copies of a trial restore go at every end, also of one that failed.
+        let failed_trial =
+            kind == OutcomeKind::Partial && matches!(change, Change::ProveSnapshot { .. });
+        if (kind.is_done() && kind != OutcomeKind::TrueNotOurs) || failed_trial {
             self.clean_up(passing, change, number).await;
         }
         self.tell(Happening::Concluded {

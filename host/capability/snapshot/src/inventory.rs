@@ -1,0 +1,207 @@
+//! What was in the indices when a snapshot was taken, and the templates, which an index snapshot does not hold:
+//! one file beside the journal, written before the snapshot is asked for.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use liftlock_types::facts::cluster::{Index, Template, TemplateKind};
+use liftlock_types::{Capability as _, Digest, Read, ReadError, Scope};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::repository::Repository;
+
+/// One index as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) name: String,
+    pub(crate) uuid: String,
+    pub(crate) docs: u64,
+    pub(crate) mapping: Digest,
+}
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inventory {
+    pub(crate) snapshot: String,
+    pub(crate) indices: Vec<Kept>,
+    /// Templates that apply to one of the indices; a roll-back puts them back one by one.
+    pub(crate) templates: Vec<Template>,
+}
+
+/// Reads what the patterns mean now. Counts refresh, so that they are what the snapshot will hold.
+pub(crate) async fn take(
+    repository: &Repository,
+    snapshot: &str,
+    patterns: &[String],
+    except: &[String],
+) -> Result<Inventory, ReadError> {
+    let except = scopes(except)?;
+    let mut indices: Vec<Kept> = Vec::new();
+    for pattern in scopes(patterns)? {
+        let read = Read::Indices {
+            pattern: pattern.as_str().to_owned(),
+        };
+        let found: Vec<Index> = typed(repository.cluster.read(&read).await?)?;
+        for index in found {
+            let left_out = except.iter().any(|scope| scope.matches(&index.name));
+            if left_out || indices.iter().any(|kept| kept.name == index.name) {
+                continue;
+            }
+            // A closed index is in a snapshot, and cannot be counted.
+            let docs = if index.open {
+                count(repository, &index.name).await?
+            } else {
+                0
+            };
+            indices.push(Kept {
+                mapping: mapping(repository, &index.name).await?,
+                name: index.name,
+                uuid: index.uuid,
+                docs,
+            });
+        }
+    }
+    indices.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut templates = Vec::new();
+    for kind in [
+        TemplateKind::Legacy,
+        TemplateKind::Composable,
+        TemplateKind::Component,
+    ] {
+        let found: Vec<Template> = typed(
+            repository
+                .cluster
+                .read(&Read::Templates {
+                    kind,
+                    pattern: "*".into(),
+                })
+                .await?,
+        )?;
+        templates.extend(found.into_iter().filter(|template| {
+            template.patterns.iter().any(|pattern| {
+                Scope::new(pattern.as_str()).is_ok_and(|scope| {
+                    patterns.iter().any(|taken| {
+                        Scope::new(taken.as_str()).is_ok_and(|taken| taken.overlaps(&scope))
+                    })
+                })
+            })
+        }));
+    }
+    Ok(Inventory {
+        snapshot: snapshot.to_owned(),
+        indices,
+        templates,
+    })
+}
+
+pub(crate) async fn count(repository: &Repository, index: &str) -> Result<u64, ReadError> {
+    typed(
+        repository
+            .cluster
+            .read(&Read::Count {
+                index: index.to_owned(),
+                query: None,
+            })
+            .await?,
+    )
+}
+
+pub(crate) async fn mapping(repository: &Repository, index: &str) -> Result<Digest, ReadError> {
+    let value = repository
+        .cluster
+        .read(&Read::Mappings {
+            index: index.to_owned(),
+        })
+        .await?;
+    Ok(Digest::of(ordered(&value).to_string().as_bytes()))
+}
+
+/// Members of an object have no order; two servers may show them in two.
+fn ordered(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by_key(|(name, _)| *name);
+            members
+                .into_iter()
+                .map(|(name, value)| (name.clone(), ordered(value)))
+                .collect()
+        }
+        Value::Array(elements) => elements.iter().map(ordered).collect(),
+        other => other.clone(),
+    }
+}
+
+pub(crate) fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, ReadError> {
+    serde_json::from_value(value).map_err(|error| ReadError::Invalid(error.to_string()))
+}
+
+fn scopes(texts: &[String]) -> Result<Vec<Scope>, ReadError> {
+    texts
+        .iter()
+        .map(|text| {
+            Scope::new(text.as_str()).map_err(|error| ReadError::Invalid(error.to_string()))
+        })
+        .collect()
+}
+
+impl Inventory {
+    /// Where the inventory of a snapshot lies.
+    pub(crate) fn path(repository: &Repository, snapshot: &str) -> PathBuf {
+        repository.kept.join(format!("snapshot-{snapshot}.json"))
+    }
+
+    /// Writes it, durable when this returns. One that is there already is replaced as a whole.
+    pub(crate) fn write(&self, repository: &Repository) -> std::io::Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&repository.kept)?;
+        let path = Self::path(repository, &self.snapshot);
+        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, &path)?;
+        File::open(&repository.kept)?.sync_all()
+    }
+
+    /// Reads it back.
+    pub(crate) fn load(path: &Path) -> Result<Self, ReadError> {
+        let text = std::fs::read(path).map_err(|error| {
+            ReadError::Unavailable(format!("the inventory `{}`: {error}", path.display()))
+        })?;
+        serde_json::from_slice(&text).map_err(|error| {
+            ReadError::Invalid(format!("the inventory `{}`: {error}", path.display()))
+        })
+    }
+
+    /// Documents of all indices.
+    pub(crate) fn docs(&self) -> u64 {
+        self.indices.iter().map(|index| index.docs).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_members_is_no_difference() {
+        let a = serde_json::json!({"b": {"y": 1, "x": [2, 1]}, "a": 1});
+        let b = serde_json::json!({"a": 1, "b": {"x": [2, 1], "y": 1}});
+        assert_eq!(ordered(&a).to_string(), ordered(&b).to_string());
+        assert_ne!(
+            ordered(&a).to_string(),
+            ordered(&serde_json::json!({"a": 1, "b": {"x": [1, 2], "y": 1}})).to_string()
+        );
+    }
+}

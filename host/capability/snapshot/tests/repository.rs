@@ -1,0 +1,371 @@
+//! One suite on the simulated cluster and on a real OpenSearch: take, trial restore, restore.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use liftlock_cluster::{Call, Cluster, ClusterConfig, Credentials};
+use liftlock_snapshot::{Repository, SnapshotConfig};
+use liftlock_testkit::{Product, SimCluster};
+use liftlock_types::{
+    Acted, Attempt, Binding, Capability, Change, Facts, IndexName, Json, Predicate, Probed, Read,
+    ReadError, RunId, SnapshotName, StepId, rules,
+};
+use serde_json::{Value, json};
+
+struct Bench {
+    cluster: Arc<Cluster>,
+    repository: Repository,
+    backups: String,
+}
+
+impl Bench {
+    fn new(url: &str, backups: &str, kept: &Path) -> Self {
+        let binding = Binding::new("cluster.database").unwrap();
+        let config = ClusterConfig::of_node(url);
+        let cluster =
+            Arc::new(Cluster::open(binding.clone(), &config, &Credentials::None).unwrap());
+        let config = SnapshotConfig {
+            cluster: binding,
+            repository: "backups".into(),
+        };
+        let repository = Repository::open(
+            Binding::new("snapshot.backups").unwrap(),
+            &config,
+            cluster.clone(),
+            kept,
+        )
+        .unwrap();
+        Self {
+            cluster,
+            repository,
+            backups: backups.into(),
+        }
+    }
+
+    async fn must(&self, call: Call) {
+        let acted = self.cluster.send(&call.token("test")).await;
+        assert!(matches!(acted, Acted::Answered(_)), "{acted:?}");
+    }
+
+    async fn seed(&self) {
+        let body = json!({"settings": {"index.number_of_replicas": 0}, "mappings": {"properties": {"n": {"type": "long"}}},
+            "aliases": {"site-a": {"is_write_index": true}}});
+        self.must(Call::put(["site-a_v1"]).json(&body)).await;
+        self.must(
+            Call::put(["site-team-b_v1"])
+                .json(&json!({"settings": {"index.number_of_replicas": 0}})),
+        )
+        .await;
+        for n in 0..5 {
+            // Not refreshed: a count that does not refresh would miss them.
+            self.must(Call::put(["site-a_v1", "_doc", &n.to_string()]).json(&json!({"n": n})))
+                .await;
+        }
+    }
+
+    async fn settled(&self, change: &Change, attempt: &Attempt) -> Probed {
+        let begun = Instant::now();
+        loop {
+            match self.repository.probe(change, attempt).await.unwrap() {
+                Probed::InProgress(_) => {}
+                other => return other,
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "it never ends");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn done(&self, change: &Change, attempt: &Attempt) -> Value {
+        let acted = self.repository.act(change, attempt).await;
+        assert!(matches!(acted, Acted::Answered(_)), "{acted:?}");
+        match self.settled(change, attempt).await {
+            Probed::Applied { evidence, .. } => evidence,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn attempt(step: &str, referred: Option<Value>) -> Attempt {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    Attempt {
+        run: RunId::new("r1").unwrap(),
+        step: StepId::new(step).unwrap(),
+        number: 1,
+        token: format!("liftlock-r1-{step}-1"),
+        intent_at_ms: i64::try_from(now.as_millis()).unwrap(),
+        kept: Value::Null,
+        facts: Facts::new(),
+        answer: None,
+        referred,
+        made_by_run: BTreeMap::new(),
+    }
+}
+
+async fn suite(bench: &Bench) {
+    let register = Change::RegisterRepository {
+        kind: "fs".into(),
+        settings: Json::of(&json!({"location": bench.backups, "compress": true})),
+    };
+    assert!(matches!(
+        bench.repository.read(&Read::SnapshotVerified).await,
+        Err(ReadError::NotFound(_))
+    ));
+    let at = attempt("register", None);
+    assert!(
+        !bench
+            .repository
+            .observe(&register, &at)
+            .await
+            .unwrap()
+            .already_true
+    );
+    bench.done(&register, &at).await;
+    assert!(
+        bench
+            .repository
+            .observe(&register, &at)
+            .await
+            .unwrap()
+            .already_true
+    );
+    assert!(
+        !bench
+            .repository
+            .read(&Read::SnapshotVerified)
+            .await
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+
+    bench.seed().await;
+    let take = Change::TakeSnapshot {
+        name: SnapshotName::new("site").unwrap(),
+        indices: vec!["site-*".into()],
+        except: vec!["site-team-*".into()],
+    };
+    let at = attempt("take", None);
+    assert!(matches!(
+        bench.repository.probe(&take, &at).await.unwrap(),
+        Probed::Absent(_)
+    ));
+    let taken = bench.done(&take, &at).await;
+    assert_eq!(
+        (
+            taken["snapshot"].as_str(),
+            taken["indices"].as_u64(),
+            taken["documents"].as_u64()
+        ),
+        (Some("site-r1-1"), Some(1), Some(5))
+    );
+    let none = bench
+        .repository
+        .evaluate(&Predicate::NoneRunning, None)
+        .await
+        .unwrap();
+    assert!(none.holds, "{}", none.why);
+    // The same attempt under another token is somebody else's snapshot.
+    let mut foreign = at.clone();
+    foreign.token = "other".into();
+    assert!(matches!(
+        bench.repository.probe(&take, &foreign).await.unwrap(),
+        Probed::Indeterminate(_)
+    ));
+
+    let prove = Change::ProveSnapshot {
+        taken_by: StepId::new("take").unwrap(),
+    };
+    let at = attempt("prove", Some(taken.clone()));
+    assert!(matches!(
+        bench.repository.probe(&prove, &at).await.unwrap(),
+        Probed::Absent(_)
+    ));
+    let proved = bench.done(&prove, &at).await;
+    assert_eq!(proved["documents"].as_u64(), Some(5));
+    let copies = Read::Indices {
+        pattern: "liftlock-trial-*".into(),
+    };
+    assert_eq!(
+        bench
+            .cluster
+            .read(&copies)
+            .await
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let aliases = bench
+        .cluster
+        .read(&Read::Aliases {
+            pattern: "site-a".into(),
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        aliases.as_array().unwrap().len(),
+        1,
+        "the copy has no alias: {aliases}"
+    );
+    assert!(
+        bench
+            .repository
+            .clean_up(&prove, &at)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        bench
+            .cluster
+            .read(&copies)
+            .await
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+
+    // A copy that is not what was taken is no proof.
+    let mut inventory: Value =
+        serde_json::from_slice(&std::fs::read(taken["inventory"].as_str().unwrap()).unwrap())
+            .unwrap();
+    inventory["indices"][0]["docs"] = json!(6);
+    let elsewhere = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(elsewhere.path(), inventory.to_string()).unwrap();
+    let mut other = taken.clone();
+    other["inventory"] = json!(elsewhere.path());
+    let at = attempt("prove-again", Some(other));
+    let acted = bench.repository.act(&prove, &at).await;
+    assert!(matches!(acted, Acted::Answered(_)), "{acted:?}");
+    assert!(matches!(
+        bench.settled(&prove, &at).await,
+        Probed::Partial(_)
+    ));
+    assert!(
+        bench
+            .repository
+            .clean_up(&prove, &at)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+
+    // Restore: refused over an open index, done where it is gone.
+    let restore = Change::RestoreSnapshot {
+        taken_by: StepId::new("take").unwrap(),
+        indices: vec![IndexName::new("site-a_v1").unwrap()],
+    };
+    let at = attempt("restore", Some(taken));
+    let acted = bench.repository.act(&restore, &at).await;
+    assert!(
+        matches!(&acted, Acted::Refused { kind, .. } if kind == "index-open"),
+        "{acted:?}"
+    );
+    bench.must(Call::delete(["site-a_v1"])).await;
+    assert!(matches!(
+        bench.repository.probe(&restore, &at).await.unwrap(),
+        Probed::Absent(_)
+    ));
+    bench.done(&restore, &at).await;
+    let aliases = bench
+        .cluster
+        .read(&Read::Aliases {
+            pattern: "site-a".into(),
+        })
+        .await
+        .unwrap();
+    assert_eq!(aliases[0]["write"], json!(true), "{aliases}");
+
+    let delete = Change::DeleteSnapshot {
+        name: SnapshotName::new("site-r1-1").unwrap(),
+    };
+    let at = attempt("delete", None);
+    assert!(matches!(
+        bench.repository.probe(&delete, &at).await.unwrap(),
+        Probed::Absent(_)
+    ));
+    bench.done(&delete, &at).await;
+}
+
+#[tokio::test]
+async fn takes_proves_and_restores_on_the_simulated_clusters() {
+    for product in [
+        Product::OpenSearch2,
+        Product::OpenSearch3,
+        Product::Elasticsearch8,
+    ] {
+        let sim = SimCluster::builder(product)
+            .path_repo(&["/backups"])
+            .start()
+            .await
+            .unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        suite(&Bench::new(&sim.url(), "/backups", kept.path())).await;
+    }
+}
+
+#[tokio::test]
+async fn takes_proves_and_restores_on_a_real_opensearch() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = liftlock_lab::Server::start(liftlock_lab::ServerKind::OpenSearch2, dir.path())
+        .await
+        .unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let backups = server.repo_dir().join("liftlock").display().to_string();
+    suite(&Bench::new(server.base_url(), &backups, kept.path())).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_kind_of_the_table_is_done_here() {
+    let sim = SimCluster::builder(Product::OpenSearch2)
+        .start()
+        .await
+        .unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let bench = Bench::new(&sim.url(), "/backups", kept.path());
+    let name = || SnapshotName::new("s").unwrap();
+    let step = || StepId::new("take").unwrap();
+    let changes = [
+        Change::RegisterRepository {
+            kind: "fs".into(),
+            settings: Json::of(&json!({})),
+        },
+        Change::TakeSnapshot {
+            name: name(),
+            indices: vec!["a".into()],
+            except: vec![],
+        },
+        Change::ProveSnapshot { taken_by: step() },
+        Change::RestoreSnapshot {
+            taken_by: step(),
+            indices: vec![],
+        },
+        Change::DeleteSnapshot { name: name() },
+    ];
+    for rule in rules::RULES
+        .iter()
+        .filter(|rule| rule.verb.starts_with("snapshot."))
+    {
+        let change = changes
+            .iter()
+            .find(|change| change.verb().as_str() == rule.verb)
+            .unwrap();
+        bench.repository.facts(change).await.unwrap();
+    }
+    assert!(
+        bench
+            .repository
+            .facts(&Change::StopService {})
+            .await
+            .is_err()
+    );
+}
