@@ -16,6 +16,8 @@
 mod check;
 mod descriptor;
 mod edges;
+#[cfg(test)]
+mod fixture;
 mod inspect;
 mod names;
 mod outline;

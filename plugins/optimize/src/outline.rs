@@ -198,3 +198,123 @@ pub(crate) fn update_log_body(seen: &Seen) -> Value {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{goal, logged, site};
+
+    fn outline(seen: &Seen, to: &str) -> Outline {
+        Outline::new(seen, &goal(seen, to)).unwrap()
+    }
+
+    #[test]
+    fn the_three_steps_come_in_the_vendors_order() {
+        let outline = outline(&site("8.7.26"), "8.8.36");
+        let deletions: Vec<_> = outline
+            .left
+            .iter()
+            .map(|left| (left.number, left.deletions.clone()))
+            .collect();
+        let template = |name: &str| vec![Deletion::Template { name: name.into() }];
+        assert_eq!(
+            deletions,
+            [
+                (
+                    1,
+                    vec![Deletion::Index {
+                        name: "optimize-variable-update-instance_v2-000001".into(),
+                        uuid: "uuid-of-optimize-variable-update-instance_v2-000001".into(),
+                        is_empty: true,
+                    }]
+                ),
+                (2, template("optimize-variable-update-instance_v2")),
+                (3, template("optimize-external-process-variable_v2")),
+            ]
+        );
+        assert_eq!(
+            outline.log_document(&outline.left[2]),
+            json!({
+                "indexName": "external-process-variable_v2[Template]",
+                "optimizeVersion": "8.8.0",
+                "stepType": "schema-delete-template",
+                "stepNumber": 3,
+            })
+        );
+        assert!(outline.create_log && outline.metadata.is_some() && outline.destroys());
+    }
+
+    #[test]
+    fn what_the_vendors_tool_has_done_and_recorded_is_skipped() {
+        let mut seen = site("8.7.0");
+        seen.indices
+            .retain(|index| !index.name.contains("variable-update"));
+        seen.aliases
+            .retain(|alias| !alias.name.contains("variable-update"));
+        logged(
+            &mut seen,
+            ["8.8.0_schema-delete-index_variable-update-instance_v2".to_owned()],
+        );
+        let outline = outline(&seen, "8.8.0");
+        assert_eq!(
+            outline
+                .left
+                .iter()
+                .map(|left| left.number)
+                .collect::<Vec<_>>(),
+            [2, 3]
+        );
+        assert_eq!(outline.skipped.len(), 1);
+        assert!(outline.skipped[0].contains("2026-11-21T09:05:59.626Z"));
+        assert!(!outline.create_log);
+    }
+
+    #[test]
+    fn what_was_done_and_not_recorded_is_recorded_only() {
+        let mut seen = site("8.7.0");
+        seen.indices
+            .retain(|index| !index.name.contains("variable-update"));
+        let outline = outline(&seen, "8.8.0");
+        assert_eq!(outline.left[0].deletions, []);
+        assert_eq!(outline.left.len(), 3);
+    }
+
+    #[test]
+    fn a_contradicting_log_gives_no_outline() {
+        let mut seen = site("8.7.0");
+        logged(
+            &mut seen,
+            ["8.8.0_schema-delete-index_variable-update-instance_v2".to_owned()],
+        );
+        let refused = Outline::new(&seen, &goal(&seen, "8.8.0")).unwrap_err();
+        assert_eq!(refused[0].id, "optimize.update-log-contradicts");
+    }
+
+    #[test]
+    fn a_patch_changes_the_version_only() {
+        let outline = outline(&site("8.8.0"), "8.8.24");
+        assert!(outline.left.is_empty() && outline.create_log && !outline.destroys());
+        assert!(super::Outline::is_empty(&super::tests::outline(
+            &site("8.8.24"),
+            "8.8.24"
+        )));
+    }
+
+    #[test]
+    fn the_update_log_has_the_replicas_that_the_operator_chose() {
+        let mut seen = site("8.7.0");
+        let metadata = seen.names.metadata();
+        let own = seen
+            .indices
+            .iter_mut()
+            .find(|index| index.name == metadata)
+            .unwrap();
+        own.replicas = 0;
+        let body = update_log_body(&seen);
+        assert_eq!(body["settings"]["index"]["number_of_replicas"], 0);
+        assert_eq!(
+            body["aliases"]["optimize-update-log"]["is_write_index"],
+            true
+        );
+    }
+}

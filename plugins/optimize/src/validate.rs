@@ -368,3 +368,199 @@ fn templates_lost(seen: &Seen, hop: &Hop, baseline: &[Captured]) -> Vec<String> 
         .map(ToOwned::to_owned)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{alias, goal, logged, site};
+    use crate::seen::parse_metadata;
+
+    /// The site after the upgrade, and what the run kept of the time before.
+    fn upgraded() -> (Seen, Goal, Kept) {
+        let before = site("8.7.0");
+        let goal = Goal {
+            moment: Moment::AfterRun,
+            ..goal(&before, "8.8.0")
+        };
+        let read = |kind: &str, argument: (&str, &str), answer: Value| Captured {
+            kind: kind.into(),
+            read: json!({ "read": kind, argument.0: argument.1 }),
+            answer: Some(answer),
+        };
+        let indices: Vec<Value> = before
+            .indices
+            .iter()
+            .map(|index| json!({"name": index.name, "uuid": index.uuid, "replicas": index.replicas, "docs": index.docs}))
+            .collect();
+        let aliases: Vec<Value> = before
+            .aliases
+            .iter()
+            .map(|alias| json!({"name": alias.name, "index": alias.index, "write": alias.write}))
+            .collect();
+        let templates: Vec<Value> = before
+            .legacy_templates
+            .iter()
+            .map(|template| json!({"name": template.name}))
+            .collect();
+        let metadata = r#"{"schemaVersion":"8.7.0","installationId":"id-1"}"#;
+        let content = |docs: u64| {
+            read(
+                "checksum",
+                ("index", "optimize-settings_v3"),
+                json!({"docs": docs, "content": "c"}),
+            )
+        };
+        let kept = Kept {
+            baseline: Some(vec![
+                read("indices", ("pattern", "optimize-*"), indices.into()),
+                read("aliases", ("pattern", "optimize-*"), aliases.into()),
+                read("templates", ("pattern", "optimize-*"), templates.into()),
+                read(
+                    "document",
+                    ("index", "optimize-metadata_v3"),
+                    json!({"source": metadata}),
+                ),
+            ]),
+            before: vec![content(3)],
+            after: vec![content(3)],
+        };
+        let mut after = before;
+        after.metadata = parse_metadata(r#"{"schemaVersion":"8.8.0","installationId":"id-1"}"#);
+        after
+            .indices
+            .retain(|index| !index.name.contains("variable-update"));
+        after
+            .aliases
+            .retain(|alias| !alias.name.contains("variable-update"));
+        after.legacy_templates.clear();
+        let hop = goal.hop().unwrap();
+        logged(&mut after, hop.log_ids());
+        (after, goal, kept)
+    }
+
+    fn with(change: impl FnOnce(&mut Seen, &mut Kept)) -> Vec<String> {
+        let (mut seen, goal, mut kept) = upgraded();
+        change(&mut seen, &mut kept);
+        findings(&seen, &goal, &kept, &[])
+            .into_iter()
+            .map(|finding| finding.id)
+            .collect()
+    }
+
+    #[test]
+    fn a_clean_upgrade_has_no_findings() {
+        assert_eq!(with(|_, _| {}), [""; 0]);
+        // Outside a run there is nothing to compare with.
+        assert_eq!(with(|_, kept| *kept = Kept::default()), [""; 0]);
+    }
+
+    #[test]
+    fn the_version_is_the_exact_target() {
+        let set = |source: &str| with(|seen, _| seen.metadata = parse_metadata(source));
+        assert_eq!(
+            set(r#"{"schemaVersion":"8.8.1","installationId":"id-1"}"#),
+            ["optimize.version-not-set"]
+        );
+        assert_eq!(
+            set(r#"{"schemaVersion":"8.8","installationId":"id-1"}"#),
+            ["optimize.version-not-set"]
+        );
+        assert_eq!(
+            set(r#"{"schemaVersion":"8.8.0","installationId":"id-2"}"#),
+            ["optimize.installation-id-changed"]
+        );
+        assert_eq!(
+            with(|seen, _| seen.metadata = Metadata::NoDocument),
+            ["optimize.metadata-missing"]
+        );
+    }
+
+    #[test]
+    fn each_step_is_done_and_in_the_log() {
+        assert_eq!(
+            with(|seen, _| seen.log.clear()),
+            ["optimize.update-log-incomplete"; 3]
+        );
+        assert_eq!(
+            with(|seen, _| {
+                for entry in seen.log.values_mut() {
+                    entry.applied = None;
+                }
+            }),
+            ["optimize.update-log-incomplete"; 3]
+        );
+        assert_eq!(
+            with(|seen, _| seen.legacy_templates.push(crate::fixture::legacy(
+                "optimize-external-process-variable_v2"
+            ))),
+            ["optimize.left-over"]
+        );
+        assert_eq!(
+            with(|seen, _| seen.aliases.push(alias(
+                "optimize-variable-update-instance",
+                "optimize-tenant_v3",
+                Some(true)
+            ))),
+            ["optimize.left-over"]
+        );
+    }
+
+    #[test]
+    fn whatever_else_changed_is_found() {
+        let changed = ["optimize.changed-beside-the-plan"];
+        assert_eq!(with(|seen, _| seen.indices[0].uuid = "new".into()), changed);
+        assert_eq!(with(|seen, _| seen.indices[0].docs = 2), changed);
+        assert_eq!(with(|seen, _| seen.indices[0].replicas = 0), changed);
+        assert_eq!(with(|seen, _| drop(seen.indices.remove(0))), changed);
+        assert_eq!(with(|seen, _| seen.aliases[1].write = None), changed);
+        assert_eq!(
+            with(|seen, _| seen
+                .aliases
+                .retain(|alias| alias.name != "optimize-process-instance")),
+            changed
+        );
+        assert_eq!(
+            with(|_, kept| kept.after[0].answer = Some(json!({"docs": 3, "content": "d"}))),
+            changed
+        );
+        assert_eq!(with(|_, kept| kept.after.clear()), changed);
+        assert_eq!(
+            with(|_, kept| kept.baseline.as_mut().unwrap()[2].answer =
+                Some(json!([{"name": "optimize-x"}]))),
+            changed
+        );
+    }
+
+    #[test]
+    fn a_neighbour_may_write_but_not_be_made_anew() {
+        let (mut seen, goal, mut kept) = upgraded();
+        seen.neighbours = vec!["optimize-team-a".into()];
+        let mut index = crate::fixture::index("optimize-team-a-settings_v3", 1);
+        let listed = json!([{"name": index.name, "uuid": index.uuid, "replicas": 1, "docs": 1}]);
+        kept.baseline.as_mut().unwrap().push(Captured {
+            kind: "indices".into(),
+            read: json!({ "read": "indices", "pattern": "optimize-team-a-*" }),
+            answer: Some(listed),
+        });
+        index.docs = 9;
+        assert_eq!(
+            findings(&seen, &goal, &kept, std::slice::from_ref(&index)),
+            []
+        );
+        index.uuid = "new".into();
+        assert_eq!(findings(&seen, &goal, &kept, &[index]).len(), 1);
+        assert_eq!(findings(&seen, &goal, &kept, &[]).len(), 1);
+    }
+
+    #[test]
+    fn external_variables_are_still_written() {
+        let ids = with(|seen, _| {
+            seen.aliases
+                .retain(|alias| alias.name != "optimize-external-process-variable")
+        });
+        assert!(
+            ids.contains(&"optimize.alias-write-index".to_owned()),
+            "{ids:?}"
+        );
+    }
+}

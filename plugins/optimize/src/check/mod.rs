@@ -7,6 +7,8 @@ mod activity;
 mod database;
 mod schema;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod version;
 
 use liftlock_sdk::prelude::*;
@@ -87,27 +89,5 @@ pub(crate) fn size(bytes: u64) -> String {
     match unit {
         0 => format!("{scaled} {}", UNITS[unit]),
         _ => format!("{scaled}.{tenths} {}", UNITS[unit]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_list_is_cut_with_its_rest_as_a_number() {
-        assert_eq!(some(&["a", "b"]), "a, b");
-        let many: Vec<String> = (0..14).map(|n| n.to_string()).collect();
-        assert_eq!(
-            some(&many),
-            "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more"
-        );
-    }
-
-    #[test]
-    fn sizes_are_for_people() {
-        assert_eq!(size(512), "512 bytes");
-        assert_eq!(size(3 << 30), "3.0 GiB");
-        assert_eq!(size((1 << 20) + (1 << 19)), "1.5 MiB");
     }
 }
