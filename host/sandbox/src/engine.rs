@@ -8,7 +8,7 @@ use std::time::Duration;
 use liftlock_types::{Digest, hex};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
-use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, Strategy};
+use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, Strategy, WasmFeatures};
 
 use crate::cache::{Cache, CacheError};
 use crate::limits::{COMPONENT_BYTES_MAX, Limits, STACK_BYTES_MAX, TICK_MS};
@@ -183,15 +183,30 @@ fn configuration() -> Config {
         .max_wasm_stack(STACK_BYTES_MAX)
         .async_stack_size(FIBER_STACK_BYTES)
         .wasm_component_model(true)
-        .wasm_memory64(false)
-        .wasm_relaxed_simd(false)
-        .wasm_stack_switching(false)
-        .wasm_wide_arithmetic(false)
-        .wasm_custom_page_sizes(false)
-        .wasm_shared_everything_threads(false)
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
+    // Also where a cargo feature that another crate turned on would turn one of them on.
+    for feature in FEATURES_OFF {
+        config.wasm_features(feature, false);
+    }
     config
 }
+
+const FEATURES_OFF: [WasmFeatures; 14] = [
+    WasmFeatures::THREADS,
+    WasmFeatures::SHARED_EVERYTHING_THREADS,
+    WasmFeatures::GC,
+    WasmFeatures::EXCEPTIONS,
+    WasmFeatures::LEGACY_EXCEPTIONS,
+    WasmFeatures::MEMORY64,
+    WasmFeatures::RELAXED_SIMD,
+    WasmFeatures::STACK_SWITCHING,
+    WasmFeatures::WIDE_ARITHMETIC,
+    WasmFeatures::CUSTOM_PAGE_SIZES,
+    WasmFeatures::CM_ASYNC,
+    WasmFeatures::CM_THREADING,
+    WasmFeatures::CM_GC,
+    WasmFeatures::CM64,
+];
 
 /// Moves the epoch for as long as an engine or one of its plugins lives.
 fn tick(engine: &wasmtime::Engine) -> Result<(), EngineError> {
@@ -238,5 +253,23 @@ impl Hasher for Sha256Hasher {
             .iter()
             .take(8)
             .fold(0, |n, byte| n << 8 | u64::from(*byte))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_off_is_off_and_the_engine_starts() {
+        let engine = wasmtime::Engine::new(&configuration()).unwrap();
+        let on = engine.get_wasm_features();
+        for feature in FEATURES_OFF {
+            assert!(!on.intersects(feature), "{feature:?}");
+        }
+        assert!(on.contains(WasmFeatures::COMPONENT_MODEL));
+        assert!(engine.get_epoch_interruption());
+        assert!(!engine.get_concurrency_support());
+        assert_eq!(engine.get_cranelift_nan_canonicalization(), Some(true));
     }
 }
