@@ -37,3 +37,16 @@ pub use error::{Error, Refusal, Result};
 pub use plan::Plan;
 pub use plugin::Plugin;
 pub use serde_json;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_plugin_in_the_contracts_readme_is_the_example_that_compiles() {
+        let readme = include_str!("../../../wit/README.md");
+        let example = include_str!("../examples/tiny.rs");
+        assert!(
+            readme.contains(&format!("```rust\n{example}```")),
+            "copy the example into the README"
+        );
+    }
+}
