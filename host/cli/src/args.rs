@@ -1,0 +1,380 @@
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const HELP: &str = "\
+{about-with-newline}
+Usage: liftlock [OPTIONS] COMMAND
+
+Two commands to the first plan:
+  liftlock init --plugin FILE --cluster URL   write site.toml from what can be seen
+  liftlock plan VERSION                       check, ask for the grant, show the plan
+
+Set up
+  init       write a site.toml filled with what can be seen
+  doctor     look for what would stop a run: places, rights, reachability, journal
+  plugin     add, list and show plugins
+  grant      allow a plugin what it asks for on this site, or less
+Look (changes nothing)
+  inspect    what is there, as the plugin sees it
+  check      what stands in the way of an upgrade
+Plan (changes nothing but files in plans/)
+  plan       make, show and write the plan to a version
+  show       show a plan, as a table or as Markdown for a pull request
+  approve    agree to a plan, with your name
+Run
+  run        perform an approved plan
+  resume     go on with a run that stopped
+  status     where a run stands
+  abort      end a run that is not to go on
+Afterwards
+  history    the runs on this state directory
+  audit      everything a run did, and whether the record is whole
+Help
+  explain    what an exit code, an error code or a finding means; `explain changes`
+
+Options
+{options}
+{after-help}";
+
+const AFTER: &str = "\
+Data goes to stdout, talk to stderr. `liftlock COMMAND --help` says more about each command.
+Git holds site.toml, grants.toml and plans/; the state directory (journal, plugins, kept files) never.";
+
+/// Takes a running system from one version to the next: it looks, plans, asks, and then does exactly what was approved.
+#[derive(Debug, Parser)]
+#[command(name = "liftlock", version, help_template = HELP, after_help = AFTER, subcommand_required = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The site: a `site.toml`, or the directory it is in.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR-or-FILE",
+        default_value = ".",
+        env = "LIFTLOCK_SITE"
+    )]
+    pub(crate) site: PathBuf,
+    /// Where journal, plugins and kept files are. Default: the user's state folder.
+    #[arg(long, global = true, value_name = "DIR", env = "LIFTLOCK_STATE")]
+    pub(crate) state: Option<PathBuf>,
+    /// One JSON document on stdout (`liftlock.cli/1`) instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No talk but warnings and errors.
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// More talk; twice: every request.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// No colour. `NO_COLOR` does the same.
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Takes a state directory in memory: for tests and demonstrations only.
+    #[arg(long, global = true, hide = true, env = "LIFTLOCK_VOLATILE_STATE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", default_value = "false")]
+    pub(crate) volatile_state: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a site.toml filled with what can be seen.
+    Init(Init),
+    /// Look for what would stop a run.
+    Doctor,
+    /// Add, list and show plugins.
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Allow a plugin what it asks for on this site, or less.
+    Grant(Grant),
+    /// What is there, as the plugin sees it.
+    Inspect(WithPlugin),
+    /// What stands in the way of an upgrade.
+    Check(Check),
+    /// Make, show and write the plan to a version.
+    Plan(Plan),
+    /// Show a plan.
+    Show(Show),
+    /// Agree to a plan, with your name.
+    Approve(Approve),
+    /// Perform an approved plan.
+    Run(Run),
+    /// Go on with a run that stopped.
+    Resume(Resume),
+    /// Where a run stands.
+    Status(Status),
+    /// End a run that is not to go on.
+    Abort(Abort),
+    /// The runs on this state directory.
+    History,
+    /// Everything a run did, and whether the record is whole.
+    Audit(Audit),
+    /// What an exit code, an error code or a finding means.
+    Explain(Explain),
+    /// Watches one process; started by Liftlock itself.
+    #[command(hide = true)]
+    Supervise(Supervise),
+}
+
+impl Command {
+    /// As it is typed.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Doctor => "doctor",
+            Self::Plugin(Plugin::Add(_)) => "plugin add",
+            Self::Plugin(Plugin::List) => "plugin list",
+            Self::Plugin(Plugin::Show(_)) => "plugin show",
+            Self::Grant(_) => "grant",
+            Self::Inspect(_) => "inspect",
+            Self::Check(_) => "check",
+            Self::Plan(_) => "plan",
+            Self::Show(_) => "show",
+            Self::Approve(_) => "approve",
+            Self::Run(_) => "run",
+            Self::Resume(_) => "resume",
+            Self::Status(_) => "status",
+            Self::Abort(_) => "abort",
+            Self::History => "history",
+            Self::Audit(_) => "audit",
+            Self::Explain(_) => "explain",
+            Self::Supervise(_) => "supervise",
+        }
+    }
+}
+
+/// A plugin named by its file instead of by `site.toml`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct WithPlugin {
+    /// Use this component (and add it) instead of the one that `site.toml` names.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plugin: Option<PathBuf>,
+    /// Load a plugin that nobody signed. It is marked on every screen.
+    #[arg(long, requires = "plugin")]
+    pub(crate) allow_unsigned: bool,
+    /// Write the grant without asking, as if every question was answered with yes.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The plugin's component.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plugin: PathBuf,
+    /// Load a plugin that nobody signed. It is marked on every screen.
+    #[arg(long)]
+    pub(crate) allow_unsigned: bool,
+    /// A node of the search cluster; more of them with more `--cluster`.
+    #[arg(long, value_name = "URL", required = true)]
+    pub(crate) cluster: Vec<String>,
+    /// An option of the plugin: `--set prefix=acme`.
+    #[arg(long, value_name = "OPTION=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// The site's name.
+    #[arg(long, default_value = "prod")]
+    pub(crate) name: String,
+    /// The user to log in with.
+    #[arg(long, value_name = "NAME", requires = "password_env")]
+    pub(crate) user: Option<String>,
+    /// The environment variable that holds the password.
+    #[arg(long, value_name = "VARIABLE", requires = "user")]
+    pub(crate) password_env: Option<String>,
+    /// The environment variable that holds an API key.
+    #[arg(long, value_name = "VARIABLE", conflicts_with = "user")]
+    pub(crate) api_key_env: Option<String>,
+    /// The certificate authority of the cluster, PEM.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// Install a component, by its digest.
+    Add(PluginAdd),
+    /// The plugins that are installed.
+    List,
+    /// What a plugin is, what it asks for and what it imports.
+    Show(PluginShow),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginAdd {
+    /// The component.
+    pub(crate) file: PathBuf,
+    /// Load a plugin that nobody signed. It is marked on every screen.
+    #[arg(long)]
+    pub(crate) allow_unsigned: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginShow {
+    /// Name, or the first digits of the digest.
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Grant {
+    #[command(flatten)]
+    pub(crate) with: WithPlugin,
+    /// Print the grant that is asked for, as grants.toml holds it, and write nothing.
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) show: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The version to reach; without it, what can be said of any.
+    pub(crate) version: Option<String>,
+    #[command(flatten)]
+    pub(crate) with: WithPlugin,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The version to reach.
+    pub(crate) version: String,
+    #[command(flatten)]
+    pub(crate) with: WithPlugin,
+    /// Write the plan although blockers stand; each must be waived with a reason when it is approved.
+    #[arg(long)]
+    pub(crate) with_blockers: bool,
+    /// Exit 10 where the plan has changes, 0 where there is nothing to do.
+    #[arg(long)]
+    pub(crate) detailed_exitcode: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// A plan's file, or the first digits of its hash.
+    pub(crate) plan: String,
+    /// As Markdown, for a pull request.
+    #[arg(long)]
+    pub(crate) markdown: bool,
+    /// Each step with its conditions, facts and bodies.
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// A plan's file, or the first digits of its hash.
+    pub(crate) plan: String,
+    /// Take the responsibility for this finding; may be given again.
+    #[arg(long, value_name = "FINDING", requires = "reason")]
+    pub(crate) waive: Vec<String>,
+    /// Let this step go on, or attest that it was done; may be given again.
+    #[arg(long, value_name = "ID", requires = "reason")]
+    pub(crate) step: Vec<String>,
+    /// Why.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Who you are. Default: your user name on this machine.
+    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY")]
+    pub(crate) by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// A plan's file, or the first digits of its hash.
+    pub(crate) plan: String,
+    /// Approve the plan of this hash (at least 8 digits), for CI.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) approve: Option<String>,
+    /// Who you are. Default: your user name on this machine.
+    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY")]
+    pub(crate) by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    /// The run, or the first digits of its id.
+    pub(crate) run: String,
+    /// Decide a doubt: the change of this step is there as the plan has it (`done`), or nothing of it is
+    /// (`not-done`); may be given again.
+    #[arg(long, value_name = "STEP=done|not-done", requires = "reason")]
+    pub(crate) decide: Vec<String>,
+    /// Why you say so.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Who you are. Default: your user name on this machine.
+    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY")]
+    pub(crate) by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// The run, or the first digits of its id. Default: the last one.
+    pub(crate) run: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Abort {
+    /// The run, or the first digits of its id.
+    pub(crate) run: String,
+    /// Why it is not to go on.
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who you are. Default: your user name on this machine.
+    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY")]
+    pub(crate) by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// The run, or the first digits of its id.
+    pub(crate) run: String,
+    /// Check every row of the chain, and name the first that is broken.
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// `20`, `E0301-no-grant`, `host.unproved-destruction`, or `changes`. Without it: the list.
+    pub(crate) code: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Supervise {
+    /// What to watch.
+    pub(crate) spec: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_lists_every_command_that_is_not_hidden() {
+        let help = Cli::command().render_help().to_string();
+        for command in Cli::command()
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+        {
+            let line = format!("\n  {:<10} ", command.get_name());
+            assert!(
+                help.contains(&line),
+                "{} is not listed in\n{help}",
+                command.get_name()
+            );
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A file for each command: it gathers, hands over to the modules that do the work, and answers.
+
+mod abort;
+mod approve;
+mod audit;
+mod check;
+mod doctor;
+mod explain;
+mod grant;
+mod history;
+mod init;
+mod inspect;
+mod plan;
+mod plugin;
+mod resume;
+mod run;
+mod show;
+mod status;
+
+use crate::args::{Command, Plugin};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Answer;
+
+/// What commands answer, for the schemas.
+#[cfg(test)]
+pub(crate) mod data {
+    pub(crate) use super::approve::ApproveData;
+    pub(crate) use super::audit::AuditData;
+    pub(crate) use super::check::CheckData;
+    pub(crate) use super::doctor::DoctorData;
+    pub(crate) use super::history::HistoryData;
+    pub(crate) use super::init::InitData;
+    pub(crate) use super::inspect::InspectData;
+    pub(crate) use super::plugin::{PluginData, PluginListData};
+}
+
+/// Does what was asked.
+pub(crate) async fn perform(context: &Context, command: Command) -> Result<Answer, Failure> {
+    match command {
+        Command::Init(args) => init::init(context, args).await,
+        Command::Doctor => doctor::doctor(context).await,
+        Command::Plugin(Plugin::Add(args)) => plugin::add(context, args).await,
+        Command::Plugin(Plugin::List) => plugin::list(context),
+        Command::Plugin(Plugin::Show(args)) => plugin::show(context, args).await,
+        Command::Grant(args) => grant::grant(context, args).await,
+        Command::Inspect(args) => inspect::inspect(context, args).await,
+        Command::Check(args) => check::check(context, args).await,
+        Command::Plan(args) => plan::plan(context, args).await,
+        Command::Show(args) => show::show(context, &args),
+        Command::Approve(args) => approve::approve(context, &args),
+        Command::Run(args) => run::run(context, args).await,
+        Command::Resume(args) => resume::resume(context, args).await,
+        Command::Status(args) => status::status(context, args).await,
+        Command::Abort(args) => abort::abort(context, args).await,
+        Command::History => history::history(context).await,
+        Command::Audit(args) => audit::audit(context, args).await,
+        Command::Explain(args) => explain::explain(&args),
+        // Begun before anything else in `main`: it must not have a runtime.
+        Command::Supervise(_) => Ok(Answer::done("", &())),
+    }
+}

@@ -1,0 +1,42 @@
+//! `show`: a plan, as a table or as Markdown.
+
+use crate::args;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Answer;
+use crate::plans;
+use crate::store::{Store, UNSIGNED};
+use crate::view::{markdown, plan as screen};
+
+pub(super) fn show(context: &Context, args: &args::Show) -> Result<Answer, Failure> {
+    let (path, file) = plans::find(&args.plan, context.site_path())?;
+    let mark = mark(context, &file)?;
+    let mut text = if args.markdown {
+        markdown::text(&file, &mark)
+    } else {
+        screen::text(&file, &mark, context.ui.paint())
+    };
+    if args.full {
+        text.push_str(&screen::full(&file.plan));
+    }
+    Ok(Answer::done(
+        text,
+        &screen::data(&file, Some(path.display().to_string())),
+    ))
+}
+
+/// What the screen says of the signature of the plan's plugin. One that is not installed here is not known to be
+/// signed by anybody.
+fn mark(context: &Context, file: &liftlock_types::PlanFile) -> Result<String, Failure> {
+    let state = context.state()?;
+    let signed = state.dir().join("plugins").exists()
+        && Store::open(&state)?
+            .list()?
+            .iter()
+            .any(|known| known.digest == file.plan.plugin.digest && !known.unsigned);
+    Ok(if signed {
+        String::new()
+    } else {
+        format!(" ({UNSIGNED})")
+    })
+}

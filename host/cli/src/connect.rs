@@ -1,0 +1,163 @@
+//! From `site.toml` to targets that answer: secrets fetched, capabilities opened, identities read.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use liftlock_cluster::{Auth, Cluster, ClusterConfig};
+use liftlock_disk::Directory;
+use liftlock_gate::Bindings;
+use liftlock_service::{Secrets, Service, ServiceConfig, ServicePlace, SupervisorCommand};
+use liftlock_snapshot::Repository;
+use liftlock_types::{Binding, ReadError, TargetIdentity};
+
+use crate::code::Code;
+use crate::escape;
+use crate::failure::{self, Failure};
+use crate::secret;
+use crate::site::Site;
+use crate::state::State;
+
+/// The targets of a site.
+pub(crate) struct Targets {
+    /// By binding.
+    pub(crate) bindings: Bindings,
+    /// Who answers at each.
+    pub(crate) identities: BTreeMap<Binding, TargetIdentity>,
+}
+
+/// Opens all of a site and asks each who it is.
+pub(crate) async fn connect(site: &Site, state: &State) -> Result<Targets, Failure> {
+    let bindings = open(site, state).await?;
+    let mut identities = BTreeMap::new();
+    for (binding, capability) in &bindings {
+        let identity = capability.identity().await.map_err(|error| {
+            read_failure(&format!("`{binding}` does not say who it is"), &error)
+        })?;
+        identities.insert(binding.clone(), identity);
+    }
+    Ok(Targets {
+        bindings,
+        identities,
+    })
+}
+
+/// Opens all of a site; asks nothing yet.
+pub(crate) async fn open(site: &Site, state: &State) -> Result<Bindings, Failure> {
+    let kept = state.sub("kept")?;
+    let mut bindings: Bindings = BTreeMap::new();
+    let mut clusters: BTreeMap<Binding, Arc<Cluster>> = BTreeMap::new();
+    for (binding, config) in &site.clusters {
+        let cluster = Arc::new(cluster(site, binding, config).await?);
+        clusters.insert(binding.clone(), cluster.clone());
+        bindings.insert(binding.clone(), cluster);
+    }
+    for (binding, config) in &site.snapshots {
+        // `Site` sees to it that the cluster is there.
+        if let Some(cluster) = clusters.get(&config.cluster) {
+            let repository = Repository::open(binding.clone(), config, cluster.clone(), &kept)
+                .map_err(|error| cannot_open(site, binding, &error))?;
+            bindings.insert(binding.clone(), Arc::new(repository));
+        }
+    }
+    let mut directories = Vec::new();
+    for (binding, config) in &site.disks {
+        let mut config = config.clone();
+        config.path = site.dir().join(&config.path);
+        let directory = Directory::open(binding.clone(), &config, &kept)
+            .map_err(|error| cannot_open(site, binding, &error))?;
+        bindings.insert(binding.clone(), Arc::new(directory.clone()));
+        directories.push(directory);
+    }
+    Directory::introduce(directories.iter());
+    for (binding, config) in &site.services {
+        bindings.insert(
+            binding.clone(),
+            Arc::new(service(site, state, binding, config).await?),
+        );
+    }
+    Ok(bindings)
+}
+
+async fn cluster(
+    site: &Site,
+    binding: &Binding,
+    config: &ClusterConfig,
+) -> Result<Cluster, Failure> {
+    let mut config = config.clone();
+    let beside = |path: &PathBuf| site.dir().join(path);
+    config.ca = config.ca.as_ref().map(beside);
+    if let Auth::ClientCertificate { certificate, .. } = &mut config.auth {
+        *certificate = beside(certificate);
+    }
+    let secret = match config.auth.secret() {
+        Some(secret) => Some(secret::resolve(secret, site.dir()).await?),
+        None => None,
+    };
+    let credentials = config.auth.with(secret);
+    Cluster::open(binding.clone(), &config, &credentials)
+        .map_err(|error| cannot_open(site, binding, &error))
+}
+
+async fn service(
+    site: &Site,
+    state: &State,
+    binding: &Binding,
+    config: &ServiceConfig,
+) -> Result<Service, Failure> {
+    let mut secrets = Vec::new();
+    for secret in config.secrets() {
+        secrets.push((secret.clone(), secret::resolve(secret, site.dir()).await?));
+    }
+    let base =
+        std::path::absolute(site.dir()).map_err(|e| failure::file("find", site.dir(), &e))?;
+    let supervisor = SupervisorCommand::this_program().map_err(|e| {
+        Failure::new(Code::Internal, "this program does not find its own file").because(&e)
+    })?;
+    let place = ServicePlace {
+        binding: binding.clone(),
+        base,
+        processes: state.sub("processes")?,
+        supervisor,
+        secrets: Secrets(secrets),
+    };
+    Service::open(config.clone(), place).map_err(|error| cannot_open(site, binding, &error))
+}
+
+fn cannot_open(
+    site: &Site,
+    binding: &Binding,
+    error: &(dyn std::error::Error + 'static),
+) -> Failure {
+    site.wrong(
+        &[binding.capability(), binding.name()],
+        "it cannot be opened as it is written",
+    )
+    .because(error)
+    .untouched("no target was contacted")
+}
+
+/// What an answer that is none means to a person.
+pub(crate) fn read_failure(what: &str, error: &ReadError) -> Failure {
+    let (code, remedy) = match error {
+        ReadError::Unavailable(_) => (
+            Code::Unreachable,
+            "bring the target back, or mend its address in site.toml",
+        ),
+        ReadError::Denied { .. } => (
+            Code::Denied,
+            "widen the grant if the plugin should see this, else tell its vendor",
+        ),
+        ReadError::Rejected { .. } => (
+            Code::TargetRefused,
+            "see that the user in site.toml has the rights it needs",
+        ),
+        ReadError::NotFound(_) | ReadError::Absent(_) | ReadError::Invalid(_) => (
+            Code::TargetRefused,
+            "see that the target is the one that is meant",
+        ),
+    };
+    Failure::new(code, what)
+        .cause(escape::block(&error.to_string()))
+        .remedy(remedy)
+}

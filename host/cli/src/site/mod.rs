@@ -1,0 +1,242 @@
+//! `site.toml`: one installation, its things and how to reach them.
+//!
+//! Read in one pass, so that every mistake has a line and a column; checked for what the parser cannot see; never
+//! changed once it is there.
+
+mod lookup;
+mod place;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use liftlock_cluster::ClusterConfig;
+use liftlock_disk::DiskConfig;
+use liftlock_service::ServiceConfig;
+use liftlock_snapshot::SnapshotConfig;
+use liftlock_types::Binding;
+use serde::Deserialize;
+
+use crate::code::Code;
+use crate::failure::{self, Failure};
+
+pub(crate) use place::toml_failure;
+
+/// The name of the file.
+pub(crate) const SITE_FILE: &str = "site.toml";
+
+/// Longest name of a site: it stands in file names beside versions and a hash.
+const NAME_CHARS_MAX: usize = 40;
+
+/// Most approvals that a site can ask for.
+///
+/// 20: a limit of good sense; a typing error of 100 would lock every plan out.
+const APPROVALS_MAX: u32 = 20;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct SiteToml {
+    name: String,
+    product_plugin: String,
+    #[serde(default = "one")]
+    approvals: u32,
+    #[serde(default)]
+    options: BTreeMap<String, OptionValue>,
+    #[serde(default)]
+    cluster: BTreeMap<String, ClusterConfig>,
+    #[serde(default)]
+    snapshot: BTreeMap<String, SnapshotConfig>,
+    #[serde(default)]
+    disk: BTreeMap<String, DiskConfig>,
+    #[serde(default)]
+    service: BTreeMap<String, ServiceConfig>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "an option is a text, a whole number, `true` or `false`"
+)]
+enum OptionValue {
+    Text(String),
+    Number(u64),
+    Flag(bool),
+}
+
+impl OptionValue {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+            Self::Flag(flag) => flag.to_string(),
+        }
+    }
+}
+
+/// A site as the operator wrote it.
+#[derive(Debug)]
+pub(crate) struct Site {
+    file: PathBuf,
+    text: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// The plugin's name.
+    pub(crate) plugin: String,
+    /// How many approvals a plan needs.
+    pub(crate) approvals: usize,
+    /// Options that are set.
+    pub(crate) options: BTreeMap<String, String>,
+    /// Search clusters.
+    pub(crate) clusters: BTreeMap<Binding, ClusterConfig>,
+    /// Snapshot repositories.
+    pub(crate) snapshots: BTreeMap<Binding, SnapshotConfig>,
+    /// Directories.
+    pub(crate) disks: BTreeMap<Binding, DiskConfig>,
+    /// Services.
+    pub(crate) services: BTreeMap<Binding, ServiceConfig>,
+}
+
+/// The site file that `--site` means.
+pub(crate) fn file_of(named: &Path) -> PathBuf {
+    if named.is_dir() || (!named.exists() && named.extension().is_none_or(|ext| ext != "toml")) {
+        named.join(SITE_FILE)
+    } else {
+        named.to_owned()
+    }
+}
+
+impl Site {
+    /// Reads and checks the site that `--site` means.
+    pub(crate) fn load(named: &Path) -> Result<Self, Failure> {
+        let file = file_of(named);
+        match fs::read_to_string(&file) {
+            Ok(text) => Self::parse(file, text),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Failure::new(
+                Code::NoSite,
+                format!("there is no `{}`", file.display()),
+            )
+            .remedy("write one from what can be seen, or name the place of yours with `--site DIR`")
+            .next("liftlock init --plugin FILE --cluster URL")),
+            Err(e) => Err(failure::file("read", &file, &e)),
+        }
+    }
+
+    /// Checks a site's text.
+    pub(crate) fn parse(file: PathBuf, text: String) -> Result<Self, Failure> {
+        let raw: SiteToml = toml::from_str(&text)
+            .map_err(|error| toml_failure(Code::SiteInvalid, &file, &text, &error))?;
+        let mut site = Self {
+            name: raw.name,
+            plugin: raw.product_plugin,
+            approvals: 0,
+            options: raw
+                .options
+                .into_iter()
+                .map(|(name, value)| (name, value.into_text()))
+                .collect(),
+            clusters: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            disks: BTreeMap::new(),
+            services: BTreeMap::new(),
+            file,
+            text,
+        };
+        site.check_name()?;
+        if raw.approvals == 0 || raw.approvals > APPROVALS_MAX {
+            return Err(site.wrong(
+                &["approvals"],
+                &format!("it must be 1 to {APPROVALS_MAX}: with 1, who planned may approve"),
+            ));
+        }
+        site.approvals = raw.approvals as usize;
+        site.clusters = site.bindings("cluster", raw.cluster)?;
+        site.snapshots = site.bindings("snapshot", raw.snapshot)?;
+        site.disks = site.bindings("disk", raw.disk)?;
+        site.services = site.bindings("service", raw.service)?;
+        site.check_snapshots()?;
+        Ok(site)
+    }
+
+    /// The file it was read from.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The directory of the file: what its relative paths mean, and where grants and plans are.
+    pub(crate) fn dir(&self) -> &Path {
+        match self.file.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
+        }
+    }
+
+    /// Everything that is bound.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Binding> {
+        self.clusters
+            .keys()
+            .chain(self.snapshots.keys())
+            .chain(self.disks.keys())
+            .chain(self.services.keys())
+    }
+
+    /// A mistake at this key, with what would be right.
+    pub(crate) fn wrong(&self, path: &[&str], right: &str) -> Failure {
+        let span = lookup::span_of(&self.text, path);
+        Failure::new(
+            Code::SiteInvalid,
+            format!("`{}` in `{}`: {right}", path.join("."), self.file.display()),
+        )
+        .at(place::place(&self.file, &self.text, span, right))
+        .remedy("mend the line")
+        .next("liftlock doctor")
+    }
+
+    fn check_name(&self) -> Result<(), Failure> {
+        let good = !self.name.is_empty()
+            && self.name.len() <= NAME_CHARS_MAX
+            && self
+                .name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+        if good {
+            return Ok(());
+        }
+        Err(self.wrong(
+            &["name"],
+            &format!("it must be 1 to {NAME_CHARS_MAX} lower-case letters, digits, `-` and `_`"),
+        ))
+    }
+
+    fn bindings<T>(
+        &self,
+        capability: &str,
+        of: BTreeMap<String, T>,
+    ) -> Result<BTreeMap<Binding, T>, Failure> {
+        of.into_iter()
+            .map(
+                |(name, config)| match Binding::new(format!("{capability}.{name}")) {
+                    Ok(binding) => Ok((binding, config)),
+                    Err(error) => Err(self.wrong(&[capability, &name], error.why)),
+                },
+            )
+            .collect()
+    }
+
+    /// A repository is one of a cluster that is bound.
+    fn check_snapshots(&self) -> Result<(), Failure> {
+        for (binding, config) in &self.snapshots {
+            if !self.clusters.contains_key(&config.cluster) {
+                let there: Vec<&str> = self.clusters.keys().map(Binding::as_str).collect();
+                return Err(self.wrong(
+                    &["snapshot", binding.name(), "cluster"],
+                    &format!("it must name a cluster of this file: {}", there.join(", ")),
+                ));
+            }
+        }
+        Ok(())
+    }
+}

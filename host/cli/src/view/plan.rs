@@ -1,0 +1,526 @@
+//! The plan table, with the point of no return and what is stopped meanwhile.
+
+use std::collections::BTreeMap;
+
+use liftlock_types::{Body, Change, Plan, PlanFile, Step, rules};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::escape;
+use crate::output::{Paint, Style};
+use crate::view::{SCREEN_COLUMNS, change, count, findings};
+
+/// Longest title in the table; the step's own screen has all of it.
+const TITLE_CHARS_MAX: usize = 36;
+/// Longest description of a change in the table.
+const CHANGE_CHARS_MAX: usize = 56;
+/// Longest way back in the table.
+const UNDO_CHARS_MAX: usize = 24;
+
+/// A plan's facts.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct PlanData {
+    /// Where it is written; none: it was not.
+    pub(crate) file: Option<String>,
+    /// What an approval names.
+    hash: String,
+    /// When it was made, ISO-8601.
+    made_at: String,
+    /// Who made it.
+    made_by: String,
+    /// The site.
+    site: String,
+    /// The product.
+    product: String,
+    /// `name version sha256:...`.
+    plugin: String,
+    /// Version found.
+    from: Option<String>,
+    /// Version to reach.
+    to: String,
+    /// Who answers at each binding.
+    targets: BTreeMap<String, String>,
+    /// In the order in which they run.
+    steps: Vec<StepData>,
+    /// The first step after which only a restore goes back.
+    point_of_no_return: Option<String>,
+    /// What is stopped: service, from step number, to step number (none: to the end and beyond).
+    stopped: Vec<StoppedData>,
+    /// Of the plugin's check and of the host's own rules.
+    findings: Vec<findings::FindingData>,
+    /// What stays undone.
+    not_done: Vec<String>,
+    /// What a person has to do outside.
+    hand_overs: Vec<HandOverData>,
+    /// How many steps change something.
+    changes: usize,
+    /// The whole plan, as it is hashed.
+    plan: serde_json::Value,
+}
+
+/// One step.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct StepData {
+    /// From 1.
+    number: usize,
+    /// Its id.
+    id: String,
+    /// `prepare`, `protect`, `expand`, `switch`, `validate`, `contract`.
+    phase: &'static str,
+    /// One line.
+    title: String,
+    /// Why it is there.
+    because: String,
+    /// `cluster.delete-index`; none: it changes nothing.
+    verb: Option<String>,
+    /// Where.
+    binding: Option<String>,
+    /// What it does, in a few words.
+    does: String,
+    /// It takes data away.
+    destructive: bool,
+    /// Nothing shows after a crash whether it happened.
+    opaque: bool,
+    /// How it is taken back.
+    undo: String,
+    /// How much there is to do.
+    work: String,
+    /// Why it wants an approval of its own.
+    own_approval: Option<String>,
+}
+
+/// What is stopped, and how long.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct StoppedData {
+    /// The binding.
+    binding: String,
+    /// Number of the step that stops it.
+    from_step: usize,
+    /// Number of the step that starts it again; none: it stays stopped.
+    to_step: Option<usize>,
+}
+
+/// What a person does outside the plan.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct HandOverData {
+    title: String,
+    text: String,
+}
+
+/// As data.
+pub(crate) fn data(file: &PlanFile, path: Option<String>) -> PlanData {
+    let plan = &file.plan;
+    PlanData {
+        file: path,
+        hash: file.hash.to_string(),
+        made_at: file.made_at.clone(),
+        made_by: file.made_by.clone(),
+        site: plan.site.clone(),
+        product: escape::line(&plan.product),
+        plugin: format!(
+            "{} {} {}",
+            escape::line(&plan.plugin.name),
+            escape::line(&plan.plugin.version),
+            plan.plugin.digest
+        ),
+        from: plan.from.as_deref().map(escape::line),
+        to: escape::line(&plan.to),
+        targets: plan
+            .bindings
+            .iter()
+            .map(|(binding, identity)| (binding.to_string(), escape::line(&identity.product)))
+            .collect(),
+        steps: plan
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(at, step)| step_data(at + 1, step))
+            .collect(),
+        point_of_no_return: plan.point_of_no_return.as_ref().map(ToString::to_string),
+        stopped: stopped(plan),
+        findings: findings::data(&plan.findings),
+        not_done: plan
+            .not_done
+            .iter()
+            .map(|text| escape::block(text))
+            .collect(),
+        hand_overs: plan
+            .hand_overs
+            .iter()
+            .map(|hand| HandOverData {
+                title: escape::line(&hand.title),
+                text: escape::block(&hand.text),
+            })
+            .collect(),
+        changes: changes(plan),
+        plan: serde_json::to_value(plan).unwrap_or_default(),
+    }
+}
+
+fn step_data(number: usize, step: &Step) -> StepData {
+    let planned = step.change();
+    StepData {
+        number,
+        id: step.id.to_string(),
+        phase: step.phase.as_str(),
+        title: escape::line(&step.title),
+        because: escape::block(&step.because),
+        verb: planned.map(|planned| planned.change.verb().to_string()),
+        binding: planned.map(|planned| planned.binding.to_string()),
+        does: change::body(step),
+        destructive: planned.is_some_and(|planned| planned.change.rule().destructive),
+        opaque: planned.is_some_and(|planned| planned.change.class() == rules::Class::Opaque),
+        undo: change::undo(step),
+        work: change::work(step),
+        own_approval: step.own_approval.as_deref().map(escape::line),
+    }
+}
+
+/// How many steps change something.
+pub(crate) fn changes(plan: &Plan) -> usize {
+    plan.steps
+        .iter()
+        .filter(|step| step.change().is_some())
+        .count()
+}
+
+/// Services that the plan stops, and where it starts them again.
+pub(crate) fn stopped(plan: &Plan) -> Vec<StoppedData> {
+    let mut out = Vec::new();
+    for (at, step) in plan.steps.iter().enumerate() {
+        let Some(planned) = step.change() else {
+            continue;
+        };
+        if !matches!(planned.change, Change::StopService {}) {
+            continue;
+        }
+        let again = plan
+            .steps
+            .iter()
+            .skip(at)
+            .position(|later| match &later.body {
+                Body::Change(other) => {
+                    other.binding == planned.binding
+                        && matches!(
+                            other.change,
+                            Change::StartService {} | Change::RestartService {}
+                        )
+                }
+                Body::GiveBack { step: of } => *of == step.id,
+                _ => false,
+            });
+        out.push(StoppedData {
+            binding: planned.binding.to_string(),
+            from_step: at + 1,
+            to_step: again.map(|after| at + after + 1),
+        });
+    }
+    out
+}
+
+/// One line: which plan, from where to where, how large.
+pub(crate) fn headline(file: &PlanFile) -> String {
+    let plan = &file.plan;
+    format!(
+        "Plan {}   {}   {} {} -> {}   {}, {}",
+        file.hash.short(),
+        plan.site,
+        escape::line(&plan.product),
+        escape::line(plan.from.as_deref().unwrap_or("?")),
+        escape::line(&plan.to),
+        count(plan.steps.len(), "step", "steps"),
+        count(changes(plan), "change", "changes"),
+    )
+}
+
+/// As text.
+pub(crate) fn text(file: &PlanFile, mark: &str, paint: Paint) -> String {
+    let plan = &file.plan;
+    let mut out = paint.text(Style::Strong, &headline(file));
+    out.push('\n');
+    let plugin = &plan.plugin;
+    out.push_str(&format!(
+        "  plugin {} {}, sha256 {}{mark}   made {} by {}\n",
+        escape::line(&plugin.name),
+        escape::line(&plugin.version),
+        plugin.digest.short(),
+        file.made_at,
+        escape::line(&file.made_by),
+    ));
+    for (binding, identity) in &plan.bindings {
+        out.push_str(&format!(
+            "  {binding:<18} {}\n",
+            escape::line(&identity.product)
+        ));
+    }
+    for line in &plan.summary {
+        out.push_str(&format!("  {}\n", escape::line(line)));
+    }
+    out.push('\n');
+    out.push_str(&steps(plan, paint));
+    for line in notes(plan) {
+        out.push_str(&format!("{line}\n"));
+    }
+    if !plan.findings.is_empty() {
+        out.push_str(&format!(
+            "\nFindings: {}\n",
+            findings::totals(&plan.findings)
+        ));
+        out.push_str(&findings::text(&plan.findings, paint));
+    }
+    if !plan.not_done.is_empty() {
+        out.push_str("\nNot done by this plan:\n");
+        for text in &plan.not_done {
+            out.push_str(&format!(
+                "  - {}\n",
+                escape::block(text).replace('\n', "\n    ")
+            ));
+        }
+    }
+    if !plan.hand_overs.is_empty() {
+        out.push_str("\nFor a person to do, outside the plan:\n");
+        for hand in &plan.hand_overs {
+            out.push_str(&format!(
+                "  - {}\n    {}\n",
+                escape::line(&hand.title),
+                escape::block(&hand.text).replace('\n', "\n    ")
+            ));
+        }
+    }
+    out
+}
+
+/// Lines on what is stopped and what the marks mean.
+pub(crate) fn notes(plan: &Plan) -> Vec<String> {
+    let mut out: Vec<String> = stopped(plan)
+        .into_iter()
+        .map(|stopped| match stopped.to_step {
+            Some(to) => format!(
+                "Stopped: {} from step {} to step {to}",
+                stopped.binding, stopped.from_step
+            ),
+            None => format!(
+                "Stopped: {} from step {} on; the plan does not start it again",
+                stopped.binding, stopped.from_step
+            ),
+        })
+        .collect();
+    if plan.point_of_no_return.is_none() {
+        out.push("Point of no return: none, every step can be taken back".into());
+    }
+    let any = |test: fn(&liftlock_types::Planned) -> bool| {
+        plan.steps.iter().filter_map(Step::change).any(test)
+    };
+    if any(|planned| change::takes_away(planned.change.rule().verb)) {
+        out.push("! takes something away".into());
+    }
+    if any(|planned| planned.change.class() == rules::Class::Opaque) {
+        out.push("? leaves no trace to read: a crash in it is for a person to decide".into());
+    }
+    out
+}
+
+fn steps(plan: &Plan, paint: Paint) -> String {
+    let rows: Vec<[String; 6]> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(at, step)| {
+            [
+                (at + 1).to_string(),
+                step.phase.as_str().to_owned(),
+                escape::bounded(&step.title, TITLE_CHARS_MAX),
+                escape::bounded(&change::body(step), CHANGE_CHARS_MAX),
+                escape::bounded(&change::undo(step), UNDO_CHARS_MAX),
+                change::work(step),
+            ]
+        })
+        .collect();
+    let headings = ["#", "phase", "step", "does", "undo", "work"];
+    let width = |at: usize| {
+        rows.iter()
+            .map(|row| row[at].chars().count())
+            .chain([headings[at].len()])
+            .max()
+            .unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let line = |cells: &[&str]| {
+        let mut line = String::from(" ");
+        for (at, cell) in cells.iter().enumerate() {
+            let gap = widths[at].saturating_sub(cell.chars().count()) + 2;
+            line.push_str(cell);
+            line.push_str(&" ".repeat(gap));
+        }
+        format!("{}\n", line.trim_end())
+    };
+    let host = |does: &str| line(&["-", "host", does, "", "", ""]);
+    let mut out = line(&headings);
+    out.push_str(&host("claim the targets"));
+    for (step, row) in plan.steps.iter().zip(&rows) {
+        if plan.point_of_no_return.as_ref() == Some(&step.id) {
+            out.push_str(&paint.text(Style::Bad, &no_return_line()));
+            out.push('\n');
+        }
+        let text = line(&row.each_ref().map(String::as_str));
+        let marked = step.change().is_some_and(|planned| {
+            change::takes_away(planned.change.rule().verb)
+                || planned.change.class() == rules::Class::Opaque
+        });
+        out.push_str(&if marked {
+            paint.text(Style::Bad, text.trim_end()) + "\n"
+        } else {
+            text
+        });
+        if let Some(why) = &step.own_approval {
+            out.push_str(&format!(
+                "      wants an approval of its own: {}\n",
+                escape::line(why)
+            ));
+        }
+    }
+    out.push_str(&host("validate, give back, release the claim"));
+    out
+}
+
+fn no_return_line() -> String {
+    const SAYS: &str = " POINT OF NO RETURN: from here only a restore goes back ";
+    let side = (SCREEN_COLUMNS - SAYS.len()) / 2;
+    format!("{}{SAYS}{}", "─".repeat(side), "─".repeat(side))
+}
+
+/// A step with everything that it is checked, waited and sent with.
+pub(crate) fn full(plan: &Plan) -> String {
+    let mut out = String::new();
+    for (at, step) in plan.steps.iter().enumerate() {
+        let text = serde_json::to_string_pretty(step).unwrap_or_default();
+        out.push_str(&format!(
+            "\nStep {}  {}\n",
+            at + 1,
+            escape::line(&step.title)
+        ));
+        for line in text.lines() {
+            out.push_str(&format!("  {}\n", escape::bounded(line, 2_000)));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use liftlock_types::{
+        Binding, Digest, IndexName, PLAN_FORMAT, Phase, Planned, PluginRef, StepId, TargetIdentity,
+        Undo, Work,
+    };
+
+    use super::*;
+
+    fn step(id: &str, phase: Phase, binding: &str, change: Change, undo: Undo) -> Step {
+        Step {
+            id: StepId::new(id).unwrap(),
+            phase,
+            title: format!("the {id} step"),
+            because: String::new(),
+            after: vec![],
+            body: Body::Change(Planned {
+                binding: Binding::new(binding).unwrap(),
+                change,
+                fills: vec![],
+            }),
+            undo,
+            opens_when: vec![],
+            ends_when: vec![],
+            rests_on: vec![],
+            facts: BTreeMap::new(),
+            work: vec![Work {
+                unit: "documents".into(),
+                amount: 61_200_000,
+            }],
+            peak_disk: BTreeMap::new(),
+            own_approval: None,
+            memo: None,
+        }
+    }
+
+    pub(crate) fn sample() -> PlanFile {
+        let delete = Change::DeleteIndex {
+            name: IndexName::new("optimize-x_v2").unwrap(),
+            uuid: "u".into(),
+        };
+        let plan = Plan {
+            format: PLAN_FORMAT,
+            site: "prod".into(),
+            product: "optimize".into(),
+            plugin: PluginRef {
+                name: "camunda-optimize".into(),
+                version: "0.1.0".into(),
+                digest: Digest::of(b"p"),
+            },
+            from: Some("8.7.0".into()),
+            to: "8.8.0".into(),
+            bindings: BTreeMap::from([(
+                Binding::new("cluster.database").unwrap(),
+                TargetIdentity {
+                    fingerprint: "uuid".into(),
+                    product: "OpenSearch 2.19.1".into(),
+                },
+            )]),
+            grant: Digest::of(b"g"),
+            options: BTreeMap::new(),
+            summary: vec![],
+            steps: vec![
+                step(
+                    "stop",
+                    Phase::Prepare,
+                    "service.optimize",
+                    Change::StopService {},
+                    Undo::Automatic,
+                ),
+                step(
+                    "delete",
+                    Phase::Contract,
+                    "cluster.database",
+                    delete,
+                    Undo::None {
+                        because: "gone".into(),
+                    },
+                ),
+            ],
+            point_of_no_return: Some(StepId::new("delete").unwrap()),
+            findings: vec![],
+            not_done: vec!["the mapping sync".into()],
+            hand_overs: vec![],
+        };
+        PlanFile {
+            hash: plan.hash(),
+            made_at: "T".into(),
+            made_by: "me".into(),
+            plan,
+            reads: vec![],
+        }
+    }
+
+    #[test]
+    fn the_table_draws_the_point_of_no_return_and_says_what_stays_stopped() {
+        let text = text(&sample(), "", Paint::plain());
+        let line = text
+            .lines()
+            .position(|line| line.contains("POINT OF NO RETURN"))
+            .unwrap();
+        let delete = text
+            .lines()
+            .position(|line| line.contains("! delete-index optimize-x_v2"))
+            .unwrap();
+        assert_eq!(line + 1, delete, "{text}");
+        assert!(
+            text.contains(
+                "Stopped: service.optimize from step 1 on; the plan does not start it again"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("61.2 M documents") && text.contains("the mapping sync"));
+        for line in text.lines().filter(|line| !line.contains("─")) {
+            assert!(line.chars().count() <= SCREEN_COLUMNS + 20, "{line}");
+        }
+    }
+}
