@@ -93,7 +93,7 @@ pub(crate) async fn make(cluster: &Cluster, claim: &Claim) -> Result<bool, ReadE
 
 pub(crate) async fn remove(cluster: &Cluster, epoch: u64) -> Result<(), ReadError> {
     let call = Call::delete(["_component_template", &name_of(epoch)])
-        .patient()
+        .param("master_timeout", "30s")
         .token("liftlock-release");
     let acted = cluster.send(&call).await;
     if claims(cluster)

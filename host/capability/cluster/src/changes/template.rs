@@ -133,7 +133,8 @@ pub(super) async fn act_delete(
     attempt: &Attempt,
 ) -> Acted {
     let call = Call::delete([endpoint(kind), name.as_str()])
-        .patient()
+        // Templates know no `timeout`; OpenSearch refuses the parameter.
+        .param("master_timeout", "30s")
         .token(&attempt.token);
     match cluster.send(&call).await {
         // Gone when it arrived, or never seen by the server that says so: the probe tells.
