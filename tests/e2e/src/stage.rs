@@ -171,7 +171,7 @@ impl Stage {
         let optimize = Pretend::start(&self.kit.pretend, &folder.path().join("optimize.pid"))?;
         let [site, state, config] =
             ["site", "state", "config"].map(|name| folder.path().join(name));
-        for dir in [&site, &state, &config] {
+        for dir in [&site, &config] {
             fs::create_dir(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
         }
         write(

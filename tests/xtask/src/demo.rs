@@ -89,7 +89,7 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
         fs::remove_dir_all(&folder).context("cannot remove what the last demo left")?;
     }
     let [site, state, config] = ["site", "state", "config"].map(|name| folder.join(name));
-    for dir in [&site, &state, &config] {
+    for dir in [&site, &config] {
         fs::create_dir_all(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
     }
     write(
@@ -181,13 +181,12 @@ fn upgrade(
         "neighbours=optimize-team-a",
     ])?;
     say(
-        "site.toml has what could be seen. What could not is added by hand: backups, configuration, Optimize.",
+        "site.toml has what could be seen. What could not is added by hand: the configuration's folder, and Optimize.",
     );
     let file = operator.site.join("site.toml");
     let mut text = fs::read_to_string(&file).context("init wrote no site.toml")?;
     let added = format!(
-        "\n[snapshot.backups]\ncluster = \"cluster.database\"\nrepository = \"{REPOSITORY}\"\n\n\
-         [disk.config]\npath = \"{}\"\n\n{}",
+        "\n[disk.config]\npath = \"{}\"\n\n{}",
         config.display(),
         optimize.site_toml()
     );

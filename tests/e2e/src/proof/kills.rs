@@ -167,7 +167,6 @@ async fn another_is_refused(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let state = round.folder().join("state-of-another");
-    std::fs::create_dir(&state)?;
     let other = round.operator.clone().with_state(&state);
     other
         .run(&["plugin", "add", round.plugin(), "--allow-unsigned"])
