@@ -89,14 +89,15 @@ async fn a_target_that_does_not_answer_ends_with_the_wall_time() {
 
 #[tokio::test]
 async fn waiting_for_a_target_is_not_the_guests_own_time() {
+    // By ticks alone these are 600 ms, by the clock alone 1,200.
     let limits = Limits {
-        cpu_ms_max: 300,
+        cpu_ms_max: 500,
         ..Limits::default()
     };
-    let slow = Arc::new(Table::slow(Duration::from_millis(100)));
-    let call = call_on(&[("do", "read-loop"), ("n", "10")], slow);
+    let slow = Arc::new(Table::slow(Duration::from_millis(20)));
+    let call = call_on(&[("do", "read-loop"), ("n", "60")], slow);
     let called = plugin_with(limits).inspect(&call).await.unwrap();
-    assert!(called.ms >= 1_000, "{}", called.ms);
+    assert!(called.ms >= 1_200, "{}", called.ms);
 }
 
 #[tokio::test]
