@@ -206,7 +206,8 @@ impl DraftStep {
             ));
         };
         Ok(Step {
-            undo: self.undo.unwrap_or_else(|| default_undo(&body)),
+            // Where the author says nothing: the host's own undo. Freezing refuses it where the kind has none.
+            undo: self.undo.unwrap_or(Undo::Automatic),
             id: self.id,
             phase: self.phase,
             title: self.title,
@@ -222,20 +223,6 @@ impl DraftStep {
             own_approval: self.own_approval,
             memo: self.memo,
         })
-    }
-}
-
-/// What holds where the author says nothing: the host's own undo where the kind of change has one. What changes
-/// nothing, or only gives back, needs none; a person's doing is not ours to undo.
-fn default_undo(body: &Body) -> Undo {
-    match body {
-        Body::Change(planned) if planned.change.rule().automatic_undo.is_empty() => Undo::None {
-            because: "the plugin gave none".into(),
-        },
-        Body::Change(_) | Body::Capture { .. } | Body::GiveBack { .. } => Undo::Automatic,
-        Body::HandOver { .. } => Undo::None {
-            because: "a person did it".into(),
-        },
     }
 }
 
