@@ -250,7 +250,7 @@ impl Index {
             let more = if product.is_opensearch() {
                 ""
             } else {
-                "; for more information, see https://www.elastic.co/docs/troubleshoot/elasticsearch/fix-watermark-errors?version=8.19"
+                "; for more information, see https://www.elastic.co/guide/en/elasticsearch/reference/8.19/fix-watermark-errors.html"
             };
             if hits.is_empty() {
                 status = 429;

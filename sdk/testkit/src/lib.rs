@@ -2,7 +2,7 @@
 //!
 //! It runs inside the test process, listens on loopback ports and answers the part of the REST API
 //! of Elasticsearch 8.19, OpenSearch 2.19 and OpenSearch 3.3 that an upgrade needs, in their words.
-//! One suite (`suite`) runs on it and on real servers, so that it cannot drift from them unseen.
+//! One suite ([`suite`]) runs on it and on real servers, so that it cannot drift from them unseen.
 //! Time, ids and task progress depend on the seed and on the requests alone.
 //!
 //! ```no_run
@@ -25,7 +25,7 @@
 //! | `http`, `router`, `handlers`, `error` | requests, the table of routes, the areas of the API, refusals |
 //! | `state`, `index`, `settings`, `mapping`, `names`, `pattern` | the cluster and its indices |
 //! | `query`, `search`, `script`, `task`, `snapshot` | searching, scripted changes, server tasks, snapshots |
-//! | `suite` | behaviour checks for this cluster and for real ones |
+//! | [`suite`] | behaviour checks for this cluster and for real ones |
 //!
 //! Not simulated, so that nobody relies on it: relevance scores, analysis chains, `_search?q=`,
 //! ingest pipelines, data streams, resizing, remote reindex, slices as child tasks, security
@@ -53,6 +53,7 @@ mod settings;
 mod sim;
 mod snapshot;
 mod state;
+pub mod suite;
 mod task;
 
 pub use clock::{CLOCK_START_MS, CLOCK_TICK_MS};

@@ -192,14 +192,10 @@ fn check_properties(
                 && !BUILT_IN_ANALYZERS.contains(&analyzer)
                 && !analyzers.iter().any(|a| a == analyzer)
             {
-                return Err(wrap(
-                    product,
-                    ApiError::new(
-                        400,
-                        "mapper_parsing_exception",
-                        format!("analyzer [{analyzer}] has not been configured in mappings"),
-                    ),
+                let inner = ApiError::illegal(format!(
+                    "analyzer [{analyzer}] has not been configured in mappings"
                 ));
+                return Err(wrap(product, inner));
             }
         }
         check_properties(product, field, analyzers)?;
@@ -219,13 +215,18 @@ const BUILT_IN_ANALYZERS: &[&str] = &[
 ];
 
 /// Adds `update` to `base`; a change that documents already indexed cannot follow is refused.
-pub(crate) fn merge(base: &Value, update: &Value) -> Result<Value, ApiError> {
+pub(crate) fn merge(product: Product, base: &Value, update: &Value) -> Result<Value, ApiError> {
     let mut out = base.clone();
-    merge_object("", &mut out, update)?;
+    merge_object(product, "", &mut out, update)?;
     Ok(normalise(out))
 }
 
-fn merge_object(path: &str, base: &mut Value, update: &Value) -> Result<(), ApiError> {
+fn merge_object(
+    product: Product,
+    path: &str,
+    base: &mut Value,
+    update: &Value,
+) -> Result<(), ApiError> {
     let (Some(base), Some(update)) = (base.as_object_mut(), update.as_object()) else {
         return Ok(());
     };
@@ -242,7 +243,7 @@ fn merge_object(path: &str, base: &mut Value, update: &Value) -> Result<(), ApiE
                     format!("{path}.{name}")
                 };
                 match fields.get_mut(name) {
-                    Some(old) => merge_field(&full, old, field)?,
+                    Some(old) => merge_field(product, &full, old, field)?,
                     None => drop(fields.insert(name.clone(), normalise(field.clone()))),
                 }
             }
@@ -258,13 +259,20 @@ fn kind_of(field: &Value) -> &str {
     field["type"].as_str().unwrap_or("object")
 }
 
-fn merge_field(path: &str, old: &mut Value, new: &Value) -> Result<(), ApiError> {
+fn merge_field(product: Product, path: &str, old: &mut Value, new: &Value) -> Result<(), ApiError> {
     let (before, after) = (kind_of(old).to_owned(), kind_of(new).to_owned());
     if before != after {
         let objects = ["object", "nested"];
         return Err(ApiError::illegal(
             if objects.contains(&before.as_str()) && objects.contains(&after.as_str()) {
-                if before == "nested" {
+                if !product.is_opensearch() {
+                    let (new, old) = if before == "nested" {
+                        ("non-nested", "nested")
+                    } else {
+                        ("nested", "non-nested")
+                    };
+                    format!("can't merge a {new} mapping [{path}] with a {old} mapping")
+                } else if before == "nested" {
                     "cannot change object mapping from nested to non-nested".to_owned()
                 } else {
                     "cannot change object mapping from non-nested to nested".to_owned()
@@ -277,7 +285,7 @@ fn merge_field(path: &str, old: &mut Value, new: &Value) -> Result<(), ApiError>
         ));
     }
     if before == "object" || before == "nested" {
-        return merge_object(path, old, new);
+        return merge_object(product, path, old, new);
     }
     let (Some(old), Some(new)) = (old.as_object_mut(), new.as_object()) else {
         return Ok(());
@@ -308,7 +316,9 @@ fn merge_field(path: &str, old: &mut Value, new: &Value) -> Result<(), ApiError>
                 ) {
                     for (name, field) in add {
                         match have.get_mut(name) {
-                            Some(sub) => merge_field(&format!("{path}.{name}"), sub, field)?,
+                            Some(sub) => {
+                                merge_field(product, &format!("{path}.{name}"), sub, field)?
+                            }
                             None => drop(have.insert(name.clone(), field.clone())),
                         }
                     }
@@ -551,16 +561,22 @@ impl Reader<'_> {
             return Ok(false);
         }
         if let Some(cause) = misfit(&kind, field, value) {
-            let preview = match value {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
+            let preview = crate::script::java(value);
+            let shape = value.is_object();
+            let (cause_kind, cause) = match (shape, self.product.is_opensearch()) {
+                (true, true) => ("illegal_state_exception", cause),
+                (true, false) => (
+                    "illegal_argument_exception",
+                    "Expected text at 1:1 but found START_OBJECT".to_owned(),
+                ),
+                (false, _) => ("illegal_argument_exception", cause),
             };
             return Err(self
                 .error(format!(
                     "failed to parse field [{path}] of type [{kind}] in document with id '{}'. Preview of field's value: '{preview}'",
                     self.id
                 ))
-                .caused("illegal_argument_exception", cause));
+                .caused(cause_kind, cause));
         }
         Ok(false)
     }
@@ -641,7 +657,7 @@ fn misfit(kind: &str, field: &Value, value: &Value) -> Option<String> {
             )),
         },
         "keyword" | "text" if value.is_object() => {
-            Some("Can't get text on a START_OBJECT".to_owned())
+            Some("Can't get text on a START_OBJECT at 1:1".to_owned())
         }
         _ => None,
     }
@@ -718,13 +734,19 @@ mod tests {
     #[test]
     fn a_field_type_cannot_change() {
         let base = json!({"properties": {"f": {"type": "keyword"}}});
-        let error = merge(&base, &json!({"properties": {"f": {"type": "text"}}})).unwrap_err();
+        let error = merge(
+            Product::OpenSearch2,
+            &base,
+            &json!({"properties": {"f": {"type": "text"}}}),
+        )
+        .unwrap_err();
         assert_eq!(
             error.reason(),
             "mapper [f] cannot be changed from type [keyword] to [text]"
         );
         assert!(
             merge(
+                Product::OpenSearch2,
                 &base,
                 &json!({"properties": {"f": {"type": "keyword", "ignore_above": 5}}})
             )

@@ -25,7 +25,7 @@ pub(crate) fn check_name(product: Product, kind: &str, name: &str) -> Result<(),
         let list = if product.is_opensearch() {
             "[ , \", *, \\, <, |, ,, >, /, ?]"
         } else {
-            "['\\\\','/','*','?','\"','<','>','|',' ',',']"
+            "[' ','\"','*',',','/','<','>','?','\\','|']"
         };
         return bad(format!("must not contain the following characters {list}"));
     }

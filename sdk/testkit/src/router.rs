@@ -167,29 +167,27 @@ pub(crate) fn handle(
         .position(|(r, _)| r.methods.split(' ').any(|m| m == method));
     let Some(found) = found else {
         if candidates.is_empty() {
-            let path = &request.raw_path;
+            if !product.is_opensearch() && request.segments.len() == 2 && method != "POST" {
+                // Elasticsearch still knows a typed `POST /{index}/{type}` and refuses it later.
+                return Err(wrong_method(request, "POST"));
+            }
+            let path = if product.is_opensearch() {
+                request.raw_path.clone()
+            } else {
+                request.uri()
+            };
             return Err(ApiError::plain(
                 400,
                 json!({"error": format!("no handler found for uri [{path}] and method [{method}]")}),
             ));
         }
-        let uri = request.uri();
         let mut allowed: Vec<&str> = candidates
             .iter()
             .flat_map(|(r, _)| r.methods.split(' '))
             .collect();
         allowed.sort_unstable();
         allowed.dedup();
-        return Err(ApiError::plain(
-            405,
-            json!({
-                "error": format!(
-                    "Incorrect HTTP method for uri [{uri}] and method [{method}], allowed: [{}]",
-                    allowed.join(", ")
-                ),
-                "status": 405,
-            }),
-        ));
+        return Err(wrong_method(request, &allowed.join(", ")));
     };
     let (route, vars) = candidates.swap_remove(found);
     let unknown: Vec<&str> = request
@@ -213,6 +211,17 @@ pub(crate) fn handle(
         fail_first_shard,
         vars,
     })
+}
+
+fn wrong_method(request: &Request, allowed: &str) -> ApiError {
+    let (uri, method) = (request.uri(), &request.method);
+    ApiError::plain(
+        405,
+        json!({
+            "error": format!("Incorrect HTTP method for uri [{uri}] and method [{method}], allowed: [{allowed}]"),
+            "status": 405,
+        }),
+    )
 }
 
 fn check_content_type(request: &Request) -> Result<(), ApiError> {

@@ -180,7 +180,7 @@ impl Script {
 }
 
 /// A value as Java prints it.
-fn java(value: &Value) -> String {
+pub(crate) fn java(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(items) => format!(

@@ -832,7 +832,7 @@ fn metric(rows: &[Row<'_>], kind: &str, path: &str, now_ms: i64) -> Value {
                 all.iter().map(|(_, v)| query::text(v)).collect();
             json!({"value": distinct.len()})
         }
-        "sum" => json!({"value": numbers.iter().sum::<f64>()}),
+        "sum" => json!({"value": numbers.iter().fold(0.0, |a, b| a + b)}),
         _ if numbers.is_empty() => json!({"value": null}),
         "max" => json!({"value": numbers.iter().copied().fold(f64::MIN, f64::max)}),
         "min" => json!({"value": numbers.iter().copied().fold(f64::MAX, f64::min)}),

@@ -291,7 +291,16 @@ pub(crate) fn create(
         .iter()
         .any(|s| s.name == name)
     {
-        return Err(bad("snapshot with the same name already exists".to_owned()));
+        let taken = "snapshot with the same name already exists";
+        return Err(if state.product.is_opensearch() {
+            bad(taken.to_owned())
+        } else {
+            ApiError::new(
+                400,
+                "snapshot_name_already_in_use_exception",
+                format!("[{repository_name}:{name}] Invalid snapshot name [{name}], {taken}"),
+            )
+        });
     }
     let expression = expression_of(body.get("indices"));
     let expand = Expand {
@@ -318,21 +327,6 @@ pub(crate) fn create(
         return Err(ApiError::validation(format!(
             "metadata must be smaller than {METADATA_BYTES_MAX} bytes"
         )));
-    }
-    if !state.product.is_opensearch() {
-        const KEYS: &[&str] = &[
-            "indices",
-            "feature_states",
-            "ignore_unavailable",
-            "include_global_state",
-            "metadata",
-            "partial",
-            "allow_no_indices",
-            "expand_wildcards",
-        ];
-        if let Some(key) = body.keys().find(|k| !KEYS.contains(&k.as_str())) {
-            return Err(ApiError::illegal(format!("Unknown parameter {key}")));
-        }
     }
     let names = names::resolve(state, &expression, expand)?;
     let now = state.now_ms();
@@ -503,11 +497,7 @@ pub(crate) fn restore(
         .and_then(|s| s.snapshots.iter().find(|s| s.name == name))
         .cloned()
     else {
-        return Err(if product.is_opensearch() {
-            error(name, "snapshot does not exist".to_owned())
-        } else {
-            missing(repository_name, name)
-        });
+        return Err(error(name, "snapshot does not exist".to_owned()));
     };
     let full = format!("{name}/{}", snapshot.uuid);
     const KEYS: &[&str] = &[

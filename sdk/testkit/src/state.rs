@@ -239,7 +239,7 @@ impl State {
         let analyzers = analyzers(&settings);
         let own = Value::Object(object("mappings"));
         mapping::check(self.product, &own, &analyzers)?;
-        mapping = mapping::merge(&mapping, &own)?;
+        mapping = mapping::merge(self.product, &mapping, &own)?;
         mapping = mapping::normalise(mapping);
         for (alias, meta) in object("aliases") {
             let meta = meta.as_object().cloned().unwrap_or_default();
@@ -316,7 +316,7 @@ impl State {
                 settings.extend(settings::flatten_index(own));
             }
             if part["mappings"].is_object() {
-                mapping = mapping::merge(&mapping, &part["mappings"])?;
+                mapping = mapping::merge(self.product, &mapping, &part["mappings"])?;
             }
             for (alias, meta) in part["aliases"].as_object().into_iter().flatten() {
                 let meta = meta.as_object().cloned().unwrap_or_default();
@@ -339,18 +339,24 @@ impl State {
             .map(|i| i.uuid.as_str())
             .or((new_index == Some(alias)).then_some("_na_"));
         if let Some(uuid) = taken {
-            let what = if self.product.is_opensearch() {
-                "an index exists"
+            let kind = "invalid_alias_name_exception";
+            return Err(if self.product.is_opensearch() {
+                ApiError::new(
+                    400,
+                    kind,
+                    format!("Invalid alias name [{alias}], an index exists with the same name as the alias"),
+                )
+                .with("index_uuid", uuid)
+                .with("index", alias)
             } else {
-                "an index or data stream exists"
-            };
-            return Err(ApiError::new(
-                400,
-                "invalid_alias_name_exception",
-                format!("Invalid alias name [{alias}], {what} with the same name as the alias"),
-            )
-            .with("index_uuid", uuid)
-            .with("index", alias));
+                ApiError::new(
+                    400,
+                    kind,
+                    format!(
+                        "Invalid alias name [{alias}]: an index or data stream exists with the same name as the alias"
+                    ),
+                )
+            });
         }
         Ok(())
     }

@@ -355,33 +355,8 @@ fn finish(state: &mut State, mut task: Task) {
     let record =
         json!({"completed": true, "task": task.to_json(state, true), "response": response});
     let id = task.full_id(state);
-    if !state.indices.contains_key(TASKS_INDEX) {
-        let mut settings =
-            json!({"number_of_shards": 1, "auto_expand_replicas": "0-1", "priority": "2147483647"});
-        // With more than one node the automatic replica is there; with one it is not.
-        settings["number_of_replicas"] = json!(u32::from(state.nodes.len() > 1));
-        let body = json!({"settings": settings, "mappings": {
-            "dynamic": "strict",
-            "_meta": {"version": if state.product.is_opensearch() { json!(5) } else { json!("8.0.0") }},
-            "properties": {
-                "completed": {"type": "boolean"},
-                "error": {"type": "object", "enabled": false},
-                "response": {"type": "object", "enabled": false},
-                "task": {"properties": {
-                    "action": {"type": "keyword"}, "cancellable": {"type": "boolean"},
-                    "cancellation_time_millis": {"type": "long"}, "cancelled": {"type": "boolean"},
-                    "description": {"type": "text"}, "headers": {"type": "object", "enabled": false},
-                    "id": {"type": "long"}, "node": {"type": "keyword"}, "parent_task_id": {"type": "keyword"},
-                    "resource_stats": {"type": "object", "enabled": false},
-                    "running_time_in_nanos": {"type": "long"}, "start_time_in_millis": {"type": "long"},
-                    "status": {"type": "object", "enabled": false}, "type": {"type": "keyword"},
-                }},
-            },
-        }});
-        let body = body.as_object().cloned().unwrap_or_default();
-        if state.create_index(TASKS_INDEX, &body).is_err() {
-            return;
-        }
+    if !state.indices.contains_key(TASKS_INDEX) && create_store(state).is_err() {
+        return;
     }
     // A blocked or red store loses the result, as it does on the servers.
     if state
@@ -393,4 +368,40 @@ fn finish(state: &mut State, mut task: Task) {
             index.refresh(now);
         }
     }
+}
+
+/// Makes the index of finished tasks as each product makes it.
+fn create_store(state: &mut State) -> Result<(), ApiError> {
+    let opensearch = state.product.is_opensearch();
+    let mut settings = json!({
+        "number_of_shards": 1, "auto_expand_replicas": "0-1", "priority": "2147483647",
+        // With more than one node the automatic replica is there; with one it is not.
+        "number_of_replicas": u32::from(state.nodes.len() > 1),
+    });
+    let mut fields = json!({
+        "action": {"type": "keyword"}, "cancellable": {"type": "boolean"}, "description": {"type": "text"},
+        "headers": {"type": "object", "enabled": false}, "id": {"type": "long"}, "node": {"type": "keyword"},
+        "parent_task_id": {"type": "keyword"}, "running_time_in_nanos": {"type": "long"},
+        "start_time_in_millis": {"type": "long"}, "status": {"type": "object", "enabled": false},
+        "type": {"type": "keyword"}, "cancelled": {"type": "boolean"},
+    });
+    let meta = if opensearch {
+        fields["cancellation_time_millis"] = json!({"type": "long"});
+        fields["resource_stats"] = json!({"type": "object", "enabled": false});
+        json!({"version": 5})
+    } else {
+        settings["hidden"] = json!(true);
+        json!({"managed_index_mappings_version": 0, "version": state.creation_version()})
+    };
+    let body = json!({"settings": settings, "mappings": {
+        "dynamic": "strict",
+        "_meta": meta,
+        "properties": {
+            "completed": {"type": "boolean"},
+            "error": {"type": "object", "enabled": false},
+            "response": {"type": "object", "enabled": false},
+            "task": {"properties": fields},
+        },
+    }});
+    state.create_index(TASKS_INDEX, &body.as_object().cloned().unwrap_or_default())
 }

@@ -34,6 +34,7 @@ fn get(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let mut seen: Vec<&str> = Vec::new();
     for name in &list {
         let index = state.index(name)?;
+        index.check_block(state.product, Access::MetadataRead)?;
         let mut aliases = Map::new();
         for (alias, meta) in &index.aliases {
             if wanted.is_empty() || glob_list(wanted, alias) {
@@ -233,6 +234,7 @@ fn apply(ctx: &mut Ctx<'_>, actions: &[Action]) -> Result<Reply, ApiError> {
     let mut draft = ctx.state.clone();
     let mut did_something = false;
     let mut unseen: Vec<String> = Vec::new();
+    let mut outcomes: Vec<(&Action, bool)> = Vec::new();
     // Indices are deleted last, but names are checked as if they were gone.
     let removed: Vec<String> = actions
         .iter()
@@ -267,6 +269,7 @@ fn apply(ctx: &mut Ctx<'_>, actions: &[Action]) -> Result<Reply, ApiError> {
                         did_something = true;
                     }
                 }
+                outcomes.push((action, true));
             }
             Action::Remove {
                 indices,
@@ -286,7 +289,9 @@ fn apply(ctx: &mut Ctx<'_>, actions: &[Action]) -> Result<Reply, ApiError> {
                         .retain(|alias, _| !aliases.iter().any(|p| glob(p, alias)));
                     found |= index.aliases.len() < before;
                 }
-                did_something |= found || *must_exist == Some(false);
+                // Only OpenSearch counts a removal that need not find anything as done.
+                did_something |= found || (*must_exist == Some(false) && product.is_opensearch());
+                outcomes.push((action, found));
                 if !found {
                     if *must_exist == Some(true) {
                         return Err(not_found(aliases));
@@ -294,7 +299,10 @@ fn apply(ctx: &mut Ctx<'_>, actions: &[Action]) -> Result<Reply, ApiError> {
                     unseen.extend(aliases.iter().cloned());
                 }
             }
-            Action::RemoveIndex { .. } => did_something = true,
+            Action::RemoveIndex { .. } => {
+                did_something = true;
+                outcomes.push((action, true));
+            }
         }
     }
     if !did_something {
@@ -308,9 +316,37 @@ fn apply(ctx: &mut Ctx<'_>, actions: &[Action]) -> Result<Reply, ApiError> {
     *ctx.state = draft;
     let mut body = json!({"acknowledged": true});
     if !product.is_opensearch() {
-        body["errors"] = json!(false);
+        let failed = outcomes.iter().any(|(_, done)| !done);
+        body["errors"] = json!(failed);
+        if failed {
+            body["action_results"] = outcomes
+                .into_iter()
+                .map(|(action, done)| outcome(action, done))
+                .collect();
+        }
     }
     Ok(Reply::ok(body))
+}
+
+/// One line of Elasticsearch's `action_results`.
+fn outcome(action: &Action, done: bool) -> Value {
+    let (kind, indices, aliases) = match action {
+        Action::Add {
+            indices, aliases, ..
+        } => ("add", indices.clone(), aliases.clone()),
+        Action::Remove {
+            indices, aliases, ..
+        } => ("remove", indices.clone(), aliases.clone()),
+        Action::RemoveIndex { index } => ("remove_index", vec![index.clone()], Vec::new()),
+    };
+    let mut out = json!({
+        "action": {"type": kind, "indices": indices, "aliases": aliases},
+        "status": if done { 200 } else { 404 },
+    });
+    if !done {
+        out["error"] = not_found(&aliases).object();
+    }
+    out
 }
 
 fn resolve_all(state: &State, indices: &[String], expand: Expand) -> Result<Vec<String>, ApiError> {

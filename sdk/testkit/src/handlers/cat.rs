@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::clock::iso;
 use crate::error::ApiError;
 use crate::http::Reply;
+use crate::index::Access;
 use crate::names::{self, Expand};
 use crate::pattern::{glob, glob_list};
 use crate::router::{Ctx, Only, Route, route, route_of};
@@ -207,6 +208,7 @@ fn indices(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let mut rows = Vec::new();
     for name in names::resolve(state, ctx.var("index"), expand)? {
         let index = state.index(&name)?;
+        index.check_block(state.product, Access::MetadataRead)?;
         let health = state.index_health(index);
         if ctx.request.param("health").is_some_and(|h| h != health) {
             continue;
@@ -358,6 +360,7 @@ fn nodes(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let state = &*ctx.state;
     let manager = state.manager();
     let full = ctx.request.flag("full_id", false)?;
+    let elastic = !state.product.is_opensearch();
     let rows = state
         .nodes
         .iter()
@@ -376,7 +379,10 @@ fn nodes(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
                 json!("33"),
                 json!("50"),
                 json!("1"),
-                json!("dim"),
+                json!("0.10"),
+                json!("0.10"),
+                json!("0.10"),
+                json!(if elastic { "cdfhilmrstw" } else { "dim" }),
                 json!("cluster_manager,data,ingest"),
                 json!(star),
                 json!(star),
@@ -402,6 +408,9 @@ fn nodes(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
             ("heap.percent", true),
             ("ram.percent", true),
             ("cpu", true),
+            ("load_1m", true),
+            ("load_5m", true),
+            ("load_15m", true),
             ("node.role", true),
             ("node.roles", opensearch),
             ("cluster_manager", opensearch),

@@ -284,10 +284,14 @@ fn shards_level(state: &State, index: &Index) -> Value {
             (true, false) => "yellow",
             (true, true) => "green",
         };
-        out.insert(shard.to_string(), json!({
+        let mut entry = json!({
             "status": status, "primary_active": primary, "active_shards": active, "relocating_shards": 0,
             "initializing_shards": 0, "unassigned_shards": mine.len() - active,
-        }));
+        });
+        if !state.product.is_opensearch() {
+            entry["unassigned_primary_shards"] = json!(u64::from(!primary));
+        }
+        out.insert(shard.to_string(), entry);
     }
     Value::Object(out)
 }

@@ -8,6 +8,7 @@ use crate::index::{Access, Index};
 use crate::mapping;
 use crate::names::{self, Expand, is_all};
 use crate::pattern::glob_list;
+use crate::product::Product;
 use crate::router::{Ctx, Only, Route, route, route_of};
 use crate::settings::{self, Flat};
 use crate::snapshot;
@@ -194,6 +195,7 @@ fn get_settings(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let mut out = Map::new();
     for name in names::resolve(state, ctx.var("index"), expand)? {
         let index = state.index(&name)?;
+        index.check_block(state.product, Access::MetadataRead)?;
         let mut all = index.full_settings(state.product, human);
         if !wanted.is_empty() {
             all.retain(|key, _| glob_list(wanted, key));
@@ -225,21 +227,25 @@ fn put_settings(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let preserve = ctx.request.flag("preserve_existing", false)?;
     let list = names::resolve(ctx.state, ctx.var("index"), expand)?;
     settings::check_index(product, &change)?;
-    // A request that names one of these blocks alone passes it, or no block could be lifted.
-    let lifts = change.len() == 1
-        && [
-            "index.blocks.metadata",
-            "index.blocks.read_only",
-            "index.blocks.read_only_allow_delete",
-        ]
-        .iter()
-        .any(|k| change.contains_key(*k));
+    let names = |key: &str| change.contains_key(key);
+    let (metadata, rest) = (
+        names("index.blocks.metadata"),
+        names("index.blocks.read_only") || names("index.blocks.read_only_allow_delete"),
+    );
+    // A request that changes these blocks passes them, or none could be lifted. OpenSearch wants it
+    // to change nothing else; Elasticsearch wants that of the metadata block only.
+    let alone = change.len() == 1;
+    let lifts = if product.is_opensearch() {
+        alone && (metadata || rest)
+    } else {
+        (alone && metadata) || rest
+    };
     for name in &list {
         let index = ctx.state.index(name)?;
         if !lifts {
             index.check_block(product, Access::MetadataWrite)?;
         }
-        check_static(index, &change)?;
+        check_static(product, index, &change)?;
     }
     for name in &list {
         let index = ctx.state.index_mut(name)?;
@@ -261,7 +267,7 @@ fn put_settings(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     Ok(Reply::acknowledged())
 }
 
-fn check_static(index: &Index, change: &Flat) -> Result<(), ApiError> {
+fn check_static(product: Product, index: &Index, change: &Flat) -> Result<(), ApiError> {
     let fixed: Vec<&str> = change
         .keys()
         .map(String::as_str)
@@ -272,10 +278,15 @@ fn check_static(index: &Index, change: &Flat) -> Result<(), ApiError> {
     }
     if index.is_open {
         return Err(ApiError::illegal(format!(
-            "Can't update non dynamic settings [[{}]] for open indices [[{}/{}]]",
+            "Can't update non dynamic settings [[{}]] for open indices [[{}/{}]]{}",
             fixed.join(", "),
             index.name,
-            index.uuid
+            index.uuid,
+            if product.is_opensearch() {
+                ""
+            } else {
+                " unless the `reopen` query parameter is set to true. Alternatively, close the indices, apply the settings changes, and reopen the indices"
+            }
         )));
     }
     match fixed
@@ -296,6 +307,7 @@ fn get_mapping(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let mut out = Map::new();
     for name in names::resolve(state, ctx.var("index"), expand)? {
         let index = state.index(&name)?;
+        index.check_block(state.product, Access::MetadataRead)?;
         out.insert(name, json!({"mappings": index.mapping}));
     }
     Ok(Reply::ok(Value::Object(out)))
@@ -316,7 +328,7 @@ fn put_mapping(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
         let index = ctx.state.index(name)?;
         index.check_block(product, Access::MetadataWrite)?;
         mapping::check(product, &update, &analyzers(&index.settings))?;
-        merged.push(mapping::merge(&index.mapping, &update)?);
+        merged.push(mapping::merge(product, &index.mapping, &update)?);
     }
     for (name, mapping) in list.iter().zip(merged) {
         ctx.state.index_mut(name)?.mapping = mapping;

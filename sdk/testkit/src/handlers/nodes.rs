@@ -107,11 +107,24 @@ fn chosen<'a>(ctx: &'a Ctx<'_>, filter: &str) -> Vec<&'a Node> {
         .collect()
 }
 
-fn roles(product: Product) -> Value {
+/// Roles that a node has when none are configured, or as the lab configures them.
+pub(crate) fn roles(product: Product) -> Value {
     if product.is_opensearch() {
         json!(["cluster_manager", "data", "ingest"])
     } else {
-        json!(["data", "ingest", "master"])
+        json!([
+            "data",
+            "data_cold",
+            "data_content",
+            "data_frozen",
+            "data_hot",
+            "data_warm",
+            "ingest",
+            "master",
+            "ml",
+            "remote_cluster_client",
+            "transform"
+        ])
     }
 }
 
@@ -120,7 +133,7 @@ pub(crate) fn attributes(product: Product) -> Value {
     if product.is_opensearch() {
         json!({"shard_indexing_pressure_enabled": "true"})
     } else {
-        json!({})
+        json!({"xpack.installed": "true"})
     }
 }
 
@@ -144,7 +157,15 @@ fn head(state: &State, node: &Node) -> Map<String, Value> {
         "roles": roles(state.product),
         "attributes": attributes(state.product),
     });
-    host.as_object().cloned().unwrap_or_default()
+    let mut head = host.as_object().cloned().unwrap_or_default();
+    if !state.product.is_opensearch() {
+        head.insert("build_flavor".to_owned(), json!("default"));
+        head.insert(
+            "index_version".to_owned(),
+            json!(state.product.index_version_id(&node.version)),
+        );
+    }
+    head
 }
 
 /// The transport address that a node claims; nothing listens there.

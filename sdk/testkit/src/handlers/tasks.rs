@@ -61,11 +61,7 @@ fn node_asked(ctx: &Ctx<'_>, node: usize) -> bool {
 
 fn node_head(state: &State, node: usize) -> Map<String, Value> {
     let node = &state.nodes[node];
-    let roles = if state.product.is_opensearch() {
-        json!(["cluster_manager", "data", "ingest"])
-    } else {
-        json!(["data", "ingest", "master"])
-    };
+    let roles = super::nodes::roles(state.product);
     let head = json!({
         "name": node.name, "transport_address": transport(node), "host": "127.0.0.1", "ip": transport(node), "roles": roles, "attributes": super::nodes::attributes(state.product),
     });

@@ -409,6 +409,17 @@ fn delete_component(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
             )));
         }
     }
+    let gone: Vec<&str> = wanted
+        .split(',')
+        .filter(|p| !p.contains('*') && !ctx.state.templates.component.contains_key(*p))
+        .collect();
+    if !gone.is_empty() && !ctx.state.product.is_opensearch() {
+        return Err(ApiError::new(
+            404,
+            "resource_not_found_exception",
+            gone.join(","),
+        ));
+    }
     remove(&mut ctx.state.templates.component, &wanted)?;
     ctx.state.changed();
     Ok(Reply::acknowledged())
