@@ -547,7 +547,8 @@ pub(crate) fn restore(
     }
     let flag = |key: &str, default: bool| body.get(key).and_then(Value::as_bool).unwrap_or(default);
     let include_global = flag("include_global_state", false);
-    if include_global && snapshot.global.is_none() {
+    // OpenSearch restores the indices and says nothing.
+    if include_global && snapshot.global.is_none() && !product.is_opensearch() {
         return Err(error(
             &full,
             "cannot restore global state since the snapshot was created without global state"

@@ -156,9 +156,6 @@ impl Job {
             },
             None => index.to_owned(),
         };
-        if !self.touched.contains(&target) {
-            self.touched.push(target.clone());
-        }
         let same = Condition {
             create_only: false,
             seq_no: Some((doc.seq_no, doc.primary_term)),
@@ -195,7 +192,13 @@ impl Job {
                 })
         };
         match result {
-            Ok(step) => step,
+            Ok(step) => {
+                // Only what was written to is refreshed at the end, as on the servers.
+                if !self.touched.contains(&target) {
+                    self.touched.push(target);
+                }
+                step
+            }
             Err(error) if error.status == 409 => Step::Conflict(error),
             Err(error) => Step::Failed(error),
         }
