@@ -8,7 +8,7 @@ use liftlock_types::{
 use serde_json::Value;
 
 use crate::call::Call;
-use crate::reads::{list, members, running, text, token_of};
+use crate::reads::{list, running, text, token_of};
 use crate::token::is_ours;
 use crate::{Cluster, changes, claims, conditions, facts, reads};
 
@@ -120,11 +120,7 @@ impl Cluster {
     /// Is our token in a task of any node, or one of the names in a cluster task that waits?
     ///
     /// A waiting cluster task does not show its token, so one that names the same object is taken for ours.
-    pub async fn is_in_flight(
-        &self,
-        names: &[String],
-        attempt: &Attempt,
-    ) -> Result<bool, ReadError> {
+    async fn is_in_flight(&self, names: &[String], attempt: &Attempt) -> Result<bool, ReadError> {
         let tasks = self.task_list(&[]).await?;
         let with_token = running(&tasks)
             .filter_map(|(_, task)| token_of(task))
@@ -137,33 +133,6 @@ impl Cluster {
             .iter()
             .map(|task| text(task, "source"))
             .any(|source| names.iter().any(|name| source.contains(name.as_str()))))
-    }
-
-    /// Names of the indices behind a pattern of the contract, without those that are taken away, hidden and closed
-    /// ones too, sorted.
-    pub async fn resolve(
-        &self,
-        patterns: &[String],
-        except: &[String],
-    ) -> Result<Vec<String>, ReadError> {
-        let scopes = |texts: &[String]| {
-            texts
-                .iter()
-                .map(|text| reads::pattern(text))
-                .collect::<Result<Vec<_>, _>>()
-        };
-        let (wanted, except) = (scopes(patterns)?, scopes(except)?);
-        let call = Call::get(["_all", "_settings", "index.uuid"])
-            .param("flat_settings", "true")
-            .param("expand_wildcards", "all");
-        let value = self.ask(&call).await?;
-        let mut names: Vec<String> = members(Some(&value))
-            .map(|(name, _)| name.clone())
-            .filter(|name| wanted.iter().any(|scope| scope.matches(name)))
-            .filter(|name| !except.iter().any(|scope| scope.matches(name)))
-            .collect();
-        names.sort();
-        Ok(names)
     }
 }
 

@@ -30,6 +30,9 @@ const LATER: [&str; 4] = [
     "circuit_breaking_exception",
 ];
 
+/// Server errors that come before anything is done.
+const DEFINITE: [&str; 1] = ["snapshot_restore_exception"];
+
 /// One search cluster of a site.
 pub struct Cluster {
     binding: Binding,
@@ -354,7 +357,7 @@ fn acted(sent: Result<Answer, Lost>) -> Acted {
         401 | 403 => kind.ends_with("_exception"),
         408 => false,
         // A server error can come after the work, but not this one.
-        500.. => LATER.contains(&kind),
+        500.. => LATER.contains(&kind) || DEFINITE.contains(&kind),
         _ => true,
     };
     match own {
@@ -424,6 +427,15 @@ mod tests {
         assert!(matches!(
             acted(Err(Lost::NotSent("x".into()))),
             Acted::NotSent(_)
+        ));
+    }
+
+    #[test]
+    fn a_server_error_that_comes_before_the_work_is_a_refusal() {
+        let sent = answer(500, &error("snapshot_restore_exception"));
+        assert!(matches!(
+            acted(Ok(sent)),
+            Acted::Refused { later: false, .. }
         ));
     }
 
