@@ -50,17 +50,26 @@ pub enum RedactError {
 /// takes too much than too little: what it does not know to end takes the rest of its line.
 pub struct Redactor {
     secrets: Vec<SecretString>,
-    whole: Vec<Regex>,
-    /// The first group stays.
-    prefixed: Vec<Regex>,
-    key: Option<Regex>,
+    /// Of the operator.
+    patterns: Vec<Regex>,
+    pem: Regex,
+    url: Regex,
+    keys: Option<Keys>,
+}
+
+struct Keys {
+    /// In lower case; a text without any of them is not looked through further.
+    parts: Vec<String>,
+    key: Regex,
+    /// Forms in which key and value do not stand on one line with `:` or `=`; the first group stays.
+    apart: Vec<Regex>,
 }
 
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Redactor")
             .field("secrets", &self.secrets.len())
-            .field("patterns", &self.whole.len())
+            .field("patterns", &self.patterns.len())
             .finish_non_exhaustive()
     }
 }
@@ -74,52 +83,58 @@ impl Redactor {
                 source,
             })
         };
-        let mut whole = vec![parse(
-            r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
-        )?];
+        let mut parsed = Vec::with_capacity(patterns.len());
         for pattern in patterns {
             let regex = parse(pattern)?;
             if regex.is_match("") {
                 return Err(RedactError::MatchesNothing(pattern.clone()));
             }
-            whole.push(regex);
+            parsed.push(regex);
         }
-        // `https://user:password@host`
-        let mut prefixed = vec![parse(r"(://[^/\s:@]*:)[^@\s/]+@")?];
-        let mut key = None;
-        if !keys.is_empty() {
-            for key in keys {
-                let good = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-                if key.is_empty() || !key.chars().all(good) {
-                    return Err(RedactError::Key(key.clone()));
-                }
-            }
-            let any = keys.join("|").replace('.', r"\.");
-            let word = format!(r"[\w.\-]*(?:{any})[\w.\-]*");
-            key = Some(parse(&format!(
-                r#"(?i){word}(?:\[\d*\])?\\?["']?[ \t]*(?::=|[:=])[ \t]*"#
-            ))?);
-            for pattern in [
-                // <password>x</password>
-                format!(r"(?i)(<[\w:.\-]*(?:{any})[\w:.\-]*(?:\s[^>]*)?>)[^<]+"),
-                // <property name="password">x</property>
-                format!(r#"(?i)(=\s*["']{word}["'][^<>]*>)[^<]+"#),
-                // <property name="password" value="x"/>
-                format!(r#"(?i)(["']{word}["'][^<>]*?value\s*=\s*)(?:"[^"]*"|'[^']*')"#),
-                // - name: DB_PASSWORD
-                //   value: x
-                format!(
-                    r#"(?i)(name["']?\s*:\s*["']?{word}["']?,?\s*\n?\s*["']?value["']?\s*:[ \t]*)[^\r\n]+"#
-                ),
-            ] {
-                prefixed.push(parse(&pattern)?);
+        for key in keys {
+            let good = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+            if key.is_empty() || !key.chars().all(good) {
+                return Err(RedactError::Key(key.clone()));
             }
         }
+        let any = keys.join("|").replace('.', r"\.");
+        let word = format!(r"[\w.\-]*(?:{any})[\w.\-]*");
+        let keys = if keys.is_empty() {
+            None
+        } else {
+            Some(Keys {
+                parts: keys.iter().map(|key| key.to_ascii_lowercase()).collect(),
+                key: parse(&format!(
+                    r#"(?i){word}(?:\[\d*\])?\\?["']?[ \t]*(?::=|[:=])[ \t]*"#
+                ))?,
+                apart: vec![
+                    // <password>x</password>
+                    parse(&format!(
+                        r"(?i)(<[\w:.\-]*(?:{any})[\w:.\-]*(?:\s[^>]*)?>)[^<]+"
+                    ))?,
+                    // <property name="password">x</property>
+                    parse(&format!(r#"(?i)(=\s*["']{word}["'][^<>]*>)[^<]+"#))?,
+                    // <property name="password" value="x"/>
+                    parse(&format!(
+                        r#"(?i)(["']{word}["'][^<>]*?value\s*=\s*)(?:"[^"]*"|'[^']*')"#
+                    ))?,
+                    // - name: DB_PASSWORD
+                    //   value: x
+                    parse(&format!(
+                        r#"(?i)(name["']?\s*:\s*["']?{word}["']?,?\s*\n?\s*["']?value["']?\s*:[ \t]*)[^\r\n]+"#
+                    ))?,
+                ],
+            })
+        };
         Ok(Self {
             secrets: Vec::new(),
-            whole,
-            prefixed,
-            key,
+            patterns: parsed,
+            pem: parse(
+                r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
+            )?,
+            // https://user:password@host
+            url: parse(r"(://[^/\s:@]*:)[^@\s/]+@")?,
+            keys,
         })
     }
 
@@ -136,21 +151,34 @@ impl Redactor {
         for secret in &self.secrets {
             text = text.replace(secret.expose_secret(), REDACTED);
         }
-        for regex in &self.whole {
+        for regex in &self.patterns {
             text = regex.replace_all(&text, REDACTED).into_owned();
         }
-        for regex in &self.prefixed {
-            let with = if regex.as_str().starts_with("(://") {
-                format!("${{1}}{REDACTED}@")
-            } else {
-                format!("${{1}}{REDACTED}")
-            };
-            text = regex.replace_all(&text, with.as_str()).into_owned();
+        // Looking for a plain text first is many times faster than a pattern, and most texts hold none of them.
+        if text.contains("-----BEGIN") {
+            text = self.pem.replace_all(&text, REDACTED).into_owned();
         }
-        match &self.key {
-            Some(key) => redact_keys(&text, key),
-            None => text,
+        if text.contains("://") && text.contains('@') {
+            let with = format!("${{1}}{REDACTED}@");
+            text = self.url.replace_all(&text, with.as_str()).into_owned();
         }
+        match &self.keys {
+            Some(keys) if keys.in_text(&text) => {
+                let with = format!("${{1}}{REDACTED}");
+                for regex in &keys.apart {
+                    text = regex.replace_all(&text, with.as_str()).into_owned();
+                }
+                redact_keys(&text, keys)
+            }
+            _ => text,
+        }
+    }
+}
+
+impl Keys {
+    fn in_text(&self, text: &str) -> bool {
+        let text = text.to_ascii_lowercase();
+        self.parts.iter().any(|part| text.contains(part))
     }
 }
 
@@ -164,7 +192,7 @@ enum Behind {
     Continued,
 }
 
-fn redact_keys(text: &str, key: &Regex) -> String {
+fn redact_keys(text: &str, keys: &Keys) -> String {
     let mut out = String::with_capacity(text.len());
     let mut behind = Behind::Free;
     for line in text.split_inclusive('\n') {
@@ -190,7 +218,12 @@ fn redact_keys(text: &str, key: &Regex) -> String {
                 out.push_str(REDACTED);
             }
         } else {
-            behind = redact_line(body, key, &mut out);
+            behind = if keys.in_text(body) {
+                redact_line(body, &keys.key, &mut out)
+            } else {
+                out.push_str(body);
+                Behind::Free
+            };
         }
         out.push_str(end);
     }
