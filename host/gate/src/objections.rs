@@ -26,6 +26,11 @@ pub const HOST_FINDINGS: &[(&str, &str)] = &[
          person must decide. A task may be declared safe to repeat, with its reason.",
     ),
     (
+        SCRIPT,
+        "A script runs inside the server with the rights of the account in site.toml. It can send a document to \
+         another index or give it another id, which no scope sees. Read it before you approve the plan.",
+    ),
+    (
         WRITERS,
         "The plan changes the schema, and nothing in it stops those who write, nor does a person attest that they \
          are stopped. What they write meanwhile can be lost.",
@@ -36,6 +41,7 @@ const UNPROVED: &str = "host.unproved-destruction";
 const EARLY: &str = "host.destructive-before-contract";
 const DESTINATION: &str = "host.reindex-destination";
 const OPAQUE: &str = "host.opaque-change";
+const SCRIPT: &str = "host.script";
 const WRITERS: &str = "host.writers-not-stopped";
 
 fn finding(id: &str, severity: Severity, step: &Step, what: String, remedy: &str) -> Finding {
@@ -123,6 +129,20 @@ pub fn objections(steps: &[Step]) -> Vec<Finding> {
                 step,
                 format!("`{}` in phase {}", change.verb(), step.phase.as_str()),
                 "move it to the contract phase, or let the plugin say why not",
+            ));
+        }
+        if let Change::Reindex {
+            script: Some(script),
+            ..
+        }
+        | Change::UpdateByQuery { script, .. } = change
+        {
+            found.push(finding(
+                SCRIPT,
+                Severity::Warning,
+                step,
+                format!("it runs a script: {}", script.source),
+                "read the script",
             ));
         }
         if change.class() == rules::Class::Opaque {

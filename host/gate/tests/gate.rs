@@ -1248,7 +1248,11 @@ async fn a_reindex_goes_only_into_an_index_of_the_plan() {
             source: IndexName::new("i").unwrap(),
             destination: IndexName::new("j").unwrap(),
             query: None,
-            script: None,
+            script: Some(liftlock_types::Script {
+                lang: "painless".into(),
+                source: "ctx._index = 'k'".into(),
+                params: None,
+            }),
             slices: None,
             requests_per_second: None,
         },
@@ -1262,6 +1266,15 @@ async fn a_reindex_goes_only_into_an_index_of_the_plan() {
         plan.findings
             .iter()
             .any(|finding| finding.id == "host.reindex-destination")
+    );
+    let script = plan
+        .findings
+        .iter()
+        .find(|finding| finding.id == "host.script")
+        .unwrap();
+    assert!(
+        script.what.contains("ctx._index = 'k'"),
+        "a person sees it whole"
     );
 }
 

@@ -276,22 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_the_host_undoes_what_it_can() {
-        assert!(matches!(
-            default_undo(&Body::Change(delete())),
-            Undo::None { .. }
-        ));
-        assert_eq!(
-            default_undo(&Body::Change(Planned {
-                binding: Binding::new("service.app").unwrap(),
-                change: Change::StopService {},
-                fills: vec![],
-            })),
-            Undo::Automatic
-        );
-    }
-
-    #[test]
     fn a_plan_has_a_last_step() {
         let mut draft = Draft::default();
         for n in 0..PLAN_STEPS_MAX {

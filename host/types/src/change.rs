@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::cluster::TemplateKind;
+use crate::read::named_in_query;
 use crate::{
     AliasName, Binding, DocumentId, FileName, IndexName, Json, SnapshotName, StepId, TemplateName,
     Verb, path_of,
@@ -339,19 +340,30 @@ impl Change {
 
     /// What it names, for the scope test. Empty: the verb alone decides.
     ///
-    /// A take names its patterns; [`Change::except`] says what it leaves out.
+    /// Also what stands inside its body: aliases, patterns of a template, indices that a query fetches documents
+    /// from. A take names its patterns; [`Change::except`] says what it leaves out.
     pub fn names(&self) -> Vec<String> {
         let path = |dir: &[FileName], name: &FileName| {
             let dir: Vec<String> = dir.iter().map(ToString::to_string).collect();
             path_of(&dir, name.as_str())
         };
         match self {
-            Self::CreateIndex { name, .. } | Self::DeleteIndex { name, .. } => {
-                vec![name.to_string()]
+            Self::CreateIndex { name, body } => {
+                let mut names = vec![name.to_string()];
+                names.extend(members(&body.value(), "/aliases"));
+                names
             }
-            Self::PutTemplate { name, .. } | Self::DeleteTemplate { name, .. } => {
-                vec![name.to_string()]
+            Self::PutTemplate { name, body, .. } => {
+                let body = body.value();
+                let mut names = vec![name.to_string()];
+                names.extend(texts(body.get("index_patterns")));
+                names.extend(members(&body, "/aliases"));
+                names.extend(members(&body, "/template/aliases"));
+                names.extend(texts(body.get("composed_of")));
+                names
             }
+            Self::DeleteIndex { name, .. } => vec![name.to_string()],
+            Self::DeleteTemplate { name, .. } => vec![name.to_string()],
             Self::UpdateAliases { actions } => actions
                 .iter()
                 .flat_map(|action| {
@@ -359,18 +371,24 @@ impl Change {
                     [index.to_string(), alias.to_string()]
                 })
                 .collect(),
+            Self::UpdateByQuery { index, query, .. } | Self::DeleteByQuery { index, query } => {
+                let mut names = vec![index.to_string()];
+                names.extend(named_in_query(query));
+                names
+            }
             Self::PutSettings { index, .. }
             | Self::PutMapping { index, .. }
-            | Self::UpdateByQuery { index, .. }
-            | Self::DeleteByQuery { index, .. }
             | Self::CreateDocument { index, .. }
             | Self::ReplaceDocument { index, .. } => vec![index.to_string()],
             Self::Reindex {
                 source,
                 destination,
+                query,
                 ..
             } => {
-                vec![source.to_string(), destination.to_string()]
+                let mut names = vec![source.to_string(), destination.to_string()];
+                names.extend(query.iter().flat_map(named_in_query));
+                names
             }
             Self::SetClusterSetting { key, .. } => vec![key.clone()],
             Self::TakeSnapshot { indices, .. } => indices.clone(),
@@ -434,6 +452,30 @@ impl Change {
             }
             _ => None,
         }
+    }
+}
+
+/// Keys of the object at this pointer.
+fn members(value: &serde_json::Value, pointer: &str) -> Vec<String> {
+    let object = value
+        .pointer(pointer)
+        .and_then(serde_json::Value::as_object);
+    object
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
+/// The texts of a list, or the one text.
+fn texts(value: Option<&serde_json::Value>) -> Vec<String> {
+    match value {
+        Some(serde_json::Value::Array(elements)) => elements
+            .iter()
+            .filter_map(|text| text.as_str().map(str::to_owned))
+            .collect(),
+        Some(serde_json::Value::String(text)) => vec![text.clone()],
+        _ => Vec::new(),
     }
 }
 

@@ -716,6 +716,116 @@ mod tests {
     }
 
     #[test]
+    fn denies_what_hides_in_a_body() {
+        let on = |verb: &str, scopes: &[&str], change: Change| {
+            let planned = Planned {
+                binding: Binding::new("cluster.database").unwrap(),
+                change,
+                fills: vec![],
+            };
+            grant(verb, scopes, &[], None).allow_change(&planned)
+        };
+        let json = |text: &str| crate::Json::new(text).unwrap();
+        let name = |text: &str| IndexName::new(text).unwrap();
+        let create = |body: &str| Change::CreateIndex {
+            name: name("a-1"),
+            body: json(body),
+        };
+        assert!(
+            on(
+                "cluster.create-index",
+                &["a-*"],
+                create(r#"{"aliases":{"a-x":{}}}"#)
+            )
+            .is_ok()
+        );
+        assert!(
+            on(
+                "cluster.create-index",
+                &["a-*"],
+                create(r#"{"aliases":{"b":{}}}"#)
+            )
+            .is_err()
+        );
+        let template = |body: &str| Change::PutTemplate {
+            kind: crate::facts::cluster::TemplateKind::Composable,
+            name: crate::TemplateName::new("a-t").unwrap(),
+            body: json(body),
+        };
+        assert!(
+            on(
+                "cluster.put-template",
+                &["a-*"],
+                template(r#"{"index_patterns":["a-b*"]}"#)
+            )
+            .is_ok()
+        );
+        assert!(
+            on(
+                "cluster.put-template",
+                &["a-*"],
+                template(r#"{"index_patterns":["*"]}"#)
+            )
+            .is_err()
+        );
+        assert!(
+            on(
+                "cluster.put-template",
+                &["a-*"],
+                template(r#"{"index_patterns":["*b"]}"#)
+            )
+            .is_err()
+        );
+        assert!(
+            on(
+                "cluster.put-template",
+                &["a-*"],
+                template(r#"{"index_patterns":["a-b*"],"template":{"aliases":{"b":{}}}}"#)
+            )
+            .is_err()
+        );
+        let lookup = r#"{"terms":{"x":{"index":"secret","id":"1","path":"p"}}}"#;
+        let delete = Change::DeleteByQuery {
+            index: name("a-1"),
+            query: json(lookup),
+        };
+        assert!(on("cluster.delete-by-query", &["a-*"], delete).is_err());
+        let count = Read::Count {
+            index: "a-1".into(),
+            query: Some(json(lookup)),
+        };
+        let binding = Binding::new("cluster.database").unwrap();
+        assert!(
+            grant("cluster.count", &["a-*"], &[], None)
+                .allow_read(&binding, &count)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_directory_outside_the_scope_is_not_listed() {
+        let mut grant = grant("disk.read", &["conf/*"], &[], None);
+        grant.bindings[0].binding = Binding::new("disk.config").unwrap();
+        let binding = Binding::new("disk.config").unwrap();
+        let entries = |dir: &[&str]| Read::Entries {
+            dir: dir.iter().map(ToString::to_string).collect(),
+        };
+        assert!(grant.allow_read(&binding, &entries(&["conf"])).is_ok());
+        assert!(
+            grant
+                .allow_read(&binding, &entries(&["conf", "deep"]))
+                .is_ok()
+        );
+        assert!(grant.allow_read(&binding, &entries(&["other"])).is_err());
+        assert!(grant.allow_read(&binding, &entries(&[])).is_err());
+        assert!(
+            grant
+                .allow_read(&binding, &Read::Space { dir: vec![] })
+                .is_err()
+        );
+    }
+
+    #[test]
     fn a_grant_wider_than_the_request_is_refused() {
         let descriptor = |scopes: &[&str], except: &[&str], at_most| Descriptor {
             product: "p".into(),

@@ -99,6 +99,8 @@ pub enum Read {
         /// One index.
         index: String,
     },
+    /// The repository's name in its cluster.
+    RepositoryName,
     /// Node names that reach the repository; `not-found` where it is not registered.
     SnapshotVerified,
     /// A list of [`crate::facts::snapshot::Taken`], newest first.
@@ -172,7 +174,10 @@ impl Read {
                 "cluster.read-documents"
             }
             Self::RawRead { .. } => "cluster.raw-read",
-            Self::SnapshotVerified | Self::SnapshotList | Self::SnapshotRunning => "snapshot.read",
+            Self::RepositoryName
+            | Self::SnapshotVerified
+            | Self::SnapshotList
+            | Self::SnapshotRunning => "snapshot.read",
             Self::Entries { .. }
             | Self::FileRead { .. }
             | Self::FileSha256 { .. }
@@ -184,6 +189,9 @@ impl Read {
     }
 
     /// What it names, for the scope test. Empty: the verb alone decides.
+    ///
+    /// A query can reach into other indices (a terms lookup, an indexed shape, a stored example): those are
+    /// named too. A directory's name ends in `/`; the binding's own is `./`.
     pub fn names(&self) -> Vec<String> {
         match self {
             Self::Indices { pattern }
@@ -192,15 +200,29 @@ impl Read {
             | Self::Templates { pattern, .. } => vec![pattern.clone()],
             Self::Mappings { index }
             | Self::IndexSettings { index }
-            | Self::Count { index, .. }
             | Self::Document { index, .. }
             | Self::Checksum { index } => vec![index.clone()],
-            Self::Search { what } => what.indices.clone(),
+            Self::Count { index, query } => {
+                let mut names = vec![index.clone()];
+                names.extend(query.iter().flat_map(named_in_query));
+                names
+            }
+            Self::Search { what } => {
+                let mut names = what.indices.clone();
+                names.extend(named_in_query(&what.query));
+                names
+            }
             Self::Activity { indices } => indices.clone(),
-            Self::RawRead { path, .. } => vec![path.clone()],
+            Self::RawRead { path, body, .. } => {
+                let mut names = vec![path.clone()];
+                names.extend(body.iter().flat_map(named_in_query));
+                names
+            }
             Self::FileRead { dir, name, .. } | Self::FileSha256 { dir, name } => {
                 vec![path_of(dir, name)]
             }
+            Self::Entries { dir } | Self::Space { dir } if dir.is_empty() => vec!["./".into()],
+            Self::Entries { dir } | Self::Space { dir } => vec![path_of(dir, "")],
             Self::ServiceAsk { name } => vec![name.clone()],
             _ => Vec::new(),
         }
@@ -218,6 +240,34 @@ impl Read {
                 | Self::Activity { .. }
         )
     }
+}
+
+/// Indices that a query fetches documents from beside those it searches: every object of it that has an index and
+/// a document's id.
+pub(crate) fn named_in_query(query: &Json) -> Vec<String> {
+    fn walk(value: &serde_json::Value, names: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(members) => {
+                for (index, id) in [("index", "id"), ("_index", "_id")] {
+                    if let (Some(index), Some(_)) = (members.get(index), members.get(id)) {
+                        names.push(
+                            index
+                                .as_str()
+                                .map_or_else(|| index.to_string(), str::to_owned),
+                        );
+                    }
+                }
+                members.values().for_each(|value| walk(value, names));
+            }
+            serde_json::Value::Array(elements) => {
+                elements.iter().for_each(|value| walk(value, names));
+            }
+            _ => {}
+        }
+    }
+    let mut names = Vec::new();
+    walk(&query.value(), &mut names);
+    names
 }
 
 /// A path beneath a binding's directory, for scopes and for people: `a/b/name`.

@@ -45,6 +45,12 @@ pub(crate) fn descriptor() -> Descriptor {
                 "",
                 "prefixes of other Optimize sites that begin with ours, with commas between: `optimize-team-a`",
             ),
+            describe::number(
+                "quiet-seconds",
+                10,
+                "how long nothing may be written before a stopped Optimize is believed to be stopped; its importer \
+                 writes every few seconds",
+            ),
             describe::choice(
                 "checksums",
                 &["all", "fixed"],
@@ -79,7 +85,7 @@ fn database() -> Request {
             &["{prefix}-*"],
             "schema version and update log; checksums that show that no document changed",
         )
-        .verb_at_most("cluster.create-index", &[log], 1, "the vendor's update log, where it is missing")
+        .verb_at_most("cluster.create-index", &[log, "{prefix}-update-log"], 1, "the vendor's update log, where it is missing")
         .verb_at_most("cluster.create-document", &[log], 3, "the vendor's update log: one document for each step")
         .verb_at_most(
             "cluster.delete-index",

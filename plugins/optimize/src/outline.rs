@@ -142,7 +142,7 @@ fn deletions(seen: &Seen, hop: &Hop, step: VendorStep) -> Vec<Deletion> {
 /// The index of the vendor's update log: the frame that all of Optimize's indices have, and five fields.
 ///
 /// Replicas are those of the metadata index, so that an operator's own choice holds here too.
-pub(crate) fn update_log_body(seen: &Seen) -> Value {
+pub(crate) fn update_log_body(seen: &Seen) -> String {
     let replicas = seen
         .index(&seen.names.metadata())
         .map_or(1, |index| index.replicas);
@@ -152,52 +152,53 @@ pub(crate) fn update_log_body(seen: &Seen) -> Value {
         .first()
         .is_some_and(|identity| identity.distribution == Distribution::Opensearch);
     let normalizer = if is_opensearch {
-        json!({ "type": "lowercase" })
+        r#"{"type":"lowercase"}"#
     } else {
-        json!({ "type": "custom", "filter": ["lowercase"] })
+        r#"{"type":"custom","filter":["lowercase"]}"#
     };
-    let alias = seen.names.alias("update-log");
-    json!({
-        "aliases": { alias: { "is_write_index": true } },
-        "settings": { "index": {
-            "number_of_shards": 1,
-            "number_of_replicas": replicas,
-            "refresh_interval": "2s",
-            "max_ngram_diff": 9,
-            "mapping": { "nested_objects": { "limit": 10000 } },
-            "analysis": {
-                "analyzer": {
-                    "lowercase_ngram": {
-                        "type": "custom", "tokenizer": "ngram_tokenizer", "filter": ["lowercase"],
-                    },
-                    "is_present_analyzer": {
-                        "type": "custom", "tokenizer": "keyword", "filter": ["is_present_filter"],
-                    },
-                },
-                "normalizer": { "lowercase_normalizer": normalizer },
-                "tokenizer": { "ngram_tokenizer": {
-                    "type": "ngram", "min_gram": 1, "max_gram": 10,
-                    "token_chars": ["letter", "digit", "whitespace", "punctuation", "symbol"],
-                } },
-                "filter": { "is_present_filter": { "type": "truncate", "length": "1" } },
-            },
-        } },
-        "mappings": {
-            "dynamic": "strict",
-            "dynamic_templates": [ { "string_template": {
-                "match_mapping_type": "string", "path_match": "*",
-                "mapping": { "type": "keyword", "index_options": "docs" },
-            } } ],
-            "properties": {
-                "indexName": { "type": "keyword" },
-                "optimizeVersion": { "type": "keyword" },
-                "stepType": { "type": "keyword" },
-                "stepNumber": { "type": "long" },
-                "appliedDate": { "type": "date" },
-            },
-        },
-    })
+    UPDATE_LOG_BODY
+        .replace("$ALIAS", &seen.names.alias("update-log"))
+        .replace("$REPLICAS", &replicas.to_string())
+        .replace("$NORMALIZER", normalizer)
 }
+
+/// With marks for what differs by site.
+const UPDATE_LOG_BODY: &str = r#"{
+  "aliases": { "$ALIAS": { "is_write_index": true } },
+  "settings": { "index": {
+    "number_of_shards": 1,
+    "number_of_replicas": $REPLICAS,
+    "refresh_interval": "2s",
+    "max_ngram_diff": 9,
+    "mapping": { "nested_objects": { "limit": 10000 } },
+    "analysis": {
+      "analyzer": {
+        "lowercase_ngram": { "type": "custom", "tokenizer": "ngram_tokenizer", "filter": ["lowercase"] },
+        "is_present_analyzer": { "type": "custom", "tokenizer": "keyword", "filter": ["is_present_filter"] }
+      },
+      "normalizer": { "lowercase_normalizer": $NORMALIZER },
+      "tokenizer": { "ngram_tokenizer": {
+        "type": "ngram", "min_gram": 1, "max_gram": 10,
+        "token_chars": ["letter", "digit", "whitespace", "punctuation", "symbol"]
+      } },
+      "filter": { "is_present_filter": { "type": "truncate", "length": "1" } }
+    }
+  } },
+  "mappings": {
+    "dynamic": "strict",
+    "dynamic_templates": [ { "string_template": {
+      "match_mapping_type": "string", "path_match": "*",
+      "mapping": { "type": "keyword", "index_options": "docs" }
+    } } ],
+    "properties": {
+      "indexName": { "type": "keyword" },
+      "optimizeVersion": { "type": "keyword" },
+      "stepType": { "type": "keyword" },
+      "stepNumber": { "type": "long" },
+      "appliedDate": { "type": "date" }
+    }
+  }
+}"#;
 
 #[cfg(test)]
 mod tests {
@@ -310,7 +311,7 @@ mod tests {
             .find(|index| index.name == metadata)
             .unwrap();
         own.replicas = 0;
-        let body = update_log_body(&seen);
+        let body: Value = liftlock_sdk::serde_json::from_str(&update_log_body(&seen)).unwrap();
         assert_eq!(body["settings"]["index"]["number_of_replicas"], 0);
         assert_eq!(
             body["aliases"]["optimize-update-log"]["is_write_index"],

@@ -18,12 +18,6 @@ pub(crate) const CONTENT_AFTER: &str = "content-after";
 /// Checksums in one capture. The host takes lists of at most 1,000; half of that leaves room.
 const CHECKSUMS_PER_CAPTURE: usize = 500;
 
-/// How long nothing may be written before a stopped Optimize is believed.
-///
-/// Its importer writes its position after each round, and rounds come every few seconds also when there is
-/// nothing to import; the indices refresh every 2 s. 10 s see several of both.
-const QUIET_MS: u64 = 10_000;
-
 /// How long a running snapshot of someone else is waited for.
 ///
 /// One hour: a first snapshot of a large site takes that; an incremental one takes minutes.
@@ -46,12 +40,18 @@ pub(crate) fn propose(
         ));
         return Ok(());
     }
-    plan.summary(&format!(
-        "Optimize {} to {}: {} steps of the vendor's plan, then the schema version",
-        outline.from,
-        outline.to,
-        outline.left.len()
-    ));
+    plan.summary(&match outline.left.len() {
+        0 => format!(
+            "Optimize {} to {}: the schema version only",
+            outline.from, outline.to
+        ),
+        left => format!(
+            "Optimize {} to {}: {left} of the vendor's {} steps, then the schema version",
+            outline.from,
+            outline.to,
+            outline.hop.steps.len()
+        ),
+    });
     let database = Cluster::open(site, DATABASE)?;
     let writer = Writer {
         site,
@@ -98,11 +98,7 @@ impl Writer<'_> {
             baseline.push(self.database.read_indices(&format!("{neighbour}-*")));
         }
         self.plan
-            .step(
-                BASELINE,
-                Phase::Prepare,
-                "keep what is there now, for comparison at the end",
-            )
+            .step(BASELINE, Phase::Prepare, "keep the state of before")
             .because("after the writers have stopped, so that the end can be compared with it")
             .captures(BASELINE, baseline)
             .add()?;
@@ -111,7 +107,7 @@ impl Writer<'_> {
             for file in files {
                 let id = format!("keep-{}", file.replace('.', "-"));
                 self.plan
-                    .step(id, Phase::Prepare, &format!("keep a copy of {file}"))
+                    .step(id, Phase::Prepare, &format!("keep {file}"))
                     .because("the new installation needs it again")
                     .does(directory.keep(file))
                     .add()?;
@@ -131,7 +127,7 @@ impl Writer<'_> {
                 .work("restarts", 1)
         } else {
             self.plan
-                .step("attest-stopped", Phase::Prepare, "a person attests that Optimize is stopped")
+                .step("attest-stopped", Phase::Prepare, "attest that Optimize is stopped")
                 .because("no service is bound, so that the host cannot stop it or look")
                 .hands_over(
                     "Stop every instance of Optimize that uses this database, and keep it stopped until this run \
@@ -142,7 +138,9 @@ impl Writer<'_> {
         let quiet: Vec<&str> = quiet.iter().map(String::as_str).collect();
         step.ends_when(
             "nothing writes to Optimize's indices, import positions stand still",
-            self.database.quiet(&quiet).stable_for_ms(QUIET_MS),
+            self.database
+                .quiet(&quiet)
+                .stable_for_ms(self.seen.quiet_ms),
         )
         .add()
         .map(drop)
@@ -200,11 +198,7 @@ impl Writer<'_> {
         let bytes = self.seen.primary_bytes();
         let snapshot = self
             .plan
-            .step(
-                "snapshot",
-                Phase::Protect,
-                "take a snapshot of Optimize's indices",
-            )
+            .step("snapshot", Phase::Protect, "snapshot Optimize's indices")
             .because(
                 "the way back once something is deleted; templates are kept beside it by the host",
             )
@@ -224,7 +218,7 @@ impl Writer<'_> {
             .step(
                 "prove-snapshot",
                 Phase::Protect,
-                "restore the snapshot on trial and compare it",
+                "restore it on trial and compare",
             )
             .because("a backup that was never restored is no backup")
             .does(backups.prove(&snapshot))
@@ -240,9 +234,9 @@ impl Writer<'_> {
     fn expand(&self) -> Result<()> {
         if self.outline.create_log {
             self.plan
-                .step("create-update-log", Phase::Expand, "create the index of the vendor's update log")
+                .step("create-update-log", Phase::Expand, "create the vendor's update log")
                 .because("the vendor's tool reads there what is done, so that either tool can go on with the other's work")
-                .does(self.database.create_index(&self.seen.names.update_log(), &update_log_body(self.seen)))
+                .does(self.database.create_index(&self.seen.names.update_log(), &liftlock_sdk::serde_json::from_str(&update_log_body(self.seen))?))
                 .add()?;
         }
         Ok(())
@@ -263,11 +257,7 @@ impl Writer<'_> {
             last = Some(self.set_version(was, last.as_deref())?);
         }
         let _ = last;
-        self.capture_content(
-            CONTENT_AFTER,
-            Phase::Contract,
-            "checksums again, for the comparison",
-        )
+        self.capture_content(CONTENT_AFTER, Phase::Contract, "checksums again")
     }
 
     fn delete(
@@ -295,7 +285,7 @@ impl Writer<'_> {
                     .step(
                         format!("delete-{}-{rollover}", left.number),
                         Phase::Contract,
-                        &format!("delete the index {name}"),
+                        &format!("delete {name}"),
                     )
                     .because(&format!(
                         "{of}: Camunda 8 never writes to it, and 8.8 does not know it"
@@ -317,7 +307,7 @@ impl Writer<'_> {
                 .step(
                     format!("delete-{}-template", left.number),
                     Phase::Contract,
-                    &format!("delete the legacy template {name}"),
+                    &format!("delete template {name}"),
                 )
                 .because(&format!(
                     "{of}: 8.8 has no rollover any more; the index itself stays"
@@ -337,7 +327,7 @@ impl Writer<'_> {
             .step(
                 format!("log-{}", left.number),
                 Phase::Contract,
-                &format!("write step {} into the vendor's update log", left.number),
+                &format!("log step {} as the vendor does", left.number),
             )
             .because("the vendor's tool skips what stands there, and would do it again without")
             .does(

@@ -48,6 +48,8 @@ pub(crate) struct Seen {
     pub(crate) neighbours: Vec<String>,
     /// `all` or `fixed`.
     pub(crate) checksums_of_all: bool,
+    /// How long nothing may be written before Optimize counts as stopped.
+    pub(crate) quiet_ms: u64,
     pub(crate) identities: Vec<Identity>,
     /// Why not every node could be asked.
     pub(crate) unasked: Option<String>,
@@ -164,6 +166,7 @@ impl Seen {
             },
             config: read_config(site)?,
             checksums_of_all: site.option("checksums")? == "all",
+            quiet_ms: seconds(&site.option("quiet-seconds")?)?,
             everything,
             indices,
             neighbours,
@@ -218,6 +221,18 @@ impl Seen {
                 .iter()
                 .any(|role| role == "data" || role.starts_with("data_"))
         })
+    }
+}
+
+/// Seconds as milliseconds; a day at most.
+fn seconds(text: &str) -> Result<u64> {
+    const SECONDS_MAX: u64 = 86_400;
+    match text.parse::<u64>() {
+        Ok(seconds) if seconds <= SECONDS_MAX => Ok(seconds * 1_000),
+        _ => Err(Error::Invalid(format!(
+            "the option `quiet-seconds` is `{}`, at most {SECONDS_MAX} are taken",
+            text.escape_debug()
+        ))),
     }
 }
 

@@ -15,6 +15,7 @@ const VERIFY_MS: u64 = 60_000;
 
 pub(crate) async fn read(repository: &Repository, read: &Read) -> Result<Value, ReadError> {
     match read {
+        Read::RepositoryName => Ok(json!(repository.name)),
         Read::SnapshotVerified => Ok(json!(verified(repository).await?)),
         Read::SnapshotList => Ok(json!(list(repository).await?)),
         Read::SnapshotRunning => Ok(json!(running(repository).await?)),

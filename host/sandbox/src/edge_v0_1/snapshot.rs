@@ -24,8 +24,13 @@ impl wit::Host for State {
 
 impl wit::HostRepository for State {
     async fn name(&mut self, on: Resource<Repository>) -> wasmtime::Result<String> {
-        self.session.enter()?;
-        Ok(self.table.get(&on)?.binding.name().to_owned())
+        let binding = self.table.get(&on)?.binding.clone();
+        match self.session.read(&binding, Read::RepositoryName).await {
+            Ok(name) => Ok(name),
+            // The function cannot fail; without the verb the binding's own name is what a plugin may see.
+            Err(HostError::Told(_)) => Ok(binding.name().to_owned()),
+            Err(HostError::Trap(trap)) => Err(trap),
+        }
     }
 
     async fn verified(&mut self, on: Resource<Repository>) -> Result<Vec<String>, HostError> {

@@ -2,13 +2,16 @@
 
 use liftlock_sdk::prelude::*;
 
-use super::{Goal, some};
+use super::Goal;
 use crate::edges::{Database, database};
 use crate::inspect::product;
 use crate::seen::Seen;
 
 /// The vendor asks for a heap of at least 1g on each node of the database.
 const HEAP_BYTES_MIN: u64 = 1 << 30;
+
+/// Most reasons of bad health that are shown: on one node every index has one, and they are all alike.
+const REASONS_MAX: usize = 3;
 
 pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
     if let Some(wanted) = database(&goal.to) {
@@ -119,32 +122,31 @@ fn mix(seen: &Seen, found: &mut Vec<Finding>) {
 
 fn health(seen: &Seen, found: &mut Vec<Finding>) {
     let health = &seen.health;
-    let reasons = some(&health.reasons);
+    let base = |mut finding: Finding| {
+        for reason in health.reasons.iter().take(REASONS_MAX) {
+            finding = finding.evidence("reason", reason);
+        }
+        if health.reasons.len() > REASONS_MAX {
+            finding = finding.evidence("more like these", health.reasons.len() - REASONS_MAX);
+        }
+        finding.subject("cluster")
+    };
     match health.status.as_str() {
         "green" => {}
-        "yellow" if seen.data_nodes().count() <= 1 => found.push(
-            Finding::info("optimize.health-yellow")
-                .subject("cluster")
+        "yellow" if seen.data_nodes().count() <= 1 => found.push(base(Finding::info("optimize.health-yellow"))
                 .what("it is yellow: with one data node replicas have no place")
                 .why("no data is missing")
-                .remedy("nothing to do")
-                .evidence("reasons", reasons),
+                .remedy("nothing to do"),
         ),
-        "yellow" => found.push(
-            Finding::warning("optimize.health-yellow")
-                .subject("cluster")
+        "yellow" => found.push(base(Finding::warning("optimize.health-yellow"))
                 .what(format!("it is yellow, {} shards have no node", health.unassigned_shards))
                 .why("while replicas lack, the loss of one node can lose data")
-                .remedy("let the replicas be assigned first, or accept the risk")
-                .evidence("reasons", reasons),
+                .remedy("let the replicas be assigned first, or accept the risk"),
         ),
-        status => found.push(
-            Finding::blocker("optimize.health-red")
-                .subject("cluster")
+        status => found.push(base(Finding::blocker("optimize.health-red"))
                 .what(format!("it is {status}"))
                 .why("data is missing already: neither a snapshot nor a check of the result would be complete")
-                .remedy("repair the cluster, then plan again")
-                .evidence("reasons", reasons),
+                .remedy("repair the cluster, then plan again"),
         ),
     }
     if health.relocating_shards + health.initializing_shards > 0 {

@@ -7,14 +7,8 @@ use crate::seen::Seen;
 
 pub(super) fn check(seen: &Seen, found: &mut Vec<Finding>) {
     blocks(seen, found);
-    let watched = seen
-        .settings
-        .get("cluster.routing.allocation.disk.threshold_enabled")
-        .is_none_or(|value| value != "false");
-    if watched {
-        watermarks(seen, found);
-    }
-    trial_restore(seen, watched, found);
+    watermarks(seen, found);
+    trial_restore(seen, found);
     documented_rule(seen, found);
 }
 
@@ -108,7 +102,7 @@ fn watermarks(seen: &Seen, found: &mut Vec<Finding>) {
 }
 
 /// The trial restore puts one more copy of each primary beside the real ones.
-fn trial_restore(seen: &Seen, watched: bool, found: &mut Vec<Finding>) {
+fn trial_restore(seen: &Seen, found: &mut Vec<Finding>) {
     if seen.backups.is_none() {
         return;
     }
@@ -116,8 +110,9 @@ fn trial_restore(seen: &Seen, watched: bool, found: &mut Vec<Finding>) {
     let room: u64 = seen
         .data_nodes()
         .map(|node| {
-            let mark = if watched { node.watermark_low_bytes } else { 0 };
-            node.disk_free_bytes.saturating_sub(mark)
+            // A cluster that does not watch its disks has watermarks of 0.
+            node.disk_free_bytes
+                .saturating_sub(node.watermark_low_bytes)
         })
         .sum();
     if room < needed {

@@ -361,8 +361,9 @@ fn space_is_measured_against_the_watermarks() {
     // The operator turned the watermarks off: what is free is free.
     assert_eq!(
         with(|seen| {
-            let key = "cluster.routing.allocation.disk.threshold_enabled";
-            seen.settings.insert(key.into(), "false".into());
+            let node = &mut seen.nodes[0];
+            (node.watermark_low_bytes, node.watermark_high_bytes) = (0, 0);
+            node.watermark_flood_bytes = 0;
             seen.nodes[0].disk_free_bytes = 1 << 30;
         }),
         [""; 0]
