@@ -272,9 +272,9 @@ pub mod cluster {
         pub index: String,
         /// Documents.
         pub docs: u64,
-        /// SHA-256 over ids, in order of id.
+        /// Sum modulo 2^256 of the SHA-256 of each id: no order is needed, so nothing is sorted.
         pub ids: String,
-        /// SHA-256 over ids and sources, in order of id.
+        /// Sum modulo 2^256 of the SHA-256 of each id with its source.
         pub content: String,
     }
 }

@@ -130,7 +130,7 @@ pub static RULES: &[Rule] = &[
     },
     Rule {
         writes_schema: true,
-        rests_on: "alias set of each index and alias named",
+        rests_on: "uuid and alias set of each index named",
         token: "X-Opaque-Id",
         probe: "alias set read back: new = applied, old = absent, else indeterminate (one call is atomic)",
         post: "alias set as asked",
@@ -167,7 +167,7 @@ pub static RULES: &[Rule] = &[
         destructive: true,
         rests_on: "uuid of the index",
         token: "X-Opaque-Id on the server task",
-        probe: "a task with our token on any node = in progress; no document matches = applied; else partial",
+        probe: "a task with our token on any node = in progress; no document matches = applied; as many as before = absent; else partial",
         post: "after a refresh no document matches the query",
         ..row("cluster.update-by-query", SEARCH, Class::Observable)
     },
