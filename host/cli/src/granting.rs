@@ -144,18 +144,15 @@ pub(crate) async fn ask(
     let ui = &context.ui;
     let text = screen::text(&data, ui.paint_talk());
     if !yes && !ui.can_ask() {
-        let mut failure = Failure::new(
+        ui.warn(text.trim_end());
+        return Err(Failure::new(
             Code::NoGrant,
             format!(
                 "`{}` has no grant on site `{}` for what it asks",
                 guest.descriptor.name, site.name
             ),
-        );
-        for line in text.lines() {
-            failure = failure.cause(line);
-        }
-        return Err(failure
-            .remedy("look at what it asks for; then write the grant, or a narrower one by hand")
+        )
+            .remedy("look at what it asks for (above, or `liftlock grant --show`); then write the grant, or a narrower one by hand")
             .next("liftlock grant --yes"));
     }
     ui.warn(text.trim_end());

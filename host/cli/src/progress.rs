@@ -1,13 +1,13 @@
 //! A run while it goes: one line per event, and one that moves on a terminal.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use liftlock_gate::{Happening, Observer};
 use liftlock_types::event::OutcomeKind;
-use liftlock_types::{OnExpiry, Progress, StepId};
+use liftlock_types::{Digest, Finding, OnExpiry, Progress, StepId};
 
 use crate::escape;
 use crate::output::{Style, Ui};
@@ -27,6 +27,7 @@ const LINE_EVERY: Duration = Duration::from_secs(15);
 /// Tells a run on stderr.
 pub(crate) struct Teller {
     ui: Ui,
+    planned: BTreeSet<(String, String)>,
     bar: Option<ProgressBar>,
     begun: Instant,
     now: Mutex<Now>,
@@ -42,7 +43,9 @@ struct Now {
 
 impl Teller {
     /// On this terminal, or in plain lines.
-    pub(crate) fn new(ui: Ui) -> Self {
+    ///
+    /// Findings that the plan has already are told in one line.
+    pub(crate) fn new(ui: Ui, planned: &[Finding]) -> Self {
         let bar = ui.is_live().then(|| {
             let bar = ProgressBar::new_spinner();
             // A template of ours: it parses, the test below sees to it.
@@ -54,6 +57,7 @@ impl Teller {
         });
         Self {
             ui,
+            planned: planned.iter().map(key).collect(),
             bar,
             begun: Instant::now(),
             now: Mutex::default(),
@@ -121,6 +125,17 @@ impl Teller {
     }
 }
 
+fn key(finding: &Finding) -> (String, String) {
+    (finding.id.clone(), finding.subject.clone())
+}
+
+/// A recorded answer for people: a hash alone says only that the answer was long.
+fn answer(text: &str) -> Option<String> {
+    Digest::new(text)
+        .is_err()
+        .then(|| escape::bounded(text, 80))
+}
+
 /// The moving line of a terminal.
 const TEMPLATE: &str = "{spinner} {wide_msg}";
 
@@ -169,12 +184,22 @@ impl Observer for Teller {
     fn on(&self, happening: Happening) {
         let paint = self.ui.paint_talk();
         match happening {
-            Happening::Drift { what, then, now } => self.line(&format!(
-                "drift  {}: {} when planned, now {}",
-                escape::line(&what),
-                escape::bounded(&then, 80),
-                escape::bounded(&now, 80)
-            )),
+            Happening::Drift { what, then, now } => {
+                let what = escape::line(&what);
+                self.line(&match (answer(&then), answer(&now)) {
+                    (Some(then), Some(now)) => {
+                        format!("drift  {what}: {then} when planned, now {now}")
+                    }
+                    _ => format!("drift  {what}: answers otherwise than when planned"),
+                });
+            }
+            Happening::Found(finding) if self.planned.contains(&key(&finding)) => {
+                let id = escape::line(&finding.id);
+                self.line(&format!(
+                    "found as planned: {id}  {}",
+                    escape::line(&finding.subject)
+                ));
+            }
             Happening::Found(finding) => {
                 let text = findings::one(&finding, paint);
                 self.line(text.trim_end());

@@ -19,13 +19,13 @@ use crate::escape;
 use crate::failure::Failure;
 use crate::grants::Grants;
 use crate::guest::{self, Guest};
-use crate::output::{Answer, Ui};
+use crate::output::{Answer, Paint, Style, Ui};
 use crate::planner::SitePlanner;
 use crate::progress::Teller;
 use crate::runs::{self, Kept, Origin, RunData, Standing, pin};
 use crate::site::Site;
 use crate::state::journal_failure;
-use crate::view::{self, findings};
+use crate::view::{self, findings, plan};
 use crate::who;
 
 /// How a run, a resume or an abort ended.
@@ -35,6 +35,12 @@ pub(crate) struct EndData {
     run: RunData,
     /// Findings on the way and of the validation.
     findings: Vec<findings::FindingData>,
+    /// Blockers that somebody took the responsibility for: finding, who, why.
+    waived: Vec<(String, String, String)>,
+    /// What the plan leaves undone.
+    not_done: Vec<String>,
+    /// What a person has to do outside.
+    hand_overs: Vec<plan::HandOverData>,
     /// The step at which it stopped.
     stopped_at: Option<String>,
     /// How long this command worked, milliseconds.
@@ -181,9 +187,12 @@ pub(crate) fn check_approved(
     };
     Err(failure
         .remedy(if wanted > 1 {
-            "others than the maker of the plan must approve it"
+            "others than the maker of the plan must approve it".to_owned()
         } else {
-            "approve it"
+            format!(
+                "approve it, or in CI: `run PLAN --approve {}`",
+                file.hash.short()
+            )
         })
         .next(format!(
             "liftlock approve {}{waive}{reason}",
@@ -275,7 +284,8 @@ pub(crate) async fn work(
     };
     let planner = SitePlanner::new(context.ui, &guest, &targets, &grant, target)
         .of_plan(&file.plan, instant_ms(&file.made_at)?);
-    let teller = Arc::new(Teller::new(context.ui));
+    let agreed = approvals.clone();
+    let teller = Arc::new(Teller::new(context.ui, &file.plan.findings));
     let stop = StopSignal::default();
     let ears = tokio::spawn(listen(context.ui, stop.clone(), run.to_string()));
     let bindings: Bindings = targets.bindings;
@@ -306,7 +316,7 @@ pub(crate) async fn work(
     };
     ears.abort();
     teller.close();
-    Ok(answer(context, &end, &file, &plan_path, state_dir))
+    Ok(answer(context, &agreed, &end, &file, &plan_path, state_dir))
 }
 
 /// First Ctrl-C: stop at the next safe point. Second: stop now. A polite end from outside is as the first.
@@ -336,8 +346,27 @@ async fn listen(ui: Ui, stop: StopSignal, run: String) {
     }
 }
 
+/// Waivers: finding, who, why.
+fn waived(approvals: &[Approval]) -> Vec<(String, String, String)> {
+    let mut all: Vec<(String, String, String)> = approvals
+        .iter()
+        .flat_map(|approval| approval.waives.iter().map(move |waiver| (approval, waiver)))
+        .map(|(approval, waiver)| {
+            (
+                escape::line(&waiver.finding),
+                escape::line(&approval.by),
+                escape::line(&waiver.reason),
+            )
+        })
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
 fn answer(
     context: &Context,
+    agreed: &[Approval],
     end: &End,
     file: &PlanFile,
     plan_path: &Path,
@@ -361,6 +390,9 @@ fn answer(
     }
     let data = EndData {
         findings: findings::data(&end.findings),
+        waived: waived(agreed),
+        not_done: plan::not_done(&file.plan),
+        hand_overs: plan::hand_overs(&file.plan),
         stopped_at: end
             .halt
             .as_ref()
@@ -376,7 +408,7 @@ fn answer(
     let text = if end.state.rows == 0 {
         String::new()
     } else {
-        text(&data, &end.findings)
+        text(&data, &end.findings, context.ui.paint())
     };
     let answer = Answer::done(text, &data);
     match &end.halt {
@@ -478,10 +510,14 @@ fn phases(end: &End, plan: &Plan) -> Vec<(String, u64)> {
         .collect()
 }
 
-fn text(data: &EndData, found: &[Finding]) -> String {
+fn text(data: &EndData, found: &[Finding], paint: Paint) -> String {
     let mut out = runs::text(&data.run);
     if !found.is_empty() {
         out.push_str(&format!("  findings     {}\n", findings::totals(found)));
+    }
+    for (finding, by, reason) in &data.waived {
+        let text = format!("  waived       {finding}, by {by}: {reason}");
+        out.push_str(&format!("{}\n", paint.text(Style::Bad, &text)));
     }
     let phases: Vec<String> = data
         .phases_ms
@@ -505,6 +541,7 @@ fn text(data: &EndData, found: &[Finding]) -> String {
         memory.unwrap_or_default(),
         data.state_dir,
     ));
+    out.push_str(&plan::leftovers(&data.not_done, &data.hand_overs));
     out
 }
 

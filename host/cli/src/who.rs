@@ -11,7 +11,21 @@ pub(crate) fn by(said: Option<&str>) -> String {
         .filter(|said| !said.trim().is_empty())
         .or_else(|| name("USER"))
         .or_else(|| name("LOGNAME"))
-        .unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
+        .unwrap_or_else(user)
+}
+
+/// This process's user as the machine's user file has it.
+fn user() -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    let file = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let number = uid.to_string();
+    file.lines()
+        .find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next().filter(|name| !name.is_empty())?;
+            (fields.nth(1) == Some(number.as_str())).then(|| name.to_owned())
+        })
+        .unwrap_or_else(|| format!("uid {uid}"))
 }
 
 /// The machine's own name for itself.

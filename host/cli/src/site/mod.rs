@@ -5,6 +5,8 @@
 
 mod lookup;
 mod place;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fs;

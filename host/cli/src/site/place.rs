@@ -10,7 +10,18 @@ use crate::failure::{Failure, Place};
 /// Longest line that is drawn.
 const DRAWN_CHARS_MAX: usize = 110;
 
+/// Words of keys whose values may be secrets that somebody wrote where only a reference belongs.
+const SECRET_WORDS: [&str; 7] = [
+    "password", "passwd", "secret", "token", "api-key", "bearer", "auth",
+];
+
+/// What is said instead of a value that may be a secret.
+const REFERENCE: &str = "a secret is written as a reference: { env = \"NAME\" }, { file = \"PATH\" } or \
+                         { command = [\"program\", \"argument\"] }";
+
 /// What the parser refused, with where and what would be right.
+///
+/// Near a secret neither the parser's words nor the line are shown: both can hold its value.
 pub(crate) fn toml_failure(
     code: Code,
     file: &Path,
@@ -18,15 +29,34 @@ pub(crate) fn toml_failure(
     error: &toml::de::Error,
 ) -> Failure {
     let span = error.span().unwrap_or(0..0);
-    let message = match suggestion(error.message()) {
-        Some(word) => format!("{}; did you mean `{word}`?", error.message()),
-        None => error.message().to_owned(),
+    let message = if may_be_secret(line_at(text, span.start)) {
+        match error.message().contains("`env`") {
+            true => REFERENCE.to_owned(),
+            false => format!("it does not fit here; {REFERENCE}"),
+        }
+    } else {
+        match suggestion(error.message()) {
+            Some(word) => format!("{}; did you mean `{word}`?", error.message()),
+            None => error.message().to_owned(),
+        }
     };
     Failure::new(code, format!("`{}` cannot be read", file.display()))
         .cause(message.clone())
         .at(place(file, text, span, &message))
         .remedy("mend the line")
         .untouched("nothing was contacted, no file was written")
+}
+
+fn may_be_secret(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    SECRET_WORDS.iter().any(|word| line.contains(word))
+}
+
+/// The line that holds this byte.
+fn line_at(text: &str, at: usize) -> &str {
+    let at = floor(text, at);
+    let start = text[..at].rfind('\n').map_or(0, |at| at + 1);
+    text[start..].lines().next().unwrap_or_default()
 }
 
 /// Line, column and a drawing of a span.
@@ -36,7 +66,7 @@ pub(super) fn place(file: &Path, text: &str, span: Range<usize>, says: &str) -> 
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line = text[..start].matches('\n').count() + 1;
     let column = text[line_start..start].chars().count() + 1;
-    let whole = text[line_start..].lines().next().unwrap_or_default();
+    let whole = line_at(text, start);
     let width = text[start..end]
         .lines()
         .next()
@@ -45,7 +75,12 @@ pub(super) fn place(file: &Path, text: &str, span: Range<usize>, says: &str) -> 
         .count()
         .max(1);
     let number = line.to_string();
-    let shown = escape::bounded(whole, DRAWN_CHARS_MAX);
+    let shown = if may_be_secret(whole) {
+        // As wide as the line, so that the marks stand where they belong.
+        "·".repeat(whole.chars().count().min(DRAWN_CHARS_MAX))
+    } else {
+        escape::bounded(whole, DRAWN_CHARS_MAX)
+    };
     let room = DRAWN_CHARS_MAX.saturating_sub(column - 1).max(1);
     let drawing = format!(
         "{number} | {shown}\n{pad} | {space}{marks} {says}",

@@ -8,6 +8,9 @@ use crate::escape;
 use crate::output::{Paint, Style};
 use crate::view::count;
 
+/// How much of what was seen the text shows; `--json` has more.
+const SEEN_CHARS_MAX: usize = 200;
+
 /// A check's result.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct FindingData {
@@ -114,7 +117,7 @@ pub(crate) fn one(finding: &Finding, paint: Paint) -> String {
         .iter()
         .map(|(name, value)| format!("{name} {value}"))
         .collect();
-    part("seen", &seen.join("; "));
+    part("seen", &escape::bounded(&seen.join("; "), SEEN_CHARS_MAX));
     out
 }
 

@@ -12,6 +12,12 @@ use crate::here::{Here, Names};
 use crate::output::{Paint, Style};
 use crate::view::{Table, change, count};
 
+/// Columns of the screen: with gaps and indent they make 110.
+const COLUMNS: [usize; 5] = [2, 16, 40, 17, 26];
+
+/// Longest scope list that the screen holds; a longer one says how much is left out, and `grant --show` has it.
+const SCOPE_CHARS_MAX: usize = 2_000;
+
 /// What is asked for.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct GrantData {
@@ -140,35 +146,35 @@ pub(crate) fn text(data: &GrantData, paint: Paint) -> String {
         paint.text(Style::Strong, &data.plugin),
         data.site
     );
+    let mut table = Table::new(&["", "verb", "on", "matches here", "why"]).within(&COLUMNS);
+    for verb in data.bindings.iter().flat_map(|binding| &binding.verbs) {
+        let name = verb
+            .verb
+            .split_once('.')
+            .map_or(verb.verb.as_str(), |(_, name)| name);
+        let mark = match (verb.destructive, verb.is_new) {
+            (true, true) => "!+",
+            (true, false) => "!",
+            (false, true) => "+",
+            (false, false) => "",
+        };
+        table.row([
+            mark.to_owned(),
+            name.to_owned(),
+            scope_text(verb),
+            verb.matches.clone().unwrap_or_default(),
+            verb.why.clone(),
+        ]);
+    }
+    let mut blocks = table.blocks(1).into_iter();
+    out.extend(blocks.next());
     for binding in &data.bindings {
         out.push_str(&format!(
             "  {}  {}\n",
             paint.text(Style::Strong, &binding.binding),
             identity_line(&binding.identity, &binding.fingerprint)
         ));
-        let mut table = Table::new(&[]);
-        for verb in &binding.verbs {
-            let name = verb
-                .verb
-                .split_once('.')
-                .map_or(verb.verb.as_str(), |(_, name)| name);
-            let mark = match (verb.destructive, verb.is_new) {
-                (true, true) => "!+",
-                (true, false) => "! ",
-                (false, true) => " +",
-                (false, false) => "  ",
-            };
-            table.row([
-                format!("{mark} {name}"),
-                scope_text(verb),
-                verb.matches
-                    .as_ref()
-                    .map(|matches| format!("matches {matches} here"))
-                    .unwrap_or_default(),
-                verb.why.clone(),
-            ]);
-        }
-        out.push_str(table.render(2).trim_start_matches('\n'));
+        out.extend(blocks.by_ref().take(binding.verbs.len()));
     }
     if data
         .bindings
@@ -204,7 +210,8 @@ fn scope_text(verb: &VerbData) -> String {
             if text.is_empty() { "" } else { ", " }
         ));
     }
-    escape::bounded(&text, 70)
+    // The whole of it: what is granted is what is read.
+    escape::bounded(&text, SCOPE_CHARS_MAX)
 }
 
 /// What the destructive verbs come to.
@@ -349,11 +356,11 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("optimize-* except optimize-team-a-*  matches 3 of 5 indices here"),
+            text.contains("optimize-* except optimize-team-a-*  3 of 5 indices"),
             "{text}"
         );
         assert!(
-            text.contains("!+ delete-index") && text.contains("matches 2 of 5 indices here"),
+            text.contains("!+  delete-index") && text.contains("2 of 5 indices"),
             "{text}"
         );
         assert!(text.contains("vendor's step 1\\u{1b}[2J"), "{text}");

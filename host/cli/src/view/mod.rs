@@ -14,17 +14,30 @@ fn width(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Rows under headings, each column as wide as its widest cell but the last.
+/// Rows under headings. A cell that is too wide for its column goes on in the next line: nothing is cut.
 pub(crate) struct Table {
+    widest: Vec<usize>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// With these headings.
+    /// With these headings; no headings, no first line.
     pub(crate) fn new(headings: &[&str]) -> Self {
+        let rows = if headings.is_empty() {
+            Vec::new()
+        } else {
+            vec![headings.iter().map(ToString::to_string).collect()]
+        };
         Self {
-            rows: vec![headings.iter().map(ToString::to_string).collect()],
+            widest: Vec::new(),
+            rows,
         }
+    }
+
+    /// With columns of at most so many characters; 0: any.
+    pub(crate) fn within(mut self, widest: &[usize]) -> Self {
+        self.widest = widest.to_vec();
+        self
     }
 
     /// One more row.
@@ -34,31 +47,78 @@ impl Table {
 
     /// The text, each line indented by so many columns.
     pub(crate) fn render(&self, indent: usize) -> String {
+        self.blocks(indent).concat()
+    }
+
+    /// The text of each row, with its headings first where it has them.
+    pub(crate) fn blocks(&self, indent: usize) -> Vec<String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
+        let widest = |at: usize| self.widest.get(at).copied().filter(|max| *max > 0);
         let widths: Vec<usize> = (0..columns)
             .map(|at| {
-                self.rows
-                    .iter()
-                    .filter_map(|row| row.get(at))
-                    .map(|cell| width(cell))
-                    .max()
-                    .unwrap_or_default()
+                let cells = self.rows.iter().filter_map(|row| row.get(at));
+                let widest_cell = cells.map(|cell| width(cell)).max().unwrap_or_default();
+                widest(at).map_or(widest_cell, |max| widest_cell.min(max))
             })
             .collect();
-        let mut out = String::new();
-        for row in &self.rows {
-            let mut line = " ".repeat(indent);
-            for (at, cell) in row.iter().enumerate() {
-                line.push_str(cell);
-                if at + 1 < row.len() {
-                    line.push_str(&" ".repeat(widths[at] - width(cell) + 2));
-                }
-            }
-            out.push_str(line.trim_end());
-            out.push('\n');
-        }
-        out
+        self.rows
+            .iter()
+            .map(|row| {
+                let cells: Vec<Vec<String>> = row
+                    .iter()
+                    .zip(&widths)
+                    .map(|(cell, width)| wrapped(cell, *width))
+                    .collect();
+                let lines = cells.iter().map(Vec::len).max().unwrap_or_default();
+                (0..lines)
+                    .map(|line| one_line(indent, &cells, &widths, line))
+                    .collect()
+            })
+            .collect()
     }
+}
+
+fn one_line(indent: usize, cells: &[Vec<String>], widths: &[usize], line: usize) -> String {
+    let mut out = " ".repeat(indent);
+    for (cell, most) in cells.iter().zip(widths) {
+        let part = cell.get(line).map(String::as_str).unwrap_or_default();
+        out.push_str(part);
+        out.push_str(&" ".repeat(most.saturating_sub(width(part)) + 2));
+    }
+    format!("{}\n", out.trim_end())
+}
+
+/// Lines of at most `most` characters: broken at spaces, a word that is longer anywhere.
+pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
+    let most = most.max(1);
+    let mut lines = vec![String::new()];
+    let mut free = most;
+    for word in text.split(' ') {
+        let mut word: Vec<char> = word.chars().collect();
+        let begun = free < most;
+        if begun && word.len() + 1 > free {
+            lines.push(String::new());
+            free = most;
+        } else if begun {
+            if let Some(line) = lines.last_mut() {
+                line.push(' ');
+            }
+            free -= 1;
+        }
+        while !word.is_empty() {
+            if free == 0 {
+                lines.push(String::new());
+                free = most;
+            }
+            let rest = word.split_off(word.len().min(free));
+            free -= word.len();
+            if let Some(line) = lines.last_mut() {
+                line.extend(word);
+            }
+            word = rest;
+        }
+    }
+    lines
 }
 
 /// `1 index`, `2 indices`.
@@ -140,5 +200,17 @@ mod tests {
         let mut table = Table::new(&["a", "b"]);
         table.row(["long".into(), "x".into()]);
         assert_eq!(table.render(1), " a     b\n long  x\n");
+    }
+
+    #[test]
+    fn a_wide_cell_goes_on_in_the_next_line_and_loses_nothing() {
+        assert_eq!(
+            wrapped("to be or abcdefghij", 6),
+            ["to be", "or", "abcdef", "ghij"]
+        );
+        assert_eq!(wrapped("", 6), [""]);
+        let mut table = Table::new(&[]).within(&[0, 4]);
+        table.row(["1".into(), "abcdef".into(), "x".into()]);
+        assert_eq!(table.render(0), "1  abcd  x\n   ef\n");
     }
 }

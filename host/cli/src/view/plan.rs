@@ -8,14 +8,10 @@ use serde::Serialize;
 
 use crate::escape;
 use crate::output::{Paint, Style};
-use crate::view::{SCREEN_COLUMNS, change, count, findings};
+use crate::view::{SCREEN_COLUMNS, Table, change, count, findings};
 
-/// Longest title in the table; the step's own screen has all of it.
-const TITLE_CHARS_MAX: usize = 36;
-/// Longest description of a change in the table.
-const CHANGE_CHARS_MAX: usize = 56;
-/// Longest way back in the table.
-const UNDO_CHARS_MAX: usize = 24;
+/// Columns of the table: with gaps and indent they make a screen.
+const COLUMNS: [usize; 6] = [4, 8, 26, 37, 12, 12];
 
 /// A plan's facts.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -139,19 +135,8 @@ pub(crate) fn data(file: &PlanFile, path: Option<String>) -> PlanData {
         point_of_no_return: plan.point_of_no_return.as_ref().map(ToString::to_string),
         stopped: stopped(plan),
         findings: findings::data(&plan.findings),
-        not_done: plan
-            .not_done
-            .iter()
-            .map(|text| escape::block(text))
-            .collect(),
-        hand_overs: plan
-            .hand_overs
-            .iter()
-            .map(|hand| HandOverData {
-                title: escape::line(&hand.title),
-                text: escape::block(&hand.text),
-            })
-            .collect(),
+        not_done: not_done(plan),
+        hand_overs: hand_overs(plan),
         changes: changes(plan),
         plan: serde_json::to_value(plan).unwrap_or_default(),
     }
@@ -249,7 +234,7 @@ pub(crate) fn text(file: &PlanFile, mark: &str, paint: Paint) -> String {
     ));
     for (binding, identity) in &plan.bindings {
         out.push_str(&format!(
-            "  {binding:<18} {}\n",
+            "  {binding:<20} {}\n",
             escape::line(&identity.product)
         ));
     }
@@ -268,23 +253,43 @@ pub(crate) fn text(file: &PlanFile, mark: &str, paint: Paint) -> String {
         ));
         out.push_str(&findings::text(&plan.findings, paint));
     }
-    if !plan.not_done.is_empty() {
+    out.push_str(&leftovers(&not_done(plan), &hand_overs(plan)));
+    out
+}
+
+/// What stays undone, for people.
+pub(crate) fn not_done(plan: &Plan) -> Vec<String> {
+    plan.not_done
+        .iter()
+        .map(|text| escape::block(text))
+        .collect()
+}
+
+/// What a person does outside the plan.
+pub(crate) fn hand_overs(plan: &Plan) -> Vec<HandOverData> {
+    plan.hand_overs
+        .iter()
+        .map(|hand| HandOverData {
+            title: escape::line(&hand.title),
+            text: escape::block(&hand.text),
+        })
+        .collect()
+}
+
+/// Both, as the end of a plan's or a run's screen.
+pub(crate) fn leftovers(not_done: &[String], hand_overs: &[HandOverData]) -> String {
+    let mut out = String::new();
+    if !not_done.is_empty() {
         out.push_str("\nNot done by this plan:\n");
-        for text in &plan.not_done {
-            out.push_str(&format!(
-                "  - {}\n",
-                escape::block(text).replace('\n', "\n    ")
-            ));
+        for text in not_done {
+            out.push_str(&format!("  - {}\n", text.replace('\n', "\n    ")));
         }
     }
-    if !plan.hand_overs.is_empty() {
+    if !hand_overs.is_empty() {
         out.push_str("\nFor a person to do, outside the plan:\n");
-        for hand in &plan.hand_overs {
-            out.push_str(&format!(
-                "  - {}\n    {}\n",
-                escape::line(&hand.title),
-                escape::block(&hand.text).replace('\n', "\n    ")
-            ));
+        for hand in hand_overs {
+            let text = hand.text.replace('\n', "\n    ");
+            out.push_str(&format!("  - {}\n    {text}\n", hand.title));
         }
     }
     out
@@ -321,56 +326,35 @@ pub(crate) fn notes(plan: &Plan) -> Vec<String> {
 }
 
 fn steps(plan: &Plan, paint: Paint) -> String {
-    let rows: Vec<[String; 6]> = plan
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(at, step)| {
-            [
-                (at + 1).to_string(),
-                step.phase.as_str().to_owned(),
-                escape::bounded(&step.title, TITLE_CHARS_MAX),
-                escape::bounded(&change::body(step), CHANGE_CHARS_MAX),
-                escape::bounded(&change::undo(step), UNDO_CHARS_MAX),
-                change::work(step),
-            ]
-        })
-        .collect();
-    let headings = ["#", "phase", "step", "does", "undo", "work"];
-    let width = |at: usize| {
-        rows.iter()
-            .map(|row| row[at].chars().count())
-            .chain([headings[at].len()])
-            .max()
-            .unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    let line = |cells: &[&str]| {
-        let mut line = String::from(" ");
-        for (at, cell) in cells.iter().enumerate() {
-            let gap = widths[at].saturating_sub(cell.chars().count()) + 2;
-            line.push_str(cell);
-            line.push_str(&" ".repeat(gap));
-        }
-        format!("{}\n", line.trim_end())
-    };
-    let host = |does: &str| line(&["-", "host", does, "", "", ""]);
-    let mut out = line(&headings);
-    out.push_str(&host("claim the targets"));
-    for (step, row) in plan.steps.iter().zip(&rows) {
+    let mut table = Table::new(&["#", "phase", "step", "does", "undo", "work"]).within(&COLUMNS);
+    let host = |does: &str| ["-", "host", does, "", "", ""].map(str::to_owned);
+    table.row(host("claim the targets"));
+    for (at, step) in plan.steps.iter().enumerate() {
+        table.row([
+            (at + 1).to_string(),
+            step.phase.as_str().to_owned(),
+            escape::line(&step.title),
+            change::body(step),
+            change::undo(step),
+            change::work(step),
+        ]);
+    }
+    table.row(host("validate, give back, release the claim"));
+    let mut blocks = table.blocks(1).into_iter();
+    let mut out: String = blocks.by_ref().take(2).collect();
+    for (step, block) in plan.steps.iter().zip(blocks.by_ref()) {
         if plan.point_of_no_return.as_ref() == Some(&step.id) {
             out.push_str(&paint.text(Style::Bad, &no_return_line()));
             out.push('\n');
         }
-        let text = line(&row.each_ref().map(String::as_str));
         let marked = step.change().is_some_and(|planned| {
             change::takes_away(planned.change.rule().verb)
                 || planned.change.class() == rules::Class::Opaque
         });
         out.push_str(&if marked {
-            paint.text(Style::Bad, text.trim_end()) + "\n"
+            paint.text(Style::Bad, block.trim_end_matches('\n')) + "\n"
         } else {
-            text
+            block
         });
         if let Some(why) = &step.own_approval {
             out.push_str(&format!(
@@ -379,7 +363,7 @@ fn steps(plan: &Plan, paint: Paint) -> String {
             ));
         }
     }
-    out.push_str(&host("validate, give back, release the claim"));
+    out.extend(blocks);
     out
 }
 
@@ -518,9 +502,9 @@ pub(crate) mod tests {
             ),
             "{text}"
         );
-        assert!(text.contains("61.2 M documents") && text.contains("the mapping sync"));
-        for line in text.lines().filter(|line| !line.contains("─")) {
-            assert!(line.chars().count() <= SCREEN_COLUMNS + 20, "{line}");
+        assert!(text.contains("61.2 M") && text.contains("the mapping sync"));
+        for line in text.lines() {
+            assert!(line.chars().count() <= SCREEN_COLUMNS, "{line}");
         }
     }
 }

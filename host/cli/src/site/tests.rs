@@ -1,0 +1,167 @@
+//! What a wrong `site.toml` says: file, line, column and what would be right.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::output::Paint;
+
+const GOOD: &str = "\
+name = \"prod\"
+product-plugin = \"camunda-optimize\"
+
+[options]
+prefix = \"acme\"
+size = 3
+flag = true
+
+[cluster.database]
+nodes = [\"https://es1:9200\"]
+auth = { basic = { username = \"u\", password = { env = \"ES_PASSWORD\" } } }
+
+[snapshot.backups]
+cluster = \"cluster.database\"
+repository = \"backups\"
+
+[disk.config]
+path = \"conf\"
+
+[service.optimize]
+start = [\"bin/start\"]
+port = 8090
+";
+
+fn parse(text: &str) -> Result<Site, Failure> {
+    Site::parse(PathBuf::from("dir/site.toml"), text.to_owned())
+}
+
+/// What is said of the good file with one text replaced: line, column and everything shown.
+fn said(old: &str, new: &str) -> (usize, usize, String) {
+    assert!(GOOD.contains(old), "{old}");
+    let failure = parse(&GOOD.replacen(old, new, 1)).unwrap_err();
+    assert_eq!(failure.code(), Code::SiteInvalid);
+    let place = failure.data().place.unwrap();
+    assert_eq!(place.file, "dir/site.toml");
+    (place.line, place.column, failure.render(Paint::plain()))
+}
+
+#[test]
+fn a_site_reads_as_it_is_written() {
+    let site = parse(GOOD).unwrap();
+    assert_eq!(
+        (site.name.as_str(), site.plugin.as_str(), site.approvals),
+        ("prod", "camunda-optimize", 1)
+    );
+    let options: Vec<&str> = site.options.values().map(String::as_str).collect();
+    assert_eq!(options, ["true", "acme", "3"]);
+    let names: Vec<&str> = site.names().map(Binding::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "cluster.database",
+            "snapshot.backups",
+            "disk.config",
+            "service.optimize"
+        ]
+    );
+    assert_eq!(site.dir(), Path::new("dir"));
+}
+
+#[test]
+fn an_unknown_key_is_marked_and_the_one_that_was_meant_is_named() {
+    let (line, column, text) = said("product-plugin =", "product-plugins =");
+    assert_eq!((line, column), (2, 1));
+    assert!(text.contains("did you mean `product-plugin`?"), "{text}");
+    assert!(
+        text.contains("2 | product-plugins = \"camunda-optimize\""),
+        "{text}"
+    );
+    assert!(text.contains("  | ^^^^^^^^^^^^^^^"), "{text}");
+}
+
+#[test]
+fn an_unknown_key_inside_a_binding_has_its_own_line() {
+    let (line, column, text) = said("nodes = [", "node = [");
+    assert_eq!((line, column), (10, 1));
+    assert!(text.contains("did you mean `nodes`?"), "{text}");
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_says_which_is_right() {
+    let (line, _, text) = said("port = 8090", "port = \"8090\"");
+    assert_eq!(line, 22);
+    assert!(text.contains("u16"), "{text}");
+    let (line, column, text) = said("size = 3", "size = [3]");
+    assert_eq!((line, column), (6, 8));
+    assert!(
+        text.contains("an option is a text, a whole number, `true` or `false`"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_says_where() {
+    let (line, _, _) = said("prefix = \"acme\"", "prefix = acme\"");
+    assert_eq!(line, 5);
+}
+
+#[test]
+fn a_repository_must_be_of_a_cluster_of_the_file() {
+    let (line, column, text) = said(
+        "cluster = \"cluster.database\"",
+        "cluster = \"cluster.databse\"",
+    );
+    assert_eq!((line, column), (14, 11));
+    assert!(
+        text.contains("it must name a cluster of this file: cluster.database"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_name_a_binding_and_approvals_are_checked() {
+    assert_eq!(said("\"prod\"", "\"Prod 1\"").0, 1);
+    assert_eq!(said("[disk.config]", "[disk.Config_1]").0, 17);
+    let (line, column, text) = said("product-plugin", "approvals = 0\nproduct-plugin");
+    assert_eq!((line, column), (2, 13));
+    assert!(text.contains("1 to 20"), "{text}");
+}
+
+#[test]
+fn a_secret_that_stands_where_its_reference_belongs_is_not_shown() {
+    for wrong in [
+        "\"canary-8d2f\"",
+        "canary-8d2f",
+        "{ env = canary-8d2f }",
+        "[\"canary-8d2f\"]",
+    ] {
+        let failure = parse(&GOOD.replacen("{ env = \"ES_PASSWORD\" }", wrong, 1)).unwrap_err();
+        assert_eq!(failure.data().place.unwrap().line, 11, "{wrong}");
+        let shown = failure.render(Paint::plain());
+        assert!(
+            shown.contains("a secret is written as a reference"),
+            "{shown}"
+        );
+        for shown in [
+            shown,
+            serde_json::to_string(&failure.data()).unwrap(),
+            format!("{failure:?}"),
+        ] {
+            assert!(!shown.contains("canary"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_and_a_file_are_both_a_place_of_a_site() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(file_of(dir.path()), dir.path().join("site.toml"));
+    assert_eq!(
+        file_of(&dir.path().join("new")),
+        dir.path().join("new/site.toml")
+    );
+    assert_eq!(
+        file_of(&dir.path().join("x.toml")),
+        dir.path().join("x.toml")
+    );
+    assert_eq!(Site::load(dir.path()).unwrap_err().code(), Code::NoSite);
+}
