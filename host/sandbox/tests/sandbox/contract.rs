@@ -51,7 +51,7 @@ async fn every_read_reaches_its_source_and_comes_back_as_its_record() {
         ("cluster-settings", "allocation.enable"),
         ("deprecations", "not-found: Deprecations"),
         ("raw-read", "status: 200"),
-        ("repository", "backups"),
+        ("repository", "nightly"),
         ("verified", "[\"n1\"]"),
         ("list-all", "state: \"SUCCESS\""),
         ("running", "ok: []"),
@@ -74,7 +74,7 @@ async fn every_read_reaches_its_source_and_comes_back_as_its_record() {
     }
     assert!(called.denials.is_empty(), "{:?}", called.denials);
     // Each of them is recorded, in order, with its answer.
-    assert_eq!(called.reads.len(), 31);
+    assert_eq!(called.reads.len(), 32);
     assert_eq!(called.reads[0].1.as_ref().unwrap()["version"], "2.19.1");
     assert!(called.peak_memory_bytes > 0);
 }
@@ -204,7 +204,7 @@ async fn calls_run_on_any_thread_and_side_by_side() {
         })
         .collect();
     for task in tasks {
-        assert_eq!(task.await.unwrap(), 31);
+        assert_eq!(task.await.unwrap(), 32);
     }
 }
 
