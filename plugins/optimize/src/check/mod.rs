@@ -57,12 +57,12 @@ pub(crate) fn findings(seen: &Seen, goal: &Goal) -> Vec<Finding> {
         schema::check(seen, goal, &mut found);
     }
     activity::check(seen, goal, &mut found);
-    found.sort_by_key(|finding| match finding.severity {
-        Severity::Blocker => 0,
-        Severity::Warning => 1,
-        Severity::Info => 2,
-    });
-    found
+    // Three passes and no sort: the order within a severity stays, and a sort is 8 KB of a component.
+    let mut graded = Vec::with_capacity(found.len());
+    for severity in [Severity::Blocker, Severity::Warning, Severity::Info] {
+        graded.extend(found.iter().filter(|finding| finding.severity == severity).cloned());
+    }
+    graded
 }
 
 /// Names for a text: at most 12, the rest as a number.
