@@ -13,7 +13,7 @@ use crate::facts::setting_key;
 impl Cluster {
     /// The persistent value of a cluster setting; null: not set.
     pub(crate) async fn persistent_setting(&self, key: &str) -> Result<Value, ReadError> {
-        Ok(self.setting("persistent", key).await?)
+        self.setting("persistent", key).await
     }
 
     async fn setting(&self, scope: &str, key: &str) -> Result<Value, ReadError> {

@@ -14,8 +14,8 @@ use crate::facts::{made_key, site_aliases};
 use crate::reads::IndexState;
 use crate::token::{alias_of, is_marker};
 
-/// How long a look waits for the primaries of a new index. They start in well under a second on a quiet cluster.
-const PRIMARIES_WAIT: &str = "2s";
+/// How long the server may look for an index that went between two reads; for one that is there it answers at once.
+const HEALTH_WAIT: &str = "2s";
 
 /// Is it ours by its marker, or by what this run wrote down of it?
 fn is_ours(state: &IndexState, name: &str, attempt: &Attempt) -> bool {
@@ -134,15 +134,8 @@ pub(super) async fn probe_create(
             json!({"index": seen, "missing aliases": missing}),
         ));
     }
-    let health = Call::get(["_cluster", "health", name.as_str()])
-        .param("wait_for_status", "yellow")
-        .param("timeout", PRIMARIES_WAIT);
-    let health = match cluster.ask(&health).await {
-        Ok(health) => health,
-        // A wait that ran out says 408.
-        Err(ReadError::Unavailable(_) | ReadError::Rejected { .. }) => json!({"status": "red"}),
-        Err(error) => return Err(error),
-    };
+    let health = Call::get(["_cluster", "health", name.as_str()]).param("timeout", HEALTH_WAIT);
+    let health = cluster.ask(&health).await?;
     if health.get("status").and_then(Value::as_str) == Some("red") {
         return Ok(Probed::InProgress(Progress {
             done: 0,

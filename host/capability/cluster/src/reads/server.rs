@@ -37,18 +37,17 @@ pub(super) async fn identities(cluster: &Cluster) -> Result<Vec<Identity>, ReadE
         return Err(ReadError::Unavailable(why.join("; ")));
     }
     let nodes = cluster.ask(&Call::get(["_nodes", "http"])).await?;
-    for (_, node) in members(nodes.get("nodes")) {
-        if found.contains_key(text(node, "name")) {
-            continue;
-        }
-        let address = node
-            .pointer("/http/publish_address")
-            .and_then(Value::as_str);
-        if let Some(address) = address {
-            if let Some(identity) = cluster.root_of(address).await {
-                found.insert(identity.node_name.clone(), identity);
-            }
-        }
+    // All at once: a node in a network that we do not see costs the time to connect, and there may be many.
+    let others = members(nodes.get("nodes"))
+        .filter(|(_, node)| !found.contains_key(text(node, "name")))
+        .filter_map(|(_, node)| node.pointer("/http/publish_address")?.as_str())
+        .map(|address| cluster.root_of(address));
+    for identity in futures::future::join_all(others)
+        .await
+        .into_iter()
+        .flatten()
+    {
+        found.insert(identity.node_name.clone(), identity);
     }
     Ok(found.into_values().collect())
 }
