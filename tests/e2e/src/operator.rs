@@ -136,6 +136,8 @@ impl Operator {
             .env("LIFTLOCK_STATE", &self.state)
             // Output is compared; the person's own settings must not be in it.
             .env("NO_COLOR", "1")
+            // The folders of a test may lie in memory.
+            .env("LIFTLOCK_VOLATILE_STATE", "1")
             .env_remove("LIFTLOCK_BY")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.site)

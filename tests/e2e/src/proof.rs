@@ -44,6 +44,7 @@ pub async fn introduce(round: &Round) -> anyhow::Result<()> {
         .run(&["plugin", "add", round.plugin(), "--allow-unsigned"])
         .await?
         .expect(0)?;
+    round.keep_compiled()?;
     operator.run(&["grant", "--yes"]).await?.expect(0)?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::BufRead;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -100,6 +101,7 @@ pub struct Stage {
 #[derive(Debug)]
 pub struct Round {
     folder: TempDir,
+    component: Component,
     plugin: PathBuf,
     /// Who runs the commands.
     pub operator: Operator,
@@ -174,6 +176,8 @@ impl Stage {
         for dir in [&site, &config] {
             fs::create_dir(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
         }
+        private_dir(&state)?;
+        lend_compiled(&self.kit.plugin, &compiled_dir(), &state.join(COMPILED))?;
         write(
             &config.join("environment-config.yaml"),
             "---\nes:\n  settings:\n    index:\n      prefix: optimize\nsecurity:\n  license: none\n",
@@ -190,6 +194,7 @@ impl Stage {
         }
         Ok(Round {
             folder,
+            component: self.kit.plugin.clone(),
             plugin,
             operator,
             facts,
@@ -263,6 +268,15 @@ impl Round {
         self.folder.path()
     }
 
+    /// Keeps the compiled plugin for the rounds to come: compiling takes seconds, each time the same.
+    pub fn keep_compiled(&self) -> anyhow::Result<()> {
+        lend_compiled(
+            &self.component,
+            &self.operator.state().join(COMPILED),
+            &compiled_dir(),
+        )
+    }
+
     /// The newest plan file.
     pub fn plan_file(&self) -> anyhow::Result<PathBuf> {
         let dir = self.operator.site().join("plans");
@@ -290,9 +304,10 @@ impl Round {
 /// Name of the snapshot repository in the cluster.
 pub const REPOSITORY: &str = "backups";
 
-/// Whether a request can leave the cluster other than it was. A POST that only asks cannot.
+/// Whether a request can leave the cluster other than it was. A POST that only asks cannot, nor can
+/// the check of a repository: each node writes a probe file beside the snapshots and removes it.
 pub fn may_change(record: &Record) -> bool {
-    const ASKS: [&str; 9] = [
+    const ASKS: [&str; 10] = [
         "_search",
         "_count",
         "_mget",
@@ -302,6 +317,7 @@ pub fn may_change(record: &Record) -> bool {
         "_validate",
         "_analyze",
         "_pit",
+        "_verify",
     ];
     if record.is_read() {
         return false;
@@ -364,6 +380,42 @@ fn names(object: &Value) -> impl Iterator<Item = &String> {
 /// Indices and templates that begin with a dot belong to the server, but for what a run hides.
 fn is_of_the_server(name: &str) -> bool {
     name.starts_with('.') && !name.contains("liftlock")
+}
+
+/// The folder of compiled plugins in a state directory.
+const COMPILED: &str = "cache";
+
+/// Where compiled plugins are kept between rounds.
+fn compiled_dir() -> PathBuf {
+    artifacts::target_dir().join("plugins/compiled")
+}
+
+/// Copies what was compiled of this very component, if anything was. The host's own checks of an
+/// entry (its name, its owner) decide whether it is used.
+fn lend_compiled(component: &Component, from: &Path, to: &Path) -> anyhow::Result<()> {
+    let Ok(entries) = fs::read_dir(from) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let target = to.join(&name);
+        if name.to_string_lossy().starts_with(&component.sha256) && !target.exists() {
+            private_dir(to)?;
+            // By a rename, as another test may look for it at this moment.
+            let draft = tempfile::NamedTempFile::new_in(to)?;
+            fs::copy(entry.path(), draft.path())?;
+            draft.persist(&target)?;
+        }
+    }
+    Ok(())
+}
+
+/// A folder that only we can look into.
+fn private_dir(path: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(path)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)))
+        .with_context(|| format!("cannot make `{}`", path.display()))
 }
 
 /// Writes a file of a test.

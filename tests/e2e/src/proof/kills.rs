@@ -35,7 +35,7 @@ pub struct Position {
     pub name: &'static str,
     /// Method of the request.
     pub method: &'static str,
-    /// Part of its path.
+    /// Pattern that is found in its path.
     pub path: &'static str,
     /// Before: the cluster is never asked. After: it has done what was asked.
     pub when: When,
@@ -48,13 +48,13 @@ impl Position {
         Self {
             name: "before the index is deleted",
             method: "DELETE",
-            path: "variable-update-instance_v2-000001",
+            path: "^/optimize-variable-update-instance_v2-000001",
             when: When::Before,
         },
         Self {
             name: "after the index is deleted",
             method: "DELETE",
-            path: "variable-update-instance_v2-000001",
+            path: "^/optimize-variable-update-instance_v2-000001",
             when: When::After,
         },
         Self {
@@ -66,7 +66,7 @@ impl Position {
         Self {
             name: "after the trial restore began",
             method: "POST",
-            path: "/_restore",
+            path: "^/_snapshot/.*/_restore",
             when: When::After,
         },
     ];
@@ -101,10 +101,11 @@ pub async fn goes_on_after_a_kill(
             .and_then(|()| documented::check_update_log(&round.facts, &after))
             .and_then(|()| documented::check_metadata(&round.facts, &after)),
     );
-    let changes = stage.changes();
-    let deletions = changes
+    let deletion = format!("DELETE /{}", round.facts.doomed_index);
+    let deletions = stage
+        .changes()
         .iter()
-        .filter(|line| line.contains("DELETE") && line.contains(&round.facts.doomed_index))
+        .filter(|line| line.split('?').next() == Some(&deletion))
         .count();
     tally.check(
         &format!("killed {at}: the index was deleted once"),
@@ -141,7 +142,7 @@ async fn run_and_kill(
     };
     let rule = Rule::new(Fault::Call(position.when, Arc::new(kill)))
         .method(position.method)
-        .path(position.path)
+        .path_pattern(position.path)?
         .nth(1);
     stage.proxy.clear();
     stage.proxy.add_rule(rule);
