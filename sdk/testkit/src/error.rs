@@ -6,33 +6,38 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
+    /// Boxed, so that every handler's result stays small.
+    details: Box<Details>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Details {
     kind: String,
     reason: String,
     extra: Map<String, Value>,
     caused_by: Option<Value>,
     plain: Option<Value>,
-    root: Option<Box<ApiError>>,
+    root: Option<ApiError>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: u16, kind: &str, reason: impl Into<String>) -> Self {
-        Self {
-            status,
+        let details = Details {
             kind: kind.to_owned(),
             reason: reason.into(),
-            extra: Map::new(),
-            caused_by: None,
-            plain: None,
-            root: None,
+            ..Details::default()
+        };
+        Self {
+            status,
+            details: Box::new(details),
         }
     }
 
     /// An answer whose `error` is one string, or a whole body of its own.
     pub(crate) fn plain(status: u16, body: Value) -> Self {
-        Self {
-            plain: Some(body),
-            ..Self::new(status, "", "")
-        }
+        let mut out = Self::new(status, "", "");
+        out.details.plain = Some(body);
+        out
     }
 
     pub(crate) fn illegal(reason: impl Into<String>) -> Self {
@@ -64,39 +69,39 @@ impl ApiError {
     }
 
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.extra.insert(key.to_owned(), value.into());
+        self.details.extra.insert(key.to_owned(), value.into());
         self
     }
 
     pub(crate) fn caused(mut self, kind: &str, reason: impl Into<String>) -> Self {
-        self.caused_by = Some(json!({"type": kind, "reason": reason.into()}));
+        self.details.caused_by = Some(json!({"type": kind, "reason": reason.into()}));
         self
     }
 
     /// Wraps another error whole as the cause.
     pub(crate) fn caused_by(mut self, cause: &ApiError) -> Self {
-        self.caused_by = Some(cause.object());
+        self.details.caused_by = Some(cause.object());
         self
     }
 
     /// Names another error as the root cause, as the servers do when they wrap one.
     pub(crate) fn rooted(mut self, root: ApiError) -> Self {
-        self.root = Some(Box::new(root));
+        self.details.root = Some(root);
         self
     }
 
     pub(crate) fn kind(&self) -> &str {
-        &self.kind
+        &self.details.kind
     }
 
     pub(crate) fn reason(&self) -> &str {
-        &self.reason
+        &self.details.reason
     }
 
     /// The inner object: type, reason, extras, cause.
     pub(crate) fn object(&self) -> Value {
         let mut map = self.head();
-        if let Some(cause) = &self.caused_by {
+        if let Some(cause) = &self.details.caused_by {
             map.insert("caused_by".to_owned(), cause.clone());
         }
         Value::Object(map)
@@ -104,19 +109,19 @@ impl ApiError {
 
     fn head(&self) -> Map<String, Value> {
         let mut map = Map::new();
-        map.insert("type".to_owned(), json!(self.kind));
-        map.insert("reason".to_owned(), json!(self.reason));
-        for (key, value) in &self.extra {
+        map.insert("type".to_owned(), json!(self.details.kind));
+        map.insert("reason".to_owned(), json!(self.details.reason));
+        for (key, value) in &self.details.extra {
             map.insert(key.clone(), value.clone());
         }
         map
     }
 
     pub(crate) fn body(&self) -> Value {
-        if let Some(body) = &self.plain {
+        if let Some(body) = &self.details.plain {
             return body.clone();
         }
-        let root = self.root.as_deref().unwrap_or(self).head();
+        let root = self.details.root.as_ref().unwrap_or(self).head();
         let mut error = Map::new();
         error.insert("root_cause".to_owned(), json!([root]));
         if let Value::Object(rest) = self.object() {

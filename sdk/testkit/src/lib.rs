@@ -23,7 +23,7 @@
 //! | `fault`, `record` | what goes wrong; what arrived |
 //! | `product`, `clock` | which server is imitated; time and ids |
 //! | `http`, `router`, `handlers`, `error` | requests, the table of routes, the areas of the API, refusals |
-//! | `state`, `index`, `settings`, `mapping`, `names`, `pattern` | the cluster and its indices |
+//! | `state`, `index`, `settings`, `mapping`, `admit`, `names`, `pattern` | the cluster and its indices |
 //! | `query`, `search`, `script`, `task`, `snapshot` | searching, scripted changes, server tasks, snapshots |
 //! | [`suite`] | behaviour checks for this cluster and for real ones |
 //!
@@ -33,6 +33,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod admit;
 mod clock;
 mod error;
 mod fault;

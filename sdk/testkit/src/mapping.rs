@@ -1,10 +1,8 @@
 //! Mappings: which changes a server accepts, which documents fit, and what a document adds.
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
-use crate::pattern::glob;
 use crate::product::Product;
 
 /// Field types that exist without extra plugins.
@@ -72,16 +70,51 @@ const UPDATABLE: &[&str] = &[
     "split_queries_on_whitespace",
 ];
 
-/// Checks a mapping that a client sent, against the analyzers of its index.
-pub(crate) fn check(
+/// Checks a mapping that came with a new index or a template, against the analyzers beside it.
+pub(crate) fn check_new(
     product: Product,
     mapping: &Value,
     analyzers: &[String],
 ) -> Result<(), ApiError> {
+    check(product, mapping, analyzers).map_err(|inner| wrap(product, inner))
+}
+
+/// Checks a mapping that is put on an index. OpenSearch says what is wrong without more words.
+pub(crate) fn check_update(
+    product: Product,
+    mapping: &Value,
+    analyzers: &[String],
+) -> Result<(), ApiError> {
+    check(product, mapping, analyzers).map_err(|inner| {
+        if product.is_opensearch() {
+            inner
+        } else {
+            wrap(product, inner)
+        }
+    })
+}
+
+fn wrap(product: Product, inner: ApiError) -> ApiError {
+    let prefix = if product.is_opensearch() {
+        "Failed to parse mapping [_doc]: "
+    } else {
+        "Failed to parse mapping: "
+    };
+    ApiError::new(
+        400,
+        "mapper_parsing_exception",
+        format!("{prefix}{}", inner.reason()),
+    )
+    .caused(inner.kind(), inner.reason())
+    .rooted(inner)
+}
+
+fn check(product: Product, mapping: &Value, analyzers: &[String]) -> Result<(), ApiError> {
     let Some(map) = mapping.as_object() else {
-        return Err(wrap(
-            product,
-            ApiError::new(400, "mapper_parsing_exception", "mapping is not an object"),
+        return Err(ApiError::new(
+            400,
+            "mapper_parsing_exception",
+            "mapping is not an object",
         ));
     };
     const ROOT: &[&str] = &[
@@ -104,34 +137,16 @@ pub(crate) fn check(
         "type",
     ];
     if let Some(bad) = map.keys().find(|k| !ROOT.contains(&k.as_str())) {
-        return Err(wrap(
-            product,
-            ApiError::new(
-                400,
-                "mapper_parsing_exception",
-                format!(
-                    "Root mapping definition has unsupported parameters:  [{bad} : {}]",
-                    map[bad]
-                ),
+        return Err(ApiError::new(
+            400,
+            "mapper_parsing_exception",
+            format!(
+                "Root mapping definition has unsupported parameters:  [{bad} : {}]",
+                map[bad]
             ),
         ));
     }
     check_properties(product, map, analyzers)
-}
-
-fn wrap(product: Product, inner: ApiError) -> ApiError {
-    let prefix = if product.is_opensearch() {
-        "Failed to parse mapping [_doc]: "
-    } else {
-        "Failed to parse mapping: "
-    };
-    ApiError::new(
-        400,
-        "mapper_parsing_exception",
-        format!("{prefix}{}", inner.reason()),
-    )
-    .caused(inner.kind(), inner.reason())
-    .rooted(inner)
 }
 
 fn check_properties(
@@ -144,32 +159,25 @@ fn check_properties(
     };
     for (name, field) in fields {
         let Some(field) = field.as_object() else {
-            return Err(wrap(
-                product,
-                ApiError::new(
-                    400,
-                    "mapper_parsing_exception",
-                    format!("Expected map for property [fields] on field [{name}]"),
-                ),
+            return Err(ApiError::new(
+                400,
+                "mapper_parsing_exception",
+                format!("Expected map for property [fields] on field [{name}]"),
             ));
         };
         let kind = match field.get("type").and_then(Value::as_str) {
             Some(kind) => kind,
             None if field.contains_key("properties")
                 || field.contains_key("enabled")
-                || field.contains_key("dynamic")
-                || field.is_empty() =>
+                || field.contains_key("dynamic") =>
             {
                 "object"
             }
             None => {
-                return Err(wrap(
-                    product,
-                    ApiError::new(
-                        400,
-                        "mapper_parsing_exception",
-                        format!("No type specified for field [{name}]"),
-                    ),
+                return Err(ApiError::new(
+                    400,
+                    "mapper_parsing_exception",
+                    format!("No type specified for field [{name}]"),
                 ));
             }
         };
@@ -182,9 +190,13 @@ fn check_properties(
                      within a future version or requires a plugin to be installed. Check the documentation."
                 )
             };
-            return Err(wrap(
-                product,
-                ApiError::new(400, "mapper_parsing_exception", text),
+            return Err(ApiError::new(400, "mapper_parsing_exception", text));
+        }
+        if let Some(bad) = field.keys().find(|k| !PARAMETERS.contains(&k.as_str())) {
+            return Err(ApiError::new(
+                400,
+                "mapper_parsing_exception",
+                format!("unknown parameter [{bad}] on mapper [{name}] of type [{kind}]"),
             ));
         }
         for key in ["analyzer", "search_analyzer"] {
@@ -195,13 +207,72 @@ fn check_properties(
                 let inner = ApiError::illegal(format!(
                     "analyzer [{analyzer}] has not been configured in mappings"
                 ));
-                return Err(wrap(product, inner));
+                return Err(inner);
             }
         }
         check_properties(product, field, analyzers)?;
     }
     Ok(())
 }
+
+/// Parameters of fields that exist, for whichever type; an unknown one is refused.
+const PARAMETERS: &[&str] = &[
+    "type",
+    "properties",
+    "dynamic",
+    "enabled",
+    "fields",
+    "analyzer",
+    "search_analyzer",
+    "search_quote_analyzer",
+    "boost",
+    "coerce",
+    "copy_to",
+    "doc_values",
+    "eager_global_ordinals",
+    "fielddata",
+    "fielddata_frequency_filter",
+    "format",
+    "ignore_above",
+    "ignore_malformed",
+    "include_in_parent",
+    "include_in_root",
+    "index",
+    "index_options",
+    "index_phrases",
+    "index_prefixes",
+    "locale",
+    "meta",
+    "norms",
+    "normalizer",
+    "null_value",
+    "on_script_error",
+    "path",
+    "position_increment_gap",
+    "relations",
+    "scaling_factor",
+    "script",
+    "similarity",
+    "split_queries_on_whitespace",
+    "store",
+    "subobjects",
+    "term_vector",
+    "time_series_dimension",
+    "time_series_metric",
+    "dims",
+    "element_type",
+    "index_options",
+    "max_input_length",
+    "preserve_separators",
+    "preserve_position_increments",
+    "contexts",
+    "ignore_z_value",
+    "orientation",
+    "strategy",
+    "value",
+    "depth_limit",
+    "derived",
+];
 
 const BUILT_IN_ANALYZERS: &[&str] = &[
     "standard",
@@ -255,7 +326,8 @@ fn merge_object(
     Ok(())
 }
 
-fn kind_of(field: &Value) -> &str {
+/// A field's type; one without is an object.
+pub(crate) fn kind_of(field: &Value) -> &str {
     field["type"].as_str().unwrap_or("object")
 }
 
@@ -370,6 +442,11 @@ pub(crate) fn normalise(mapping: Value) -> Value {
                     map.shift_remove(key);
                 }
             }
+            if map.get("type") == Some(&json!("keyword"))
+                && map.get("index_options") == Some(&json!("docs"))
+            {
+                map.shift_remove("index_options");
+            }
             if map.get("ignore_malformed") == Some(&json!(false)) && map.contains_key("type") {
                 map.shift_remove("ignore_malformed");
             }
@@ -406,330 +483,9 @@ pub(crate) fn field<'a>(mapping: &'a Value, path: &str) -> Option<(&'a Value, St
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Dynamic {
-    True,
-    False,
-    Strict,
-}
-
-fn dynamic_of(node: &Value, inherited: Dynamic) -> Dynamic {
-    match &node["dynamic"] {
-        Value::String(text) if text == "strict" => Dynamic::Strict,
-        Value::String(text) if text == "false" => Dynamic::False,
-        Value::Bool(false) => Dynamic::False,
-        Value::String(text) if text == "true" => Dynamic::True,
-        Value::Bool(true) => Dynamic::True,
-        _ => inherited,
-    }
-}
-
-struct Reader<'a> {
-    product: Product,
-    id: &'a str,
-    templates: Vec<Value>,
-}
-
-/// Checks that `source` fits `mapping`, and returns the mapping with what the document adds to it.
-pub(crate) fn admit(
-    product: Product,
-    mapping: &Value,
-    id: &str,
-    source: &Value,
-) -> Result<Option<Value>, ApiError> {
-    let mut out = mapping.clone();
-    let reader = Reader {
-        product,
-        id,
-        templates: mapping["dynamic_templates"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default(),
-    };
-    let Some(source) = source.as_object() else {
-        return Err(reader.error("failed to parse: document is not an object".to_owned()));
-    };
-    let changed = reader.object(&mut out, "", source, Dynamic::True)?;
-    Ok(changed.then(|| normalise(out)))
-}
-
-impl Reader<'_> {
-    fn error(&self, reason: String) -> ApiError {
-        if self.product.is_opensearch() {
-            ApiError::new(400, "mapper_parsing_exception", reason)
-        } else {
-            ApiError::new(400, "document_parsing_exception", format!("[1:1] {reason}"))
-        }
-    }
-
-    fn object(
-        &self,
-        node: &mut Value,
-        path: &str,
-        source: &Map<String, Value>,
-        inherited: Dynamic,
-    ) -> Result<bool, ApiError> {
-        if node["enabled"] == json!(false) {
-            return Ok(false);
-        }
-        let dynamic = dynamic_of(node, inherited);
-        let mut changed = false;
-        for (name, value) in source {
-            let full = if path.is_empty() {
-                name.clone()
-            } else {
-                format!("{path}.{name}")
-            };
-            // A key with dots means the same as nested objects.
-            if let Some((head, tail)) = name.split_once('.') {
-                let mut inner = Map::new();
-                inner.insert(tail.to_owned(), value.clone());
-                let mut outer = Map::new();
-                outer.insert(head.to_owned(), Value::Object(inner));
-                changed |= self.object(node, path, &outer, inherited)?;
-                continue;
-            }
-            let known = node.get_mut("properties").and_then(|p| p.get_mut(name));
-            if let Some(field) = known {
-                changed |= self.value(field, &full, value, dynamic)?;
-                continue;
-            }
-            match dynamic {
-                Dynamic::Strict => {
-                    let within = if path.is_empty() { "_doc" } else { path };
-                    let text = format!(
-                        "mapping set to strict, dynamic introduction of [{name}] within [{within}] is not allowed"
-                    );
-                    let text = if self.product.is_opensearch() {
-                        text
-                    } else {
-                        format!("[1:2] {text}")
-                    };
-                    return Err(ApiError::new(400, "strict_dynamic_mapping_exception", text));
-                }
-                Dynamic::False => {}
-                Dynamic::True => {
-                    if let Some(mut field) = self.invent(name, &full, value) {
-                        self.value(&mut field, &full, value, dynamic)?;
-                        if let Some(map) = node.as_object_mut() {
-                            let fields = map.entry("properties").or_insert_with(|| json!({}));
-                            if let Some(fields) = fields.as_object_mut() {
-                                fields.insert(name.clone(), field);
-                                changed = true;
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        Ok(changed)
-    }
-
-    fn value(
-        &self,
-        field: &mut Value,
-        path: &str,
-        value: &Value,
-        dynamic: Dynamic,
-    ) -> Result<bool, ApiError> {
-        let kind = kind_of(field).to_owned();
-        if kind == "object" || kind == "nested" {
-            return match value {
-                Value::Null => Ok(false),
-                Value::Object(map) => self.object(field, path, map, dynamic),
-                Value::Array(items) => {
-                    let mut changed = false;
-                    for item in items {
-                        changed |= self.value(field, path, item, dynamic)?;
-                    }
-                    Ok(changed)
-                }
-                _ if field["enabled"] == json!(false) => Ok(false),
-                _ => Err(self.error(format!(
-                    "object mapping for [{path}] tried to parse field [{}] as object, but found a concrete value",
-                    path.rsplit('.').next().unwrap_or(path)
-                ))),
-            };
-        }
-        if let Value::Array(items) = value {
-            for item in items {
-                self.value(field, path, item, dynamic)?;
-            }
-            return Ok(false);
-        }
-        if value.is_null() || field["ignore_malformed"] == json!(true) {
-            return Ok(false);
-        }
-        if let Some(cause) = misfit(&kind, field, value) {
-            let preview = crate::script::java(value);
-            let shape = value.is_object();
-            let (cause_kind, cause) = match (shape, self.product.is_opensearch()) {
-                (true, true) => ("illegal_state_exception", cause),
-                (true, false) => (
-                    "illegal_argument_exception",
-                    "Expected text at 1:1 but found START_OBJECT".to_owned(),
-                ),
-                (false, _) => ("illegal_argument_exception", cause),
-            };
-            return Err(self
-                .error(format!(
-                    "failed to parse field [{path}] of type [{kind}] in document with id '{}'. Preview of field's value: '{preview}'",
-                    self.id
-                ))
-                .caused(cause_kind, cause));
-        }
-        Ok(false)
-    }
-
-    /// The field that a server would make up for `value`.
-    fn invent(&self, name: &str, path: &str, value: &Value) -> Option<Value> {
-        let (kind, fallback) = match value {
-            Value::Null => return None,
-            Value::Array(items) => {
-                return items
-                    .iter()
-                    .find(|i| !i.is_null())
-                    .and_then(|i| self.invent(name, path, i));
-            }
-            Value::Object(_) => ("object", json!({"properties": {}})),
-            Value::Bool(_) => ("boolean", json!({"type": "boolean"})),
-            Value::Number(n) if n.is_i64() || n.is_u64() => ("long", json!({"type": "long"})),
-            Value::Number(_) => ("double", json!({"type": "float"})),
-            Value::String(text) if looks_like_date(text) => ("date", json!({"type": "date"})),
-            Value::String(_) => (
-                "string",
-                json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}}),
-            ),
-        };
-        for template in &self.templates {
-            let Some(rule) = template.as_object().and_then(|m| m.values().next()) else {
-                continue;
-            };
-            let fits = |key: &str, text: &str| rule[key].as_str().is_none_or(|p| glob(p, text));
-            let kind_fits = rule["match_mapping_type"]
-                .as_str()
-                .is_none_or(|t| t == "*" || t == kind || (t == "string" && kind == "date"));
-            let refused = rule["unmatch"].as_str().is_some_and(|p| glob(p, name))
-                || rule["path_unmatch"].as_str().is_some_and(|p| glob(p, path));
-            if kind_fits && fits("match", name) && fits("path_match", path) && !refused {
-                let mut field = rule["mapping"].clone();
-                if let Some(map) = field.as_object_mut() {
-                    map.entry("type")
-                        .or_insert_with(|| fallback["type"].clone());
-                }
-                return Some(field);
-            }
-        }
-        Some(fallback)
-    }
-}
-
-fn misfit(kind: &str, field: &Value, value: &Value) -> Option<String> {
-    let text = value.as_str();
-    match kind {
-        "long" | "integer" | "short" | "byte" | "double" | "float" | "half_float"
-        | "scaled_float" | "unsigned_long" => match value {
-            Value::Number(_) => None,
-            Value::String(text) if text.trim().parse::<f64>().is_ok() => None,
-            Value::String(text) => Some(format!("For input string: \"{text}\"")),
-            _ => {
-                Some("Current token is not numeric, can not use numeric value accessors".to_owned())
-            }
-        },
-        "boolean" => match value {
-            Value::Bool(_) => None,
-            Value::String(text) if matches!(text.as_str(), "true" | "false" | "") => None,
-            other => Some(format!(
-                "Failed to parse value [{other}] as only [true] or [false] are allowed."
-            )),
-        },
-        "date" => match value {
-            Value::Number(_) if field.get("format").is_none() => None,
-            Value::String(_) if text.and_then(date_ms).is_some() => None,
-            other => Some(format!(
-                "failed to parse date field [{}] with format [{}]",
-                other
-                    .as_str()
-                    .map_or_else(|| other.to_string(), ToOwned::to_owned),
-                field["format"]
-                    .as_str()
-                    .unwrap_or("strict_date_optional_time||epoch_millis")
-            )),
-        },
-        "keyword" | "text" if value.is_object() => {
-            Some("Can't get text on a START_OBJECT at 1:1".to_owned())
-        }
-        _ => None,
-    }
-}
-
-fn looks_like_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() >= 10
-        && bytes[..4].iter().all(u8::is_ascii_digit)
-        && (bytes[4] == b'-' || bytes[4] == b'/')
-        && date_ms(text).is_some()
-}
-
-/// Milliseconds of a date in the forms that the servers read by default, and `...+0000` of Optimize.
-pub(crate) fn date_ms(text: &str) -> Option<i64> {
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Some(time.as_millisecond());
-    }
-    if let Ok(time) = Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text) {
-        return Some(time.as_millisecond());
-    }
-    let slashes = text.replace('/', "-");
-    if let Ok(day) = slashes.parse::<jiff::civil::DateTime>() {
-        return day
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .ok()
-            .map(|z| z.timestamp().as_millisecond());
-    }
-    if let Ok(day) = slashes.parse::<jiff::civil::Date>() {
-        return day
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .ok()
-            .map(|z| z.timestamp().as_millisecond());
-    }
-    // Epoch milliseconds written as a string; a bare year would be four digits.
-    if text.len() > 4 && text.bytes().all(|b| b.is_ascii_digit()) {
-        return text.parse().ok();
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_strict_mapping_refuses_an_unknown_field() {
-        let mapping = json!({"dynamic": "strict", "properties": {"a": {"type": "keyword"}}});
-        let error = admit(Product::OpenSearch2, &mapping, "1", &json!({"b": 1})).unwrap_err();
-        assert_eq!(error.kind(), "strict_dynamic_mapping_exception");
-        assert!(
-            admit(Product::OpenSearch2, &mapping, "1", &json!({"a": "x"}))
-                .unwrap()
-                .is_none()
-        );
-    }
-
-    #[test]
-    fn a_dynamic_mapping_is_made_up_as_the_servers_do() {
-        let source = json!({"s": "x", "n": 1, "d": 1.5, "date": "2020-01-01T00:00:00.000Z", "o": {"y": [1, 2]}, "nul": null, "e": []});
-        let mapping = admit(Product::OpenSearch2, &json!({}), "1", &source)
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            mapping,
-            json!({"properties": {
-                "d": {"type": "float"}, "date": {"type": "date"}, "n": {"type": "long"},
-                "o": {"properties": {"y": {"type": "long"}}},
-                "s": {"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}},
-            }})
-        );
-    }
 
     #[test]
     fn a_field_type_cannot_change() {
@@ -752,19 +508,5 @@ mod tests {
             )
             .is_ok()
         );
-    }
-
-    #[test]
-    fn the_dates_of_optimize_are_read() {
-        assert_eq!(
-            date_ms("2026-01-01T00:00:00.000+0000"),
-            Some(1_767_225_600_000)
-        );
-        assert_eq!(
-            date_ms("2026-01-01T01:00:00.000+0100"),
-            Some(1_767_225_600_000)
-        );
-        assert_eq!(date_ms("2026-01-01"), Some(1_767_225_600_000));
-        assert_eq!(date_ms("yesterday"), None);
     }
 }

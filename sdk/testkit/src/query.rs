@@ -5,9 +5,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::admit::date_ms;
 use crate::error::ApiError;
 use crate::index::Doc;
-use crate::mapping::{date_ms, field};
+use crate::mapping::field;
 use crate::pattern::glob;
 
 const QUERIES: &[&str] = &[
@@ -81,9 +82,46 @@ pub(crate) fn check(query: &Value) -> Result<(), ApiError> {
                     "[{kind}] query doesn't support multiple fields"
                 )));
             }
+            if kind == "range" {
+                check_range(body)?;
+            }
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+fn check_range(body: &Value) -> Result<(), ApiError> {
+    const BOUNDS: &[&str] = &[
+        "gt",
+        "gte",
+        "lt",
+        "lte",
+        "from",
+        "to",
+        "include_lower",
+        "include_upper",
+        "format",
+        "time_zone",
+        "relation",
+        "boost",
+        "_name",
+    ];
+    let bounds = body
+        .as_object()
+        .into_iter()
+        .flat_map(Map::values)
+        .filter_map(Value::as_object);
+    match bounds
+        .flat_map(Map::keys)
+        .find(|k| !BOUNDS.contains(&k.as_str()))
+    {
+        Some(key) => Err(
+            ApiError::parse(format!("[range] query does not support [{key}]"))
+                .with("line", 1)
+                .with("col", 1),
+        ),
+        None => Ok(()),
     }
 }
 

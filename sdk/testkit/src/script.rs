@@ -100,7 +100,10 @@ impl Script {
                     return Err(ApiError::new(
                         404,
                         "resource_not_found_exception",
-                        format!("unable to find script [{}] in cluster state", map["id"]),
+                        format!(
+                            "unable to find script [{}] in cluster state",
+                            crate::query::text(&map["id"])
+                        ),
                     ));
                 }
                 let source = map

@@ -18,6 +18,12 @@ use crate::state::State;
 /// Most hits that paging by `from` and `size` reaches; the servers' default window.
 const RESULT_WINDOW_MAX: u64 = 10_000;
 
+/// How the simulator's scroll ids begin; any other text is not one.
+const SCROLL_PREFIX: &str = "scroll-";
+
+/// How the simulator's ids of points in time begin.
+pub(crate) const PIT_PREFIX: &str = "pit-";
+
 /// Up to where totals are counted unless `track_total_hits` says otherwise.
 const TOTAL_HITS_DEFAULT: u64 = 10_000;
 
@@ -539,7 +545,7 @@ fn from_after(value: &Value) -> Key {
         Value::Number(n) => Key::Number(n.as_f64().unwrap_or(0.0), value.clone()),
         other => {
             let text = query::text(other);
-            crate::mapping::date_ms(&text)
+            crate::admit::date_ms(&text)
                 .filter(|_| text.contains('T'))
                 .map_or(Key::Text(text), |ms| Key::Number(ms as f64, json!(ms)))
         }
@@ -684,11 +690,20 @@ fn hits(
     }
     if let Some(after) = &search.search_after {
         if after.len() != search.sort.len() {
-            return Err(ApiError::illegal(format!(
-                "search_after has {} value(s) but sort has {}.",
-                after.len(),
-                search.sort.len()
-            )));
+            let why = if search.sort.is_empty() {
+                "Sort must contain at least one field.".to_owned()
+            } else {
+                format!(
+                    "search_after has {} value(s) but sort has {}.",
+                    after.len(),
+                    search.sort.len()
+                )
+            };
+            let inner = ApiError::illegal(why);
+            return Err(match targets.first() {
+                Some(target) => all_failed(target, inner),
+                None => inner,
+            });
         }
         let after: Vec<Key> = after.iter().map(from_after).collect();
         rows.retain(|row| compare_rows(&row.keys, &after, &search.sort).is_gt());
@@ -903,7 +918,7 @@ pub(crate) fn open_scroll(
 ) -> Result<Value, ApiError> {
     let shards = shards_json(targets, true)?;
     let (hits, total, _) = hits(state, targets, search)?;
-    let id = format!("scroll-{}", state.rng.uuid());
+    let id = format!("{SCROLL_PREFIX}{}", state.rng.uuid());
     let scroll = Scroll {
         hits,
         at: 0,
@@ -924,6 +939,9 @@ pub(crate) fn next_page(
 ) -> Result<Value, ApiError> {
     let now = state.now_ms();
     state.scrolls.retain(|_, s| s.expires_ms > now);
+    if !id.starts_with(SCROLL_PREFIX) {
+        return Err(ApiError::illegal("Cannot parse scroll id"));
+    }
     let Some(scroll) = state.scrolls.get_mut(id) else {
         return Err(missing_context());
     };

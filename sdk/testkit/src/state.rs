@@ -225,7 +225,7 @@ impl State {
                 .cloned()
                 .unwrap_or_default()
         };
-        let (mut settings, mut mapping, mut aliases) = self.from_templates(name)?;
+        let (mut settings, mut mapping, mut aliases) = self.template_parts(name)?;
         let own = settings::flatten_index(&object("settings"));
         settings::check_index(self.product, &own)?;
         settings.extend(own);
@@ -238,7 +238,7 @@ impl State {
             .or_insert_with(|| json!("1"));
         let analyzers = analyzers(&settings);
         let own = Value::Object(object("mappings"));
-        mapping::check(self.product, &own, &analyzers)?;
+        mapping::check_new(self.product, &own, &analyzers)?;
         mapping = mapping::merge(self.product, &mapping, &own)?;
         mapping = mapping::normalise(mapping);
         for (alias, meta) in object("aliases") {
@@ -272,7 +272,7 @@ impl State {
     }
 
     /// What the templates that match `name` contribute: settings, mapping, aliases.
-    pub(crate) fn from_templates(
+    pub(crate) fn template_parts(
         &self,
         name: &str,
     ) -> Result<(Flat, Value, BTreeMap<String, Alias>), ApiError> {
@@ -437,7 +437,7 @@ impl State {
         let product = self.product;
         self.writable(index)?;
         let entry = self.index_mut(index)?;
-        let grown = mapping::admit(product, &entry.mapping, id, &source)?;
+        let grown = crate::admit::admit(product, &entry.mapping, id, &source)?;
         let written = entry.put(id, routing, source, condition)?;
         if let Some(mapping) = grown {
             entry.mapping = mapping;

@@ -342,11 +342,8 @@ fn rethrottle(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
         .and_then(|n| n.parse::<u64>().ok())
         .unwrap_or(0);
     let Some(task) = ctx.state.tasks.get_mut(&id) else {
-        return Err(ApiError::new(
-            404,
-            "resource_not_found_exception",
-            format!("task [{wanted}] is missing"),
-        ));
+        let node = wanted.split(':').next().unwrap_or_default();
+        return Ok(super::tasks::not_there(ctx.state, node, &wanted));
     };
     task.job.requests_per_second = rate;
     super::tasks::listing(ctx, &[id], true)

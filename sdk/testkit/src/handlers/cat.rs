@@ -36,8 +36,10 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/_cat/templates/{name}", CAT, templates),
     route("GET", "/_cat/plugins", CAT, plugins),
     route("GET", "/_cat/health", CAT, health),
+    route("GET", "/_cat/tasks", CAT_TASKS, tasks),
 ];
 
+const CAT_TASKS: &str = "format h help s v time detailed nodes parent_task_id actions node_id parent_task wait_for_completion timeout";
 const CAT: &str = "format h help s v bytes time local size full_id full_name pri health @manager @expand include_unloaded_segments ts";
 
 struct Table {
@@ -657,6 +659,49 @@ fn health(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
             ("unassign", true),
             ("pending_tasks", true),
             ("active_shards_percent", true),
+        ],
+        rows,
+    }
+    .render(ctx))
+}
+
+fn tasks(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
+    let state = &*ctx.state;
+    let actions = ctx.request.param("actions").unwrap_or("*");
+    let detailed = ctx.request.flag("detailed", false)?;
+    let rows = state
+        .tasks
+        .values()
+        .filter(|t| glob_list(actions, t.job.kind.action()))
+        .map(|task| {
+            let node = &state.nodes[task.node];
+            let time: String = iso(task.start_ms).chars().skip(11).take(8).collect();
+            vec![
+                json!(task.job.kind.action()),
+                json!(task.full_id(state)),
+                json!("-"),
+                json!("transport"),
+                json!(task.start_ms.to_string()),
+                json!(time),
+                json!(format!("{}ms", state.now_ms() - task.start_ms)),
+                json!("127.0.0.1"),
+                json!(node.name),
+                json!(task.description),
+            ]
+        })
+        .collect();
+    Ok(Table {
+        columns: vec![
+            ("action", true),
+            ("task_id", true),
+            ("parent_task_id", true),
+            ("type", true),
+            ("start_time", true),
+            ("timestamp", true),
+            ("running_time", true),
+            ("ip", true),
+            ("node", true),
+            ("description", detailed),
         ],
         rows,
     }

@@ -182,6 +182,24 @@ fn health(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let mut total = Tally::default();
     let mut indices = Map::new();
     let level = ctx.request.param("level").unwrap_or("cluster");
+    if !["cluster", "indices", "shards"].contains(&level) && !state.product.is_opensearch() {
+        return Err(ApiError::illegal(format!(
+            "level parameter must be one of [cluster] or [indices] or [shards] but was [{level}]"
+        )));
+    }
+    if let Some(wanted) = ctx.request.param("wait_for_status")
+        && !["green", "yellow", "red"].contains(&wanted.to_lowercase().as_str())
+    {
+        let vendor = if state.product.is_opensearch() {
+            "opensearch"
+        } else {
+            "elasticsearch"
+        };
+        return Err(ApiError::illegal(format!(
+            "No enum constant org.{vendor}.cluster.health.ClusterHealthStatus.{}",
+            wanted.to_uppercase()
+        )));
+    }
     for name in &list {
         let index = state.index(name)?;
         let t = tally(state, index);
@@ -517,6 +535,9 @@ fn explain(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let state = &*ctx.state;
     let body = ctx.request.object()?;
     let wanted = body.get("index").and_then(Value::as_str);
+    if let Some(name) = wanted {
+        state.index(name)?;
+    }
     let shard = body.get("shard").and_then(Value::as_u64);
     let primary = body.get("primary").and_then(Value::as_bool);
     let copy = state

@@ -111,13 +111,22 @@ fn written(
 
 fn store(ctx: &mut Ctx<'_>, id: &str, create_only: bool) -> Result<Reply, ApiError> {
     let source = Value::Object(ctx.request.required_object().map_err(|e| {
-        if ctx.request.body.is_empty() {
+        if ctx.request.body.is_empty() && !ctx.state.product.is_opensearch() {
             ApiError::validation("source is missing")
         } else {
             e
         }
     })?);
-    let create_only = create_only || ctx.request.param("op_type") == Some("create");
+    let create_only = match ctx.request.param("op_type") {
+        None | Some("index") => create_only,
+        Some("create") => true,
+        Some(other) => {
+            return Err(ApiError::illegal(format!(
+                "opType must be 'create' or 'index', found: [{other}]"
+            )));
+        }
+    };
+    check_write_params(ctx)?;
     let condition = condition(ctx, create_only)?;
     let name = ctx.var("index").to_owned();
     require_alias(ctx, &name)?;
@@ -133,6 +142,28 @@ fn store(ctx: &mut Ctx<'_>, id: &str, create_only: bool) -> Result<Reply, ApiErr
         if done.created { 201 } else { 200 },
         Value::Object(body),
     ))
+}
+
+/// Refuses parameters of a write that no server takes.
+fn check_write_params(ctx: &Ctx<'_>) -> Result<(), ApiError> {
+    if let Some(mode) = ctx.request.param("refresh")
+        && !["", "true", "false", "wait_for"].contains(&mode)
+    {
+        return Err(ApiError::illegal(format!(
+            "Unknown value for refresh: [{mode}]."
+        )));
+    }
+    let internal = ctx
+        .request
+        .param("version_type")
+        .is_none_or(|t| t == "internal");
+    if ctx.request.param("version").is_some() && internal {
+        return Err(ApiError::validation(
+            "internal versioning can not be used for optimistic concurrency control. \
+             Please use `if_seq_no` and `if_primary_term` instead",
+        ));
+    }
+    Ok(())
 }
 
 fn require_alias(ctx: &Ctx<'_>, name: &str) -> Result<(), ApiError> {
@@ -253,6 +284,7 @@ fn delete(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let name = ctx.var("index").to_owned();
     let id = ctx.var("id").to_owned();
     let condition = condition(ctx, false)?;
+    check_write_params(ctx)?;
     let index = names::write_target(ctx.state, &name)?.ok_or_else(|| ApiError::no_index(&name))?;
     let routing = ctx.request.param("routing").map(ToOwned::to_owned);
     ctx.state.writable(&index)?;
@@ -495,7 +527,7 @@ fn bulk(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
         };
         if !["index", "create", "update", "delete"].contains(&op.as_str()) {
             return Err(malformed(&format!(
-                "expected field [create], [delete], [index] or [update] but found [{op}]"
+                "expected one of [create, delete, index, update] but found [{op}]"
             )));
         }
         let body: Value = if op == "delete" {

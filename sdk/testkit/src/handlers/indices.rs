@@ -327,7 +327,7 @@ fn put_mapping(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     for name in &list {
         let index = ctx.state.index(name)?;
         index.check_block(product, Access::MetadataWrite)?;
-        mapping::check(product, &update, &analyzers(&index.settings))?;
+        mapping::check_update(product, &update, &analyzers(&index.settings))?;
         merged.push(mapping::merge(product, &index.mapping, &update)?);
     }
     for (name, mapping) in list.iter().zip(merged) {
@@ -405,6 +405,7 @@ fn stats(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let mut sums = [(0_u64, 0_u64); 2];
     for name in &list {
         let index = state.index(name)?;
+        index.check_block(state.product, Access::MetadataRead)?;
         let copies = state
             .shard_copies(index)
             .iter()
@@ -479,6 +480,11 @@ fn block(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     .with(ctx.request)?;
     let list = names::resolve(ctx.state, ctx.var("index"), expand)?;
     let product = ctx.state.product;
+    for index in &list {
+        ctx.state
+            .index(index)?
+            .check_block(product, Access::MetadataRead)?;
+    }
     let mut blocked = Vec::new();
     for index in &list {
         let entry = ctx.state.index_mut(index)?;
@@ -517,6 +523,9 @@ fn close(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     }
     let list = names::resolve(ctx.state, ctx.var("index"), expand)?;
     for name in &list {
+        ctx.state
+            .index(name)?
+            .check_block(ctx.state.product, Access::MetadataWrite)?;
         if snapshot::running_over(ctx.state, name).is_some() {
             return Err(ApiError::new(
                 400,
@@ -551,6 +560,11 @@ fn open(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     }
     .with(ctx.request)?;
     let list = names::resolve(ctx.state, ctx.var("index"), expand)?;
+    for name in &list {
+        ctx.state
+            .index(name)?
+            .check_block(ctx.state.product, Access::MetadataWrite)?;
+    }
     for name in &list {
         ctx.state.index_mut(name)?.is_open = true;
     }

@@ -151,6 +151,9 @@ fn run_in_pit(ctx: &mut Ctx<'_>, search: &mut Search, pit: &Value) -> Result<Val
         ));
     }
     let id = pit["id"].as_str().unwrap_or_default().to_owned();
+    if !id.starts_with(search::PIT_PREFIX) {
+        return Err(ApiError::illegal(format!("invalid id: [{id}]")));
+    }
     let now = ctx.state.now_ms();
     ctx.state.pits.retain(|_, p| p.expires_ms > now);
     let Some(found) = ctx.state.pits.get_mut(&id) else {
@@ -259,7 +262,7 @@ fn open_pit(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let ms = keep_alive(text)?;
     let expand = Expand::OPEN_FORBID_CLOSED.with(ctx.request)?;
     let targets = search::targets(ctx.state, ctx.var("index"), expand, false)?;
-    let id = format!("pit-{}", ctx.state.rng.uuid());
+    let id = format!("{}{}", search::PIT_PREFIX, ctx.state.rng.uuid());
     let now = ctx.state.now_ms();
     let shards: u32 = targets.iter().map(|t| t.shards).sum();
     ctx.state.pits.insert(

@@ -70,6 +70,12 @@ fn node_head(state: &State, node: usize) -> Map<String, Value> {
 
 /// Prints tasks grouped as the request asks. The list request itself is a task too, when it fits.
 pub(crate) fn listing(ctx: &mut Ctx<'_>, ids: &[u64], detailed: bool) -> Result<Reply, ApiError> {
+    let group = ctx.request.param("group_by").unwrap_or("nodes").to_owned();
+    if !["nodes", "parents", "none"].contains(&group.as_str()) {
+        return Err(ApiError::illegal(format!(
+            "[group_by] must be one of [nodes], [parents] or [none] but was [{group}]"
+        )));
+    }
     let own_id = ctx.state.next_task_id();
     ctx.state.next_task += ctx.state.nodes.len() as u64;
     let state = &*ctx.state;
@@ -112,28 +118,26 @@ pub(crate) fn listing(ctx: &mut Ctx<'_>, ids: &[u64], detailed: bool) -> Result<
         }
         tasks.insert(0, (node, parent, own));
     }
-    Ok(Reply::ok(
-        match ctx.request.param("group_by").unwrap_or("nodes") {
-            "none" => json!({"tasks": tasks.into_iter().map(|(_, _, t)| t).collect::<Vec<_>>()}),
-            "parents" => {
-                json!({"tasks": tasks.into_iter().map(|(_, id, t)| (id, t)).collect::<Map<_, _>>()})
+    Ok(Reply::ok(match group.as_str() {
+        "none" => json!({"tasks": tasks.into_iter().map(|(_, _, t)| t).collect::<Vec<_>>()}),
+        "parents" => {
+            json!({"tasks": tasks.into_iter().map(|(_, id, t)| (id, t)).collect::<Map<_, _>>()})
+        }
+        _ => {
+            let mut nodes = Map::new();
+            for (node, id, task) in tasks {
+                let entry = nodes
+                    .entry(state.nodes[node].id.clone())
+                    .or_insert_with(|| {
+                        let mut head = node_head(state, node);
+                        head.insert("tasks".to_owned(), json!({}));
+                        Value::Object(head)
+                    });
+                entry["tasks"][id] = task;
             }
-            _ => {
-                let mut nodes = Map::new();
-                for (node, id, task) in tasks {
-                    let entry = nodes
-                        .entry(state.nodes[node].id.clone())
-                        .or_insert_with(|| {
-                            let mut head = node_head(state, node);
-                            head.insert("tasks".to_owned(), json!({}));
-                            Value::Object(head)
-                        });
-                    entry["tasks"][id] = task;
-                }
-                json!({"nodes": nodes})
-            }
-        },
-    ))
+            json!({"nodes": nodes})
+        }
+    }))
 }
 
 fn split(id: &str) -> Result<(&str, u64), ApiError> {
@@ -214,13 +218,21 @@ fn cancel(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
         }
         return Ok(reply);
     }
-    let cause = if ctx.state.nodes.iter().any(|n| n.is_up && n.id == node) {
+    Ok(not_there(ctx.state, node, &id))
+}
+
+/// The answer to a change of a task that is on no node.
+pub(crate) fn not_there(state: &State, node: &str, id: &str) -> Reply {
+    let cause = if state.nodes.iter().any(|n| n.is_up && n.id == node) {
         json!({"type": "resource_not_found_exception", "reason": format!("task [{id}] is not found")})
     } else {
         json!({"type": "no_such_node_exception", "reason": format!("No such node [{node}]"), "node_id": node})
     };
-    Ok(Reply::ok(json!({
-        "node_failures": [{"type": "failed_node_exception", "reason": format!("Failed node [{node}]"), "node_id": node, "caused_by": cause}],
+    Reply::ok(json!({
+        "node_failures": [{
+            "type": "failed_node_exception", "reason": format!("Failed node [{node}]"), "node_id": node,
+            "caused_by": cause,
+        }],
         "nodes": {},
-    })))
+    }))
 }

@@ -61,7 +61,7 @@ fn stored(ctx: &Ctx<'_>, template: &Map<String, Value>) -> Result<Map<String, Va
             .and_then(Value::as_object)
             .map(|s| crate::state::analyzers(&settings::flatten_index(s)))
             .unwrap_or_default();
-        mapping::check(ctx.state.product, own, &defined)?;
+        mapping::check_new(ctx.state.product, own, &defined)?;
         out.insert("mappings".to_owned(), own.clone());
     }
     Ok(out)
