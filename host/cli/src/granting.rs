@@ -144,7 +144,7 @@ pub(crate) async fn ask(
     let ui = &context.ui;
     let text = screen::text(&data, ui.paint_talk());
     if !yes && !ui.can_ask() {
-        ui.warn(text.trim_end());
+        ui.show(text.trim_end());
         return Err(Failure::new(
             Code::NoGrant,
             format!(
@@ -155,7 +155,7 @@ pub(crate) async fn ask(
             .remedy("look at what it asks for (above, or `liftlock grant --show`); then write the grant, or a narrower one by hand")
             .next("liftlock grant --yes"));
     }
-    ui.warn(text.trim_end());
+    ui.show(text.trim_end());
     if !yes {
         question(context, site, guest, &grant)?;
     }
@@ -185,7 +185,7 @@ fn question(context: &Context, site: &Site, guest: &Guest, grant: &Grant) -> Res
             .as_deref()
         {
             Some("y" | "Y" | "yes") => return Ok(()),
-            Some("s" | "S" | "show") => context.ui.warn(&to_toml(std::slice::from_ref(grant))?),
+            Some("s" | "S" | "show") => context.ui.show(&to_toml(std::slice::from_ref(grant))?),
             Some("n" | "N" | "no") | None => return Err(declined()),
             Some(_) => context.ui.warn("please answer y, n or s"),
         }

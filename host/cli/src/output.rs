@@ -196,6 +196,11 @@ impl Ui {
         self.err_line(&self.err.text(Style::Warn, text));
     }
 
+    /// A screen that a person is to look at, whatever was silenced.
+    pub(crate) fn show(&self, text: &str) {
+        self.err_line(text);
+    }
+
     fn err_line(&self, text: &str) {
         // A closed stderr is no reason to stop an upgrade.
         let _ = writeln!(io::stderr().lock(), "{text}");

@@ -38,7 +38,6 @@ struct Now {
     step: String,
     samples: VecDeque<(Instant, u64)>,
     said: Option<(String, Instant)>,
-    waits: u32,
 }
 
 impl Teller {
@@ -66,6 +65,7 @@ impl Teller {
 
     /// Takes the moving line away.
     pub(crate) fn close(&self) {
+        self.keep_unconcluded();
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
@@ -211,12 +211,13 @@ impl Observer for Teller {
                 of,
             } => {
                 let text = format!("[{number}/{of}] {}", escape::line(&title));
+                // A step without a change has no conclusion; on a terminal its line would be redrawn away.
+                self.keep_unconcluded();
                 {
                     let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
                     now.step = text.clone();
                     now.samples.clear();
                     now.said = None;
-                    now.waits = 0;
                 }
                 match &self.bar {
                     Some(bar) => bar.set_message(text),
@@ -262,6 +263,16 @@ impl Observer for Teller {
 }
 
 impl Teller {
+    fn keep_unconcluded(&self) {
+        let left = {
+            let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut now.step)
+        };
+        if self.bar.is_some() && !left.is_empty() {
+            self.line(&left);
+        }
+    }
+
     fn concluded(&self, step: &StepId, kind: OutcomeKind, why: &str) {
         let style = match kind {
             OutcomeKind::AppliedOurs | OutcomeKind::TrueNotOurs | OutcomeKind::TrueUnknownWhose => {
@@ -270,13 +281,15 @@ impl Teller {
             OutcomeKind::NotSent => Style::Warn,
             OutcomeKind::Refused | OutcomeKind::Partial | OutcomeKind::Doubt => Style::Bad,
         };
-        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let what = if self.bar.is_some() && !now.step.is_empty() {
-            now.step.clone()
+        let begun = {
+            let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut now.step)
+        };
+        let what = if self.bar.is_some() && !begun.is_empty() {
+            begun
         } else {
             format!("      {step}")
         };
-        drop(now);
         let mut text = format!(
             "{what}: {}",
             self.ui.paint_talk().text(style, kind.as_str())

@@ -468,6 +468,7 @@ fn failure(end: &End, data: &EndData, to: &str, plan_path: &Path) -> Failure {
                 end.state.run
             )
         }),
+        Exit::Claimed => Some("liftlock doctor".to_owned()),
         _ if end.state.rows == 0 => None,
         _ => data.run.next.clone(),
     };
@@ -541,15 +542,19 @@ fn text(data: &EndData, found: &[Finding], paint: Paint) -> String {
         memory.unwrap_or_default(),
         data.state_dir,
     ));
-    out.push_str(&plan::leftovers(&data.not_done, &data.hand_overs));
+    if data.run.standing == Standing::Done.word() {
+        out.push_str(&plan::leftovers(&data.not_done, &data.hand_overs));
+    }
     out
 }
 
-/// A run that was begun, with everything that it takes to work on it again.
+/// A run that was begun, with everything that it takes to work on it again. One that is over is refused, unless it
+/// is done and there is nothing to do for who asks.
 pub(crate) async fn again(
     context: &Context,
     named: &str,
     by: Option<&str>,
+    done_is_fine: bool,
 ) -> Result<(Assembly, Kept), Failure> {
     let state = context.state()?;
     let journal = state.journal().await?;
@@ -557,6 +562,7 @@ pub(crate) async fn again(
     let kept = runs::load(&journal, &id).await?;
     if let Some(how) = &kept.state.ended
         && kept.state.claims.is_empty()
+        && !(how == "done" && done_is_fine)
     {
         return Err(
             Failure::new(Code::RunState, format!("run `{id}` is over: {how}"))

@@ -202,7 +202,7 @@ pub(crate) struct RunData {
     /// ISO-8601.
     last_at: String,
     /// `done`, `aborted`, `stopped (20)`, `running`, `interrupted`, `journal damaged`.
-    standing: String,
+    pub(crate) standing: String,
     /// Why it stopped.
     why: Option<String>,
     steps_done: usize,

@@ -12,7 +12,7 @@ pub(super) async fn abort(context: &Context, args: args::Abort) -> Result<Answer
         return Err(Failure::new(Code::Arguments, "an abort needs a reason")
             .remedy("say why with `--reason TEXT`"));
     }
-    let (assembly, _) = running::again(context, &args.run, args.by.as_deref()).await?;
+    let (assembly, _) = running::again(context, &args.run, args.by.as_deref(), false).await?;
     context.ui.say(&format!("aborts run {}", assembly.run));
     running::work(context, assembly, Verb::Abort(args.reason)).await
 }

@@ -19,7 +19,7 @@ pub(super) async fn plan(context: &Context, args: args::Plan) -> Result<Answer, 
         Planned::Blocked(found) => {
             context
                 .ui
-                .warn(findings::text(&found, context.ui.paint_talk()).trim_end());
+                .show(findings::text(&found, context.ui.paint_talk()).trim_end());
             return Err(planning::blocked(&found, &args.version));
         }
     };

@@ -12,7 +12,7 @@ use crate::running::{self, Verb};
 
 pub(super) async fn resume(context: &Context, args: args::Resume) -> Result<Answer, Failure> {
     let decisions = decisions(&args)?;
-    let (assembly, _) = running::again(context, &args.run, args.by.as_deref()).await?;
+    let (assembly, _) = running::again(context, &args.run, args.by.as_deref(), true).await?;
     running::check_unchanged(&assembly.file.plan, &assembly.grant, &assembly.targets)?;
     context.ui.say(&format!("resumes run {}", assembly.run));
     running::work(context, assembly, Verb::Resume(decisions)).await

@@ -37,9 +37,10 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Answer, Fa
         .remedy("name the plan's site with `--site DIR`"));
     }
     let state = context.state()?;
+    // First: a place where a journal would not survive is refused before anything is made in it.
+    let journal = state.journal().await?;
     let installed = check_plugin(&site, &file, &Store::open(&state)?)?;
     let by = who::by(args.by.as_deref());
-    let journal = state.journal().await?;
     let used = running::check_others(&journal, &file.plan).await?;
     if let Some(digits) = &args.approve {
         approve_by_hash(&path, &file, digits, &by)?;
@@ -187,7 +188,7 @@ fn ask(context: &Context, path: &Path, file: &PlanFile, by: &str) -> Result<bool
     if !ui.can_ask() {
         return Ok(false);
     }
-    ui.warn(screen::text(file, &format!(" ({UNSIGNED})"), ui.paint_talk()).trim_end());
+    ui.show(screen::text(file, &format!(" ({UNSIGNED})"), ui.paint_talk()).trim_end());
     let question = format!(
         "To approve and run it as `{by}`, type the first {HASH_DIGITS_MIN} characters of its hash:"
     );
