@@ -34,9 +34,7 @@ impl Runner {
             facts: None,
             rests_on: &[],
         };
-        let mut undo_of = self.attempt(&passing, attempt.number, &intent.change);
-        undo_of.kept = intent.kept.clone();
-        undo_of.facts = intent.facts.clone();
+        let undo_of = self.attempt(&passing, attempt.number, &intent.change);
         let under_way = self.state.step(id).open().is_some();
         let (done, why) = if now == borrowed.old && !under_way {
             (true, "it was back already".to_owned())

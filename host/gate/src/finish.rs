@@ -104,17 +104,9 @@ impl Runner {
                 facts: None,
                 rests_on: &[],
             };
-            let mut again = self.attempt(&passing, attempt.number, &intent.change);
-            again.kept = intent.kept.clone();
-            again.facts = intent.facts.clone();
             let probed = self
-                .capability(&planned.binding)?
-                .probe(&intent.change, &again)
-                .await
-                .map_err(|error| {
-                    self.unavailable("a request that was never answered", &error)
-                        .at(&id)
-                })?;
+                .look_again(&passing, &intent.change, attempt.number)
+                .await?;
             if !matches!(probed, Probed::Applied { .. }) {
                 return Err(Halt::new(Exit::PersonNeeded, format!("step `{id}` sent a request that was never answered, and its effect does not hold"))
                     .at(&id)

@@ -242,7 +242,7 @@ impl Runner {
         }
     }
 
-    /// What a capability is told about an attempt.
+    /// What a capability is told about an attempt, with what the journal has of it. `number` is the journal's.
     ///
     /// Its number and token go into names in the target, and rise only after a bad end was read: a repeat of a
     /// request that may still land is the identical request.
@@ -255,26 +255,38 @@ impl Runner {
         if let Some(facts) = self.state.facts.get(&passing.planned.binding) {
             made_by_run.extend(facts.clone());
         }
-        let ended = self
-            .state
-            .step(passing.id)
+        let step = self.state.step(passing.id);
+        let ended = step
             .attempts
             .iter()
             .filter(|attempt| attempt.number < number && attempt.outcome.is_some())
             .count();
-        let number = u32::try_from(ended).unwrap_or(u32::MAX).saturating_add(1);
-        Attempt {
+        let named = u32::try_from(ended).unwrap_or(u32::MAX).saturating_add(1);
+        let mut attempt = Attempt {
             run: self.run.clone(),
             step: passing.id.clone(),
-            number,
-            token: token(self.run.as_str(), passing.id, number),
+            number: named,
+            token: token(self.run.as_str(), passing.id, named),
             intent_at_ms: now_ms(),
             kept: Value::Null,
             facts: Facts::new(),
             answer: None,
             referred,
             made_by_run,
+        };
+        let recorded = step
+            .attempts
+            .iter()
+            .find(|recorded| recorded.number == number);
+        if let Some((recorded, intent)) =
+            recorded.and_then(|recorded| Some((recorded, recorded.intent.as_ref()?)))
+        {
+            attempt.token.clone_from(&intent.token);
+            attempt.intent_at_ms = recorded.intent_at_ms;
+            attempt.kept.clone_from(&intent.kept);
+            attempt.facts.clone_from(&intent.facts);
         }
+        attempt
     }
 
     /// In the plan, inside the grant, same targets, claim still ours, writers still stopped.

@@ -196,21 +196,7 @@ impl Runner {
                 facts: None,
                 rests_on: &[],
             };
-            let mut attempt = self.attempt(&passing, last.number, &change);
-            if let Some(intent) = &last.intent {
-                attempt.intent_at_ms = last.intent_at_ms;
-                attempt.kept = intent.kept.clone();
-                attempt.facts = intent.facts.clone();
-            }
-            let probed = self
-                .capability(&planned.binding)?
-                .probe(&change, &attempt)
-                .await
-                .map_err(|error| {
-                    self.unavailable("whether what is done still holds", &error)
-                        .at(&step.id)
-                })?;
-            let seen = match probed {
+            let seen = match self.look_again(&passing, &change, last.number).await? {
                 Probed::Applied { .. } => continue,
                 Probed::InProgress(progress) => progress.note,
                 Probed::Absent(seen) | Probed::Partial(seen) | Probed::Indeterminate(seen) => {

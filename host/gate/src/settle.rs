@@ -62,11 +62,7 @@ impl Runner {
         else {
             return Ok(Settled::MayRepeat);
         };
-        let mut attempt = self.attempt(passing, open.number, &intent.change);
-        attempt.token.clone_from(&intent.token);
-        attempt.intent_at_ms = open.intent_at_ms;
-        attempt.kept = intent.kept.clone();
-        attempt.facts = intent.facts.clone();
+        let attempt = self.attempt(passing, open.number, &intent.change);
         self.tell(Happening::Note(format!(
             "step {} was under way when the run stopped: looking what became of it",
             passing.id
@@ -80,6 +76,31 @@ impl Runner {
             false,
         )
         .await
+    }
+
+    /// What can be seen of a change that was concluded before, once the target has looked to the end.
+    pub(crate) async fn look_again(
+        &self,
+        passing: &Passing<'_>,
+        change: &Change,
+        number: u32,
+    ) -> Result<Probed, Halt> {
+        let capability = self.capability(&passing.planned.binding)?;
+        let attempt = self.attempt(passing, number, change);
+        loop {
+            let probed = capability
+                .probe(change, &attempt)
+                .await
+                .map_err(|error| self.unavailable("what was done", &error).at(passing.id))?;
+            let Probed::InProgress(progress) = probed else {
+                return Ok(probed);
+            };
+            self.tell(Happening::Progress {
+                step: passing.id.clone(),
+                progress,
+            });
+            self.pause(Duration::from_millis(LOOK_MS.1)).await?;
+        }
     }
 
     /// Looks until what happened is proved, or it is proved that it cannot be. `number` is the journal's.

@@ -261,7 +261,7 @@ pub mod cluster {
         pub index: String,
         /// Documents.
         pub docs: u64,
-        /// Highest sequence number over all primaries.
+        /// Sum of the highest sequence numbers of its primaries: every write raises it.
         pub max_seq_no: i64,
     }
 

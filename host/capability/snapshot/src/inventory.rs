@@ -65,36 +65,61 @@ pub(crate) async fn take(
         }
     }
     indices.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut templates = Vec::new();
-    for kind in [
-        TemplateKind::Legacy,
-        TemplateKind::Composable,
-        TemplateKind::Component,
-    ] {
-        let found: Vec<Template> = typed(
-            repository
-                .cluster
-                .read(&Read::Templates {
-                    kind,
-                    pattern: "*".into(),
-                })
-                .await?,
-        )?;
-        templates.extend(found.into_iter().filter(|template| {
-            template.patterns.iter().any(|pattern| {
-                Scope::new(pattern.as_str()).is_ok_and(|scope| {
-                    patterns.iter().any(|taken| {
-                        Scope::new(taken.as_str()).is_ok_and(|taken| taken.overlaps(&scope))
-                    })
-                })
-            })
-        }));
-    }
+    let templates = templates(repository, &indices).await?;
     Ok(Inventory {
         snapshot: snapshot.to_owned(),
         indices,
         templates,
     })
+}
+
+/// Templates that apply to one of the indices, and the components that those are made of.
+async fn templates(repository: &Repository, indices: &[Kept]) -> Result<Vec<Template>, ReadError> {
+    let mut applying: Vec<Template> = Vec::new();
+    for kind in [TemplateKind::Legacy, TemplateKind::Composable] {
+        let found = all_templates(repository, kind).await?;
+        applying.extend(found.into_iter().filter(|template| {
+            let mut patterns = template.patterns.iter();
+            patterns.any(|pattern| indices.iter().any(|index| glob(pattern, &index.name)))
+        }));
+    }
+    let parts: Vec<String> = applying
+        .iter()
+        .flat_map(|template| typed::<Vec<String>>(template.body.value()["composed_of"].clone()))
+        .flatten()
+        .collect();
+    let components = all_templates(repository, TemplateKind::Component).await?;
+    applying.extend(
+        components
+            .into_iter()
+            .filter(|component| parts.contains(&component.name)),
+    );
+    Ok(applying)
+}
+
+async fn all_templates(
+    repository: &Repository,
+    kind: TemplateKind,
+) -> Result<Vec<Template>, ReadError> {
+    let pattern = "*".into();
+    typed(
+        repository
+            .cluster
+            .read(&Read::Templates { kind, pattern })
+            .await?,
+    )
+}
+
+/// Does an index pattern of a template mean this name? Any number of `*`, as the servers take them.
+fn glob(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
+            (0..=rest.len())
+                .filter(|at| rest.is_char_boundary(*at))
+                .any(|at| glob(tail, &rest[at..]))
+        }),
+    }
 }
 
 pub(crate) async fn count(repository: &Repository, index: &str) -> Result<u64, ReadError> {
@@ -193,6 +218,20 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_templates_pattern_means_what_the_servers_take_it_for() {
+        for (pattern, name, is_meant) in [
+            ("*", "a", true),
+            ("a*", "a", true),
+            ("*-x", "a-x", true),
+            ("a*b*c", "a1b2c", true),
+            ("a*b*c", "a1c2b", false),
+            ("a", "ab", false),
+        ] {
+            assert_eq!(glob(pattern, name), is_meant, "{pattern} {name}");
+        }
+    }
 
     #[test]
     fn the_order_of_members_is_no_difference() {

@@ -84,10 +84,12 @@ pub(crate) async fn act(repository: &Repository, attempt: &Attempt) -> Acted {
             );
         }
     }
-    let ignored: Vec<&str> = match repository.cluster.dialect().await {
-        Ok(dialect) => dialect.lifecycle_settings().to_vec(),
+    // A copied block would stop the removal of the copy.
+    let mut ignored = vec!["index.blocks.*"];
+    match repository.cluster.dialect().await {
+        Ok(dialect) => ignored.extend(dialect.lifecycle_settings()),
         Err(error) => return Acted::NotSent(error.to_string()),
-    };
+    }
     let names: Vec<&str> = source
         .inventory
         .indices

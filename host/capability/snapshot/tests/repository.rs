@@ -59,6 +59,17 @@ impl Bench {
                 .json(&json!({"settings": {"index.number_of_replicas": 0}})),
         )
         .await;
+        // A block that a copy must not have: it would stop its own removal.
+        self.must(
+            Call::put(["site-b_v1"]).json(&json!({"settings": {"index.number_of_replicas": 0}})),
+        )
+        .await;
+        self.must(Call::put(["site-b_v1", "_doc", "1"]).json(&json!({"n": 1})))
+            .await;
+        self.must(
+            Call::put(["site-b_v1", "_settings"]).json(&json!({"index.blocks.read_only": true})),
+        )
+        .await;
         for n in 0..5 {
             // Not refreshed: a count that does not refresh would miss them.
             self.must(Call::put(["site-a_v1", "_doc", &n.to_string()]).json(&json!({"n": n})))
@@ -162,7 +173,7 @@ async fn suite(bench: &Bench) {
             taken["indices"].as_u64(),
             taken["documents"].as_u64()
         ),
-        (Some("site-r1-1"), Some(1), Some(5))
+        (Some("site-r1-1"), Some(2), Some(6))
     );
     let none = bench
         .repository
@@ -187,7 +198,7 @@ async fn suite(bench: &Bench) {
         Probed::Absent(_)
     ));
     let proved = bench.done(&prove, &at).await;
-    assert_eq!(proved["documents"].as_u64(), Some(5));
+    assert_eq!(proved["documents"].as_u64(), Some(6));
     let copies = Read::Indices {
         pattern: "liftlock-trial-*".into(),
     };
@@ -200,7 +211,7 @@ async fn suite(bench: &Bench) {
             .as_array()
             .unwrap()
             .len(),
-        1
+        2
     );
     let aliases = bench
         .cluster
