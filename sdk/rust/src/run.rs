@@ -117,7 +117,7 @@ mod tests {
         let text = r#"[
             {"read":{"binding":"cluster.database","read":{"read":"checksum","index":"a"}},"answer":{"docs":3}},
             {"read":{"read":"count","index":"b"},"answer":7},
-            {"read":{"read":"count","index":"c"},"answer":null}
+            {"read":{"read":"count","index":"c"},"error":{"not-found":"c"}}
         ]"#;
         let list = parse_capture(text).unwrap();
         assert_eq!(

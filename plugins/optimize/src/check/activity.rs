@@ -40,20 +40,34 @@ pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
     }
 }
 
+/// Most tasks that are shown: one is enough to stop, and a reindex in slices has hundreds.
+const TASKS_SHOWN_MAX: usize = 10;
+
 fn tasks(seen: &Seen, found: &mut Vec<Finding>) {
-    for task in &seen.tasks {
-        if touches(&task.description, seen.names.prefix(), &seen.neighbours) {
-            found.push(
-                Finding::blocker("optimize.task-running")
-                    .subject(&task.id)
-                    .what(format!("`{}` runs on Optimize's indices", task.action))
-                    .why("somebody changes these indices now: another upgrade, perhaps. The vendor's has no lock")
-                    .remedy("wait until it has ended, or find out who runs it")
-                    .evidence("task", &task.description)
-                    .evidence("running for ms", task.running_ms),
-            );
-        }
+    let ours: Vec<&Task> = seen
+        .tasks
+        .iter()
+        .filter(|task| touches(&task.description, seen.names.prefix(), &seen.neighbours))
+        .collect();
+    if ours.is_empty() {
+        return;
     }
+    let ids: Vec<&str> = ours.iter().map(|task| task.id.as_str()).collect();
+    let mut finding = Finding::blocker("optimize.task-running")
+        .subject(some(&ids))
+        .what(format!("{} tasks write to Optimize's indices", ours.len()))
+        .why("somebody changes these indices now: another upgrade, perhaps. The vendor's has no lock")
+        .remedy("wait until they have ended, or find out who runs them");
+    for task in ours.iter().take(TASKS_SHOWN_MAX) {
+        finding = finding.evidence(
+            &task.id,
+            format!(
+                "{}, for {} ms: {}",
+                task.action, task.running_ms, task.description
+            ),
+        );
+    }
+    found.push(finding);
 }
 
 /// Does a task's text name one of our indices? `reindex from [a] to [b]`, or with a script between:

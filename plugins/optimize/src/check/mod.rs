@@ -60,7 +60,12 @@ pub(crate) fn findings(seen: &Seen, goal: &Goal) -> Vec<Finding> {
     // Three passes and no sort: the order within a severity stays, and a sort is 8 KB of a component.
     let mut graded = Vec::with_capacity(found.len());
     for severity in [Severity::Blocker, Severity::Warning, Severity::Info] {
-        graded.extend(found.iter().filter(|finding| finding.severity == severity).cloned());
+        graded.extend(
+            found
+                .iter()
+                .filter(|finding| finding.severity == severity)
+                .cloned(),
+        );
     }
     graded
 }

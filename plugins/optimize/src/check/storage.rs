@@ -1,5 +1,7 @@
 //! Space on the data nodes, and blocks that a full disk leaves behind.
 
+use std::collections::BTreeMap;
+
 use liftlock_sdk::prelude::*;
 
 use super::{size, some};
@@ -12,30 +14,38 @@ pub(super) fn check(seen: &Seen, found: &mut Vec<Finding>) {
     documented_rule(seen, found);
 }
 
+/// One finding for each kind of block: a full disk blocks every index of the site at once.
 fn blocks(seen: &Seen, found: &mut Vec<Finding>) {
-    for index in &seen.indices {
-        if !index.open {
-            found.push(
-                Finding::blocker("optimize.index-closed")
-                    .subject(&index.name)
-                    .what("it is closed")
-                    .why("a closed index can be neither checked nor upgraded")
-                    .remedy("open it, then plan again"),
-            );
-        }
-        if index.blocks.is_empty() {
-            continue;
-        }
-        let full = index
-            .blocks
-            .iter()
-            .any(|block| block == "read_only_allow_delete");
+    let closed: Vec<&str> = seen
+        .indices
+        .iter()
+        .filter(|index| !index.open)
+        .map(|index| index.name.as_str())
+        .collect();
+    if !closed.is_empty() {
+        found.push(
+            Finding::blocker("optimize.index-closed")
+                .subject(some(&closed))
+                .what(format!("{} indices are closed", closed.len()))
+                .why("a closed index can be neither checked nor upgraded")
+                .remedy("open them, then plan again"),
+        );
+    }
+    let mut blocked: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for index in seen.indices.iter().filter(|index| !index.blocks.is_empty()) {
+        blocked
+            .entry(index.blocks.join(", "))
+            .or_default()
+            .push(&index.name);
+    }
+    for (blocks, indices) in blocked {
+        let full = blocks.contains("read_only_allow_delete");
         found.push(
             Finding::blocker("optimize.index-blocked")
-                .subject(&index.name)
-                .what(format!("it has the block {}", index.blocks.join(", ")))
+                .subject(some(&indices))
+                .what(format!("{} of {} indices have the block {blocks}", indices.len(), seen.indices.len()))
                 .why(
-                    "the vendor's upgrader sets the new version first and then fails at this index; it lifts no \
+                    "the vendor's upgrader sets the new version first and then fails at such an index; it lifts no \
                      block. Elasticsearch lets settings pass under `read_only_allow_delete` and refuses documents, \
                      OpenSearch refuses both",
                 )

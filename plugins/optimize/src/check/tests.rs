@@ -307,6 +307,15 @@ fn any_block_is_refused() {
         with(|seen| seen.indices[0].open = false),
         ["blocker optimize.index-closed"]
     );
+    // A full disk blocks all of them: that is one finding, whatever the size of the site.
+    assert_eq!(
+        with(|seen| {
+            for index in &mut seen.indices {
+                index.blocks.push("read_only_allow_delete".into());
+            }
+        }),
+        ["blocker optimize.index-blocked"]
+    );
     for key in [
         "cluster.blocks.read_only",
         "cluster.blocks.read_only_allow_delete",
