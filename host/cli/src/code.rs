@@ -90,7 +90,7 @@ codes! {
          that was never begun has nothing to show. `liftlock status RUN` says where it stands.";
     File = "E0217-file", Usage:
         "A file could not be read or written. The message names it and says what the operating system answered.";
-    UnknownCode = "E0218-unknown-code", Usage:
+    NotExplained = "E0218-unknown-code", Usage:
         "`explain` knows exit codes (`20`), error codes (`E0301-no-grant`), the host's own findings (`host.*`) and the \
          table of changes (`changes`). A plugin's own findings say what, why and remedy where they are printed.";
     NoGrant = "E0301-no-grant", Blocked:

@@ -15,7 +15,10 @@ const CAUSES_MAX: usize = 12;
 
 /// What a person and a script get to know about an error.
 #[derive(Debug, Clone)]
-pub(crate) struct Failure {
+pub(crate) struct Failure(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
     code: Code,
     what: String,
     causes: Vec<String>,
@@ -61,7 +64,7 @@ pub(crate) struct FailureData {
 impl Failure {
     /// With what happened; the rest has defaults that the other methods replace.
     pub(crate) fn new(code: Code, what: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Inner {
             code,
             what: what.into(),
             causes: Vec::new(),
@@ -69,7 +72,7 @@ impl Failure {
             untouched: "nothing was sent to any target".into(),
             remedy: String::new(),
             next: None,
-        }
+        }))
     }
 
     /// With the chain of an error below it.
@@ -78,8 +81,13 @@ impl Failure {
         while let Some(error) = next {
             let text = error.to_string();
             // Some libraries repeat their source in their own text.
-            if !self.causes.last().is_some_and(|last| last.contains(&text)) {
-                self.causes.push(text);
+            if !self
+                .0
+                .causes
+                .last()
+                .is_some_and(|last| last.contains(&text))
+            {
+                self.0.causes.push(text);
             }
             next = error.source();
         }
@@ -88,37 +96,38 @@ impl Failure {
 
     /// With one more line of why.
     pub(crate) fn cause(mut self, text: impl Into<String>) -> Self {
-        self.causes.push(text.into());
+        self.0.causes.push(text.into());
         self
     }
 
     /// With where in a file.
     pub(crate) fn at(mut self, place: Place) -> Self {
-        self.place = Some(place);
+        self.0.place = Some(place);
         self
     }
 
     /// With what was not touched.
     pub(crate) fn untouched(mut self, text: impl Into<String>) -> Self {
-        self.untouched = text.into();
+        self.0.untouched = text.into();
         self
     }
 
     /// With what to do.
     pub(crate) fn remedy(mut self, text: impl Into<String>) -> Self {
-        self.remedy = text.into();
+        self.0.remedy = text.into();
         self
     }
 
     /// With the exact command to type.
     pub(crate) fn next(mut self, command: impl Into<String>) -> Self {
-        self.next = Some(command.into());
+        self.0.next = Some(command.into());
         self
     }
 
     /// With options added to the command to type next.
     pub(crate) fn with_options(mut self, options: &str) -> Self {
         if let Some(next) = self
+            .0
             .next
             .as_mut()
             .filter(|next| next.starts_with("liftlock "))
@@ -131,28 +140,28 @@ impl Failure {
 
     /// Its code.
     pub(crate) fn code(&self) -> Code {
-        self.code
+        self.0.code
     }
 
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
-        self.code.exit()
+        self.0.code.exit()
     }
 
     /// For a person.
     pub(crate) fn render(&self, paint: Paint) -> String {
         let mut out = format!(
             "{} {}\n",
-            paint.text(Style::Bad, &format!("error[{}]:", self.code.id())),
-            escape::block(&self.what)
+            paint.text(Style::Bad, &format!("error[{}]:", self.0.code.id())),
+            escape::block(&self.0.what)
         );
-        for cause in self.causes.iter().take(CAUSES_MAX) {
+        for cause in self.0.causes.iter().take(CAUSES_MAX) {
             out.push_str(&format!(
                 "  caused by: {}\n",
                 escape::block(cause).replace('\n', "\n             ")
             ));
         }
-        if let Some(place) = &self.place {
+        if let Some(place) = &self.0.place {
             out.push_str(&format!(
                 "  at:        {}:{}:{}\n",
                 place.file, place.line, place.column
@@ -167,14 +176,14 @@ impl Failure {
                 out.push_str(&format!("  {label:<10} {text}\n"));
             }
         };
-        row("untouched:", &self.untouched);
-        row("remedy:", &self.remedy);
-        row("next:", self.next.as_deref().unwrap_or_default());
+        row("untouched:", &self.0.untouched);
+        row("remedy:", &self.0.remedy);
+        row("next:", self.0.next.as_deref().unwrap_or_default());
         row(
             "explain:",
             &format!(
                 "liftlock explain {}   (exit {})",
-                self.code.id(),
+                self.0.code.id(),
                 self.exit().code()
             ),
         );
@@ -184,18 +193,19 @@ impl Failure {
     /// For a script.
     pub(crate) fn data(&self) -> FailureData {
         FailureData {
-            code: self.code.id().into(),
-            what: escape::block(&self.what),
+            code: self.0.code.id().into(),
+            what: escape::block(&self.0.what),
             causes: self
+                .0
                 .causes
                 .iter()
                 .take(CAUSES_MAX)
                 .map(|cause| escape::block(cause))
                 .collect(),
-            place: self.place.clone(),
-            untouched: self.untouched.clone(),
-            remedy: self.remedy.clone(),
-            next: self.next.clone(),
+            place: self.0.place.clone(),
+            untouched: self.0.untouched.clone(),
+            remedy: self.0.remedy.clone(),
+            next: self.0.next.clone(),
         }
     }
 }
@@ -269,6 +279,6 @@ mod tests {
         #[error("outer: inner")]
         struct Outer(#[source] std::io::Error);
         let failure = Failure::new(Code::File, "x").because(&Outer(std::io::Error::other("inner")));
-        assert_eq!(failure.causes, ["outer: inner"]);
+        assert_eq!(failure.0.causes, ["outer: inner"]);
     }
 }

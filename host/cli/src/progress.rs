@@ -155,8 +155,11 @@ fn progress_text(progress: &Progress, rate: Option<f64>) -> String {
         }
     };
     let mut text = of(progress.done);
-    if progress.total > 0 {
-        let percent = progress.done.saturating_mul(100) / progress.total;
+    if let Some(percent) = progress
+        .done
+        .saturating_mul(100)
+        .checked_div(progress.total)
+    {
         text = format!("{percent} %   {text} of {}", of(progress.total));
     }
     if progress.unit != "bytes" {

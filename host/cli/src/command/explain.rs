@@ -13,7 +13,7 @@ pub(super) fn explain(args: &args::Explain) -> Result<Answer, Failure> {
     };
     let entries = explain::entries(word);
     if entries.is_empty() {
-        return Err(Failure::new(Code::UnknownCode, format!("nothing is known as `{}`", word.escape_debug()))
+        return Err(Failure::new(Code::NotExplained, format!("nothing is known as `{}`", word.escape_debug()))
             .remedy("look at the list; a plugin's own findings say what, why and remedy where they are printed")
             .next("liftlock explain"));
     }

@@ -22,19 +22,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Answer;
 
-/// What commands answer, for the schemas.
-#[cfg(test)]
-pub(crate) mod data {
-    pub(crate) use super::approve::ApproveData;
-    pub(crate) use super::audit::AuditData;
-    pub(crate) use super::check::CheckData;
-    pub(crate) use super::doctor::DoctorData;
-    pub(crate) use super::history::HistoryData;
-    pub(crate) use super::init::InitData;
-    pub(crate) use super::inspect::InspectData;
-    pub(crate) use super::plugin::{PluginData, PluginListData};
-}
-
 /// Does what was asked.
 pub(crate) async fn perform(context: &Context, command: Command) -> Result<Answer, Failure> {
     match command {
@@ -59,4 +46,17 @@ pub(crate) async fn perform(context: &Context, command: Command) -> Result<Answe
         // Begun before anything else in `main`: it must not have a runtime.
         Command::Supervise(_) => Ok(Answer::done("", &())),
     }
+}
+
+/// What commands answer, for the schemas.
+#[cfg(test)]
+pub(crate) mod data {
+    pub(crate) use super::approve::ApproveData;
+    pub(crate) use super::audit::AuditData;
+    pub(crate) use super::check::CheckData;
+    pub(crate) use super::doctor::DoctorData;
+    pub(crate) use super::history::HistoryData;
+    pub(crate) use super::init::InitData;
+    pub(crate) use super::inspect::InspectData;
+    pub(crate) use super::plugin::{PluginData, PluginListData};
 }

@@ -148,7 +148,11 @@ pub(crate) fn bytes(n: u64) -> String {
     const STEPS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     for (shift, unit) in STEPS {
         if n >= 1 << shift {
-            return format!("{}.{} {unit}", n >> shift, (n % (1 << shift)) * 10 >> shift);
+            return format!(
+                "{}.{} {unit}",
+                n >> shift,
+                ((n % (1 << shift)) * 10) >> shift
+            );
         }
     }
     format!("{n} B")
