@@ -426,9 +426,35 @@ pub fn resolve_verb(
     Ok(GrantedVerb {
         verb: request.verb.clone(),
         scope: scopes(&request.scope)?,
-        except: scopes(&request.except)?,
+        except: excepted(&request.except, options)?,
         at_most: request.at_most,
     })
+}
+
+/// What is taken away: an option in it may be a list with commas, and stands for each of its parts. An empty list
+/// takes nothing away.
+fn excepted(texts: &[String], options: &BTreeMap<String, String>) -> Result<Vec<Scope>, String> {
+    let mut scopes = Vec::new();
+    for text in texts {
+        let option = text
+            .split_once('{')
+            .and_then(|(_, rest)| rest.split_once('}'));
+        let Some((name, value)) = option.and_then(|(name, _)| Some((name, options.get(name)?)))
+        else {
+            scopes.push(Scope::new(resolve(text, options)?).map_err(|error| error.to_string())?);
+            continue;
+        };
+        for part in value
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
+            let mut one = options.clone();
+            one.insert(name.to_owned(), part.to_owned());
+            scopes.push(Scope::new(resolve(text, &one)?).map_err(|error| error.to_string())?);
+        }
+    }
+    Ok(scopes)
 }
 
 /// A text whose whole is one option that is a list: `{tenants}` with an empty value drops out.
@@ -886,5 +912,35 @@ mod tests {
         for bad in ["*", "a*", "", "{prefix}", "a,b"] {
             assert!(resolve("{prefix}-x*", &options(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_list_takes_away_each_of_its_parts() {
+        let resolved = |neighbours: &str| {
+            let request = VerbRequest {
+                verb: Verb::new("snapshot.take").unwrap(),
+                scope: vec!["{prefix}-*".into()],
+                except: vec!["{neighbours}-*".into(), "{prefix}-x*".into()],
+                at_most: None,
+                why: String::new(),
+            };
+            let options = BTreeMap::from([
+                ("prefix".to_owned(), "acme".to_owned()),
+                ("neighbours".to_owned(), neighbours.to_owned()),
+            ]);
+            resolve_verb(&request, &options).map(|verb| {
+                verb.except
+                    .iter()
+                    .map(|scope| scope.as_str().to_owned())
+                    .collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(resolved("").unwrap(), ["acme-x*"]);
+        assert_eq!(resolved("acme-a").unwrap(), ["acme-a-*", "acme-x*"]);
+        assert_eq!(
+            resolved("acme-a, acme-b").unwrap(),
+            ["acme-a-*", "acme-b-*", "acme-x*"]
+        );
+        assert!(resolved("acme*").is_err());
     }
 }

@@ -85,6 +85,7 @@ fn database() -> Request {
             &["{prefix}-*"],
             "schema version and update log; checksums that show that no document changed",
         )
+        .except(&["{neighbours}-*"])
         .verb_at_most("cluster.create-index", &[log, "{prefix}-update-log"], 1, "the vendor's update log, where it is missing")
         .verb_at_most("cluster.create-document", &[log], 3, "the vendor's update log: one document for each step")
         .verb_at_most(
@@ -118,6 +119,7 @@ fn backups() -> Request {
         1,
         "before anything changes",
     )
+    .except(&["{neighbours}-*"])
     .verb_at_most(
         "snapshot.prove",
         &[],
