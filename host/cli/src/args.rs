@@ -35,7 +35,7 @@ Afterwards
 Help
   explain    what an exit code, an error code or a finding means; `explain changes`
 
-Options
+Options of every command
 {options}
 {after-help}";
 
@@ -55,6 +55,7 @@ pub(crate) struct Cli {
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
     /// The site: a `site.toml`, or the directory it is in.
     #[arg(
@@ -62,11 +63,18 @@ pub(crate) struct Global {
         global = true,
         value_name = "DIR-or-FILE",
         default_value = ".",
-        env = "LIFTLOCK_SITE"
+        env = "LIFTLOCK_SITE",
+        hide_env_values = true
     )]
     pub(crate) site: PathBuf,
     /// Where journal, plugins and kept files are. Default: the user's state folder.
-    #[arg(long, global = true, value_name = "DIR", env = "LIFTLOCK_STATE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "LIFTLOCK_STATE",
+        hide_env_values = true
+    )]
     pub(crate) state: Option<PathBuf>,
     /// One JSON document on stdout (`liftlock.cli/1`) instead of text.
     #[arg(long, global = true)]
@@ -81,7 +89,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
     /// Takes a state directory in memory: for tests and demonstrations only.
-    #[arg(long, global = true, hide = true, env = "LIFTLOCK_VOLATILE_STATE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", default_value = "false")]
+    #[arg(long, global = true, hide = true, env = "LIFTLOCK_VOLATILE_STATE", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     pub(crate) volatile_state: bool,
 }
 
@@ -280,7 +288,7 @@ pub(crate) struct Approve {
     #[arg(long)]
     pub(crate) reason: Option<String>,
     /// Who you are. Default: your user name on this machine.
-    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY")]
+    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY", hide_env_values = true)]
     pub(crate) by: Option<String>,
 }
 
@@ -292,7 +300,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "HASH")]
     pub(crate) approve: Option<String>,
     /// Who you are. Default: your user name on this machine.
-    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY")]
+    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY", hide_env_values = true)]
     pub(crate) by: Option<String>,
 }
 
@@ -308,7 +316,7 @@ pub(crate) struct Resume {
     #[arg(long)]
     pub(crate) reason: Option<String>,
     /// Who you are. Default: your user name on this machine.
-    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY")]
+    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY", hide_env_values = true)]
     pub(crate) by: Option<String>,
 }
 
@@ -326,7 +334,7 @@ pub(crate) struct Abort {
     #[arg(long)]
     pub(crate) reason: String,
     /// Who you are. Default: your user name on this machine.
-    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY")]
+    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY", hide_env_values = true)]
     pub(crate) by: Option<String>,
 }
 

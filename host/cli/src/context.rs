@@ -55,8 +55,20 @@ impl Context {
 
     /// A command to type next.
     pub(crate) fn command(&self, rest: &str) -> String {
-        format!("liftlock {rest}{}", self.options())
+        with_options(&format!("liftlock {rest}"), &self.options())
     }
+
+    /// Says which command to type next.
+    pub(crate) fn say_next(&self, command: &str) {
+        self.ui
+            .say(&format!("next: {}", with_options(command, &self.options())));
+    }
+}
+
+/// A command, or two joined by `&&`, with these options added to each.
+pub(crate) fn with_options(command: &str, options: &str) -> String {
+    let joined = command.replace(" && liftlock ", &format!("{options} && liftlock "));
+    format!("{joined}{options}")
 }
 
 /// A word as a shell takes it.
@@ -72,6 +84,14 @@ pub(crate) fn word(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_go_to_each_of_two_commands() {
+        assert_eq!(
+            with_options("liftlock a && liftlock b", " --site x"),
+            "liftlock a --site x && liftlock b --site x"
+        );
+    }
 
     #[test]
     fn a_word_with_a_space_or_a_quote_survives_the_shell() {

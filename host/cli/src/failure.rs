@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::code::Code;
+use crate::context::with_options;
 use crate::escape;
 use crate::output::{Paint, Style};
 
@@ -132,8 +133,7 @@ impl Failure {
             .as_mut()
             .filter(|next| next.starts_with("liftlock "))
         {
-            *next = next.replace(" && liftlock ", &format!("{options} && liftlock "));
-            next.push_str(options);
+            *next = with_options(next, options);
         }
         self
     }

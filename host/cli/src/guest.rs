@@ -191,8 +191,17 @@ pub(crate) fn next_version(descriptor: &Descriptor, from: Option<&str>) -> Targe
         .or_else(|| descriptor.edges.last());
     Target {
         from: from.map(str::to_owned),
-        to: edge.map(|edge| edge.to.clone()).unwrap_or_default(),
+        to: edge
+            .map(|edge| first_of(&edge.to, from))
+            .unwrap_or_default(),
     }
+}
+
+/// The first release of a line, written as exactly as the version that is here: `8.8` after `8.7.4` is `8.8.0`.
+fn first_of(line: &str, from: Option<&str>) -> String {
+    let parts = |version: &str| version.split('.').count();
+    let missing = from.map_or(0, parts).saturating_sub(parts(line));
+    format!("{line}{}", ".0".repeat(missing))
 }
 
 /// Hands a plugin's lines to the terminal.
@@ -257,8 +266,8 @@ mod tests {
             options: vec![],
             more: vec![],
         };
-        assert_eq!(next_version(&descriptor, Some("8.7.4")).to, "8.8");
-        assert_eq!(next_version(&descriptor, Some("8.6.1")).to, "8.7");
+        assert_eq!(next_version(&descriptor, Some("8.7.4")).to, "8.8.0");
+        assert_eq!(next_version(&descriptor, Some("8.6.1")).to, "8.7.0");
         assert_eq!(next_version(&descriptor, None).to, "8.8");
     }
 }

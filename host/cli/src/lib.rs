@@ -14,7 +14,8 @@
 //! | `connect` | from bindings to targets that answer |
 //! | `planning` | inspect, check, propose, freeze |
 //! | `plans`, `approvals` | plan files and the approvals beside them |
-//! | `runs`, `progress` | runs in the journal; a run while it goes |
+//! | `runs`, `running`, `progress` | runs in the journal; one put together; one while it goes |
+//! | `rates` | work into time |
 //! | `view` | what people see, and the same facts as data |
 //! | `schema` | the JSON schemas of `--json` |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
@@ -37,6 +38,7 @@ mod planner;
 mod planning;
 mod plans;
 mod progress;
+mod rates;
 mod running;
 mod runs;
 #[cfg(test)]

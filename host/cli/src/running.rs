@@ -414,9 +414,7 @@ fn answer(
     match &end.halt {
         None => {
             if let Some(next) = &data.run.next {
-                context
-                    .ui
-                    .say(&format!("next: {next}{}", context.options()));
+                context.say_next(next);
             }
             answer
         }
@@ -439,8 +437,10 @@ fn failure(end: &End, data: &EndData, to: &str, plan_path: &Path) -> Failure {
     } else {
         format!("run {} stopped{at}", end.state.run)
     };
-    let untouched = if !end.state.has_sent() {
+    let untouched = if !end.state.has_sent() && end.state.claims.is_empty() {
         "nothing was sent to any target".to_owned()
+    } else if !end.state.has_sent() {
+        "nothing but the run's own claim was sent to any target".to_owned()
     } else if data.run.open.is_empty() && data.run.doubts.is_empty() {
         "the steps that follow were not begun; every change that was sent is concluded and in the journal".to_owned()
     } else {

@@ -312,7 +312,7 @@ pub(crate) fn data(state: &RunState, plan: Option<&PlanFile>, standing: &Standin
         outcomes,
         took_ms: u64::try_from(state.last_at_ms - state.begun_at_ms).unwrap_or_default(),
         rows: state.rows,
-        next: next(state, standing),
+        next: next(state, plan, standing),
     }
 }
 
@@ -380,8 +380,22 @@ fn kept(state: &RunState) -> Vec<String> {
     out
 }
 
-fn next(state: &RunState, standing: &Standing) -> Option<String> {
+fn next(state: &RunState, plan: Option<&PlanFile>, standing: &Standing) -> Option<String> {
     match standing {
+        Standing::Stopped(Exit::StepApproval, _) => {
+            let file = plan?;
+            let waits = file
+                .plan
+                .steps
+                .iter()
+                .find(|step| !state.step(&step.id).is_done())?;
+            Some(format!(
+                "liftlock approve {} --step {} --reason TEXT && liftlock resume {}",
+                file.hash.short(),
+                waits.id,
+                state.run
+            ))
+        }
         Standing::Done | Standing::Aborted => {
             Some(format!("liftlock audit {} --verify", state.run))
         }
@@ -584,7 +598,7 @@ mod tests {
     fn the_next_command_of_a_doubt_names_its_step_and_the_answers() {
         let state = RunState::new("r-1");
         let stopped = Standing::Stopped(Exit::Resumable, String::new());
-        assert_eq!(next(&state, &stopped).unwrap(), "liftlock resume r-1");
+        assert_eq!(next(&state, None, &stopped).unwrap(), "liftlock resume r-1");
         assert_eq!(
             data(&state, None, &stopped).next.unwrap(),
             "liftlock resume r-1"

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::args;
 use crate::code::Code;
 use crate::connect::read_failure;
-use crate::context::{Context, word};
+use crate::context::Context;
 use crate::escape;
 use crate::failure::{self, Failure};
 use crate::guest::{self, Guest};
@@ -76,12 +76,14 @@ pub(super) async fn init(context: &Context, args: args::Init) -> Result<Answer, 
     for question in &open {
         ui.say(&format!("open: {question}"));
     }
-    let to = guest
-        .descriptor
-        .edges
-        .last()
-        .map_or_else(|| "VERSION".into(), |edge| word(&escape::line(&edge.to)));
-    ui.say(&format!("next: {}", context.command(&format!("plan {to}"))));
+    for edge in &guest.descriptor.edges {
+        ui.detail(&format!(
+            "it knows {} -> {}",
+            escape::line(&edge.from),
+            escape::line(&edge.to)
+        ));
+    }
+    context.say_next("liftlock plan VERSION");
     let data = InitData {
         file: file.display().to_string(),
         plugin: escape::line(&guest.installed.label()),

@@ -34,7 +34,7 @@ pub(crate) async fn perform(context: &Context, command: Command) -> Result<Answe
         Command::Inspect(args) => inspect::inspect(context, args).await,
         Command::Check(args) => check::check(context, args).await,
         Command::Plan(args) => plan::plan(context, args).await,
-        Command::Show(args) => show::show(context, &args),
+        Command::Show(args) => show::show(context, &args).await,
         Command::Approve(args) => approve::approve(context, &args),
         Command::Run(args) => run::run(context, args).await,
         Command::Resume(args) => resume::resume(context, args).await,

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::output::Answer;
 use crate::planning::{self, Planned};
 use crate::plans;
+use crate::rates::Rates;
 use crate::store::UNSIGNED;
 use crate::view::{findings, plan as screen};
 
@@ -33,12 +34,15 @@ pub(super) async fn plan(context: &Context, args: args::Plan) -> Result<Answer, 
         ui.say("nothing to do: the plan has no steps, and is not written");
         return Ok(Answer::done(
             screen::headline(&file),
-            &screen::data(&file, None),
+            &screen::data(&file, None, None),
         ));
     }
     let path = plans::write(ready.site.dir(), &file)?;
     let shown = path.display().to_string();
-    let text = screen::text(&file, &mark, ui.paint());
+    let time = Rates::measured(&context.state()?)
+        .await
+        .estimate(&file.plan);
+    let text = screen::text(&file, &mark, time.as_ref(), ui.paint());
     ui.say(&format!("plan written to {shown}"));
     let blockers: Vec<&str> = findings::blockers(&file.plan.findings)
         .map(|finding| finding.id.as_str())
@@ -63,5 +67,5 @@ pub(super) async fn plan(context: &Context, args: args::Plan) -> Result<Answer, 
     } else {
         Exit::Done
     };
-    Ok(Answer::done(text, &screen::data(&file, Some(shown))).exit(exit))
+    Ok(Answer::done(text, &screen::data(&file, Some(shown), time)).exit(exit))
 }

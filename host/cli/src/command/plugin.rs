@@ -187,7 +187,7 @@ fn text(data: &PluginData) -> String {
         out.push_str(&format!("  {from} -> {to}   {note}\n"));
     }
     out.push_str("\nOptions ([options] of site.toml)\n");
-    let mut table = Table::new(&[]);
+    let mut table = Table::new(&[]).within(&[18, 16, 22, 46]);
     for option in &data.options {
         let default = match &option.default {
             Some(default) => format!("default \"{default}\""),
@@ -200,26 +200,22 @@ fn text(data: &PluginData) -> String {
             option.help.clone(),
         ]);
     }
-    out.push_str(
-        table
-            .render(2)
-            .trim_start_matches("  \n")
-            .trim_start_matches('\n'),
-    );
+    out.push_str(&table.render(2));
     out.push_str("\nAsks for\n");
     for request in &data.requests {
         out.push_str(&format!(
             "  {} ({})   {}\n",
             request.binding, request.need, request.why
         ));
-        let mut table = Table::new(&[]);
+        let mut table = Table::new(&[]).within(&[26, 42, 34]);
         for verb in &request.verbs {
             let mut scope = verb.scope.join(", ");
             if !verb.except.is_empty() {
                 scope.push_str(&format!(" except {}", verb.except.join(", ")));
             }
             if let Some(most) = verb.at_most {
-                scope.push_str(&format!(", at most {most}"));
+                let gap = if scope.is_empty() { "" } else { ", " };
+                scope.push_str(&format!("{gap}at most {most}"));
             }
             let mark = if crate::view::change::takes_away(&verb.verb) {
                 "!"
@@ -228,11 +224,13 @@ fn text(data: &PluginData) -> String {
             };
             table.row([format!("{mark} {}", verb.verb), scope, verb.why.clone()]);
         }
-        out.push_str(table.render(4).trim_start_matches('\n'));
+        out.push_str(&table.render(4));
     }
     out.push_str("\nImports: all that it can read and ever propose\n");
     for (interface, functions) in &data.imports {
-        out.push_str(&format!("  {interface}   {}\n", functions.join(", ")));
+        let mut table = Table::new(&[]).within(&[42, 64]);
+        table.row([interface.clone(), functions.join(", ")]);
+        out.push_str(&table.render(2));
     }
     out
 }

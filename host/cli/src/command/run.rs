@@ -12,6 +12,7 @@ use crate::connect::connect;
 use crate::context::{Context, word};
 use crate::failure::{self, Failure};
 use crate::output::Answer;
+use crate::rates::Rates;
 use crate::running::{self, Assembly, Verb};
 use crate::runs::{Origin, pin};
 use crate::site::Site;
@@ -49,7 +50,7 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Answer, Fa
     if running::check_approved(&path, &file, &good, &refused, site.approvals).is_err()
         && site.approvals == 1
         && good.is_empty()
-        && ask(context, &path, &file, &by)?
+        && ask(context, &path, &file, &by).await?
     {
         (good, refused) = approvals::usable(approvals::load(&path)?, &file.hash, used);
     }
@@ -183,12 +184,23 @@ fn write(path: &Path, file: &PlanFile, by: &str) -> Result<Approval, Failure> {
 }
 
 /// On a terminal: shows the plan and asks for the first digits of its hash.
-fn ask(context: &Context, path: &Path, file: &PlanFile, by: &str) -> Result<bool, Failure> {
+async fn ask(context: &Context, path: &Path, file: &PlanFile, by: &str) -> Result<bool, Failure> {
     let ui = &context.ui;
     if !ui.can_ask() {
         return Ok(false);
     }
-    ui.show(screen::text(file, &format!(" ({UNSIGNED})"), ui.paint_talk()).trim_end());
+    let time = Rates::measured(&context.state()?)
+        .await
+        .estimate(&file.plan);
+    ui.show(
+        screen::text(
+            file,
+            &format!(" ({UNSIGNED})"),
+            time.as_ref(),
+            ui.paint_talk(),
+        )
+        .trim_end(),
+    );
     let question = format!(
         "To approve and run it as `{by}`, type the first {HASH_DIGITS_MIN} characters of its hash:"
     );

@@ -5,23 +5,27 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Answer;
 use crate::plans;
+use crate::rates::Rates;
 use crate::store::{Store, UNSIGNED};
 use crate::view::{markdown, plan as screen};
 
-pub(super) fn show(context: &Context, args: &args::Show) -> Result<Answer, Failure> {
+pub(super) async fn show(context: &Context, args: &args::Show) -> Result<Answer, Failure> {
     let (path, file) = plans::find(&args.plan, context.site_path())?;
     let mark = mark(context, &file)?;
+    let time = Rates::measured(&context.state()?)
+        .await
+        .estimate(&file.plan);
     let mut text = if args.markdown {
         markdown::text(&file, &mark)
     } else {
-        screen::text(&file, &mark, context.ui.paint())
+        screen::text(&file, &mark, time.as_ref(), context.ui.paint())
     };
     if args.full {
         text.push_str(&screen::full(&file.plan));
     }
     Ok(Answer::done(
         text,
-        &screen::data(&file, Some(path.display().to_string())),
+        &screen::data(&file, Some(path.display().to_string()), time),
     ))
 }
 

@@ -24,9 +24,7 @@ pub(super) async fn status(context: &Context, args: args::Status) -> Result<Answ
     let standing = runs::standing(&run, &whole, busy.as_deref());
     let data = runs::data(&run, plan.as_ref(), &standing);
     if let Some(next) = &data.next {
-        context
-            .ui
-            .say(&format!("next: {next}{}", context.options()));
+        context.say_next(next);
     }
     Ok(Answer::done(runs::text(&data), &data))
 }

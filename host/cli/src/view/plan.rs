@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::escape;
 use crate::output::{Paint, Style};
+use crate::rates::{self, Estimate};
 use crate::view::{SCREEN_COLUMNS, Table, change, count, findings};
 
 /// Columns of the table: with gaps and indent they make a screen.
@@ -48,6 +49,8 @@ pub(crate) struct PlanData {
     not_done: Vec<String>,
     /// What a person has to do outside.
     hand_overs: Vec<HandOverData>,
+    /// How long it takes, as far as that was measured here.
+    time: Option<Estimate>,
     /// How many steps change something.
     changes: usize,
     /// The whole plan, as it is hashed.
@@ -104,7 +107,7 @@ pub(crate) struct HandOverData {
 }
 
 /// As data.
-pub(crate) fn data(file: &PlanFile, path: Option<String>) -> PlanData {
+pub(crate) fn data(file: &PlanFile, path: Option<String>, time: Option<Estimate>) -> PlanData {
     let plan = &file.plan;
     PlanData {
         file: path,
@@ -137,6 +140,7 @@ pub(crate) fn data(file: &PlanFile, path: Option<String>) -> PlanData {
         findings: findings::data(&plan.findings),
         not_done: not_done(plan),
         hand_overs: hand_overs(plan),
+        time,
         changes: changes(plan),
         plan: serde_json::to_value(plan).unwrap_or_default(),
     }
@@ -219,7 +223,7 @@ pub(crate) fn headline(file: &PlanFile) -> String {
 }
 
 /// As text.
-pub(crate) fn text(file: &PlanFile, mark: &str, paint: Paint) -> String {
+pub(crate) fn text(file: &PlanFile, mark: &str, time: Option<&Estimate>, paint: Paint) -> String {
     let plan = &file.plan;
     let mut out = paint.text(Style::Strong, &headline(file));
     out.push('\n');
@@ -246,6 +250,7 @@ pub(crate) fn text(file: &PlanFile, mark: &str, paint: Paint) -> String {
     for line in notes(plan) {
         out.push_str(&format!("{line}\n"));
     }
+    out.push_str(&format!("{}\n", rates::text(time)));
     if !plan.findings.is_empty() {
         out.push_str(&format!(
             "\nFindings: {}\n",
@@ -486,7 +491,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_table_draws_the_point_of_no_return_and_says_what_stays_stopped() {
-        let text = text(&sample(), "", Paint::plain());
+        let text = text(&sample(), "", None, Paint::plain());
         let line = text
             .lines()
             .position(|line| line.contains("POINT OF NO RETURN"))
