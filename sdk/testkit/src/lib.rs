@@ -19,12 +19,13 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `sim`, `server` | the handle a test has; one listener per node |
+//! | `builder`, `sim`, `dump` | start one; the handle a test has; its state as text |
+//! | `shared`, `server` | what the nodes share; one listener per node |
 //! | `fault`, `record` | what goes wrong; what arrived |
 //! | `product`, `clock` | which server is imitated; time and ids |
 //! | `http`, `router`, `handlers`, `error` | requests, the table of routes, the areas of the API, refusals |
 //! | `state`, `index`, `settings`, `mapping`, `admit`, `names`, `pattern` | the cluster and its indices |
-//! | `query`, `search`, `script`, `task`, `snapshot` | searching, scripted changes, server tasks, snapshots |
+//! | `query`, `search`, `aggregate`, `script`, `task`, `snapshot` | searching, scripted changes, server tasks, snapshots |
 //! | [`suite`] | behaviour checks for this cluster and for real ones |
 //!
 //! Not simulated, so that nobody relies on it: relevance scores, analysis chains, `_search?q=`,
@@ -34,7 +35,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod admit;
+mod aggregate;
+mod builder;
 mod clock;
+mod dump;
 mod error;
 mod fault;
 mod handlers;
@@ -51,18 +55,21 @@ mod script;
 mod search;
 mod server;
 mod settings;
+mod shared;
 mod sim;
 mod snapshot;
 mod state;
 pub mod suite;
 mod task;
 
+pub use builder::{
+    DISK_BYTES_DEFAULT, HEAP_BYTES_DEFAULT, SNAPSHOT_REQUESTS, SimBuilder, SimError,
+    TASK_DOCS_PER_REQUEST,
+};
 pub use clock::{CLOCK_START_MS, CLOCK_TICK_MS};
 pub use fault::{Fault, FaultKind, FaultOn};
 pub use hyper::Method;
 pub use product::Product;
 pub use record::Record;
-pub use sim::{
-    DISK_BYTES_DEFAULT, HEAP_BYTES_DEFAULT, RECORDS_MAX, SNAPSHOT_REQUESTS, SavedState, SimBuilder,
-    SimCluster, SimError, TASK_DOCS_PER_REQUEST,
-};
+pub use shared::RECORDS_MAX;
+pub use sim::{SavedState, SimCluster};

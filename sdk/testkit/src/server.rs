@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::http::Request;
-use crate::sim::{Answer, Outcome, Shared};
+use crate::shared::{Answer, Outcome, Shared};
 
 /// Longest request body; the servers' own default.
 const REQUEST_BYTES_MAX: usize = 100 * 1024 * 1024;

@@ -271,6 +271,7 @@ fn aliases(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let expand = Expand::ALL.with(ctx.request)?;
     let mut rows = Vec::new();
     for index in ctx.state.indices.values() {
+        index.check_block(ctx.state.product, Access::MetadataRead)?;
         if !expand.hidden && index.is_hidden() {
             continue;
         }
@@ -312,6 +313,7 @@ fn shards(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let mut rows = Vec::new();
     for name in names::resolve(state, ctx.var("index"), expand)? {
         let index = state.index(&name)?;
+        index.check_block(state.product, Access::MetadataRead)?;
         let docs = index.lucene_docs() / u64::from(index.shards()).max(1);
         let bytes = index.store_bytes() / u64::from(index.shards()).max(1);
         for copy in state.shard_copies(index) {

@@ -624,6 +624,7 @@ fn recovery(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     if !ctx.request.flag("active_only", false)? {
         for name in names::resolve(state, ctx.var("index"), expand)? {
             let index = state.index(&name)?;
+            index.check_block(state.product, Access::MetadataRead)?;
             let shards: Vec<Value> = state
                 .shard_copies(index)
                 .into_iter()
