@@ -50,6 +50,8 @@ mod store;
 mod view;
 mod who;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -86,13 +88,28 @@ pub fn main() -> ExitCode {
             return context.ui.finish(name, failure.into()).into();
         }
     };
-    let answer = runtime
-        .block_on(command::perform(&context, cli.command))
+    let work = || runtime.block_on(command::perform(&context, cli.command));
+    // A panic is a defect of ours, and ends as every other failure: with its code and exit code.
+    let answer = catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(defect(panic.as_ref())))
         .unwrap_or_else(Answer::from)
         .with_options(&context.options());
     // Nothing of ours is left to be waited for; a name that is being resolved would hold the end up.
     runtime.shutdown_background();
     context.ui.finish(name, answer).into()
+}
+
+fn defect(panic: &(dyn Any + Send)) -> Failure {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    Failure::new(Code::Internal, "a defect of Liftlock ended this command")
+        .cause(text)
+        .untouched("if a run was going on, its journal says what was sent and what became of it")
+        .remedy("report this with the text above; a run goes on with `liftlock resume`")
+        .next("liftlock status")
 }
 
 /// Help and version are answers; everything else is a failure that looks like every other.
@@ -136,6 +153,19 @@ fn listen_to_ourselves(verbosity: u8) {
         .with_writer(std::io::stderr)
         .with_target(true)
         .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_as_a_defect_with_its_text() {
+        let panic = catch_unwind(|| panic!("broken invariant")).unwrap_err();
+        let failure = defect(panic.as_ref());
+        assert_eq!(failure.exit().code(), 1);
+        assert_eq!(failure.data().causes, ["broken invariant"]);
+    }
 }
 
 /// The sources of this crate, for tests that look at what is used.
