@@ -140,6 +140,20 @@ fn cannot_open(
 /// What an answer that is none means to a person.
 pub(crate) fn read_failure(what: &str, error: &ReadError) -> Failure {
     let (code, remedy) = match error {
+        // The kind of a failed look is in its text alone; only the advice hangs on it, and which of two codes of
+        // the same exit code it gets.
+        ReadError::Unavailable(text)
+            if text.contains("status 401") || text.contains("status 403") =>
+        {
+            (
+                Code::TargetRefused,
+                "see that user, password and rights in site.toml are the ones that are meant",
+            )
+        }
+        ReadError::Unavailable(text) if text.contains("certificate") => (
+            Code::Unreachable,
+            "name the authority that signed the server's certificate: `ca = \"FILE\"` in site.toml, `--ca FILE` with init",
+        ),
         ReadError::Unavailable(_) => (
             Code::Unreachable,
             "bring the target back, or mend its address in site.toml",
@@ -160,4 +174,26 @@ pub(crate) fn read_failure(what: &str, error: &ReadError) -> Failure {
     Failure::new(code, what)
         .cause(escape::block(&error.to_string()))
         .remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_credentials_and_an_unknown_authority_get_their_own_advice() {
+        let of = |text: &str| read_failure("x", &ReadError::Unavailable(text.into()));
+        let refused = of("https://a: status 401, `security_exception`: no");
+        assert_eq!(
+            (refused.code(), refused.exit().code()),
+            (Code::TargetRefused, 4)
+        );
+        assert!(
+            of("invalid peer certificate: UnknownIssuer")
+                .data()
+                .remedy
+                .contains("--ca FILE")
+        );
+        assert_eq!(of("connection refused").code(), Code::Unreachable);
+    }
 }
