@@ -155,19 +155,6 @@ fn listen_to_ourselves(verbosity: u8) {
         .try_init();
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_ends_as_a_defect_with_its_text() {
-        let panic = catch_unwind(|| panic!("broken invariant")).unwrap_err();
-        let failure = defect(panic.as_ref());
-        assert_eq!(failure.exit().code(), 1);
-        assert_eq!(failure.data().causes, ["broken invariant"]);
-    }
-}
-
 /// The sources of this crate, for tests that look at what is used.
 #[cfg(test)]
 pub(crate) fn test_sources() -> Vec<(String, String)> {
@@ -188,4 +175,17 @@ pub(crate) fn test_sources() -> Vec<(String, String)> {
         &mut out,
     );
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_as_a_defect_with_its_text() {
+        let panic = catch_unwind(|| panic!("broken invariant")).unwrap_err();
+        let failure = defect(panic.as_ref());
+        assert_eq!(failure.exit().code(), 1);
+        assert_eq!(failure.data().causes, ["broken invariant"]);
+    }
 }
