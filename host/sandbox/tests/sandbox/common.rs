@@ -258,7 +258,7 @@ fn answers() -> Vec<(&'static str, Read, Value)> {
             read(json!({"read": "raw-read", "path": "/_cat/a", "query": [], "body": "{}"})),
             json!({"status": 200, "body": "ok"}),
         ),
-        (backups.clone(), Read::RepositoryName, json!("nightly")),
+        (backups, Read::RepositoryName, json!("nightly")),
         (backups, Read::SnapshotVerified, json!(["n1"])),
         (backups, Read::SnapshotList, json!([taken])),
         (backups, Read::SnapshotRunning, json!([])),
