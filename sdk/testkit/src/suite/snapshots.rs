@@ -21,8 +21,13 @@ checks![
 
 const REPOSITORY: &str = "/_snapshot/suite-repo";
 
-/// Registers the repository and removes these snapshots from it.
+/// Registers the repository anew and removes these snapshots from it.
 async fn prepare(c: &Client, snapshots: &[&str]) -> Outcome {
+    let gone = c.delete(REPOSITORY).await?;
+    expect(
+        matches!(gone.status, 200 | 404),
+        format!("cannot remove the repository: {}", gone.body),
+    )?;
     c.put(
         REPOSITORY,
         json!({"type": "fs", "settings": {"location": "suite"}}),
@@ -482,5 +487,6 @@ async fn removing_a_repository_keeps_its_snapshots(c: &Client, _: Product) -> Ou
     .await?
     .status(500)?;
     prepare(c, &["suite-s10"]).await?;
+    c.delete(REPOSITORY).await?.status(200)?;
     c.without(&["suite-stay"]).await
 }
