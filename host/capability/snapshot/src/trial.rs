@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 
 use liftlock_cluster::Call;
-use liftlock_types::facts::cluster::{Index, Shard};
+use liftlock_types::facts::cluster::{Index, RawAnswer, Shard};
 use liftlock_types::{
     Acted, Attempt, Capability as _, IndexName, Probed, Progress, Read, ReadError,
 };
@@ -20,6 +20,9 @@ use crate::repository::{Repository, refused};
 /// How long after the restore was asked for a primary may lack a node, with nothing on its way, before that is a
 /// result. One minute: the servers retry an allocation five times within it.
 const STALLED_MS: i64 = 60_000;
+
+/// Most of the server's words on a failure that go into the journal: one exception with its message.
+const WHY_CHARS_MAX: usize = 300;
 
 /// The snapshot that a step took, from its outcome.
 pub(crate) struct Source {
@@ -151,8 +154,12 @@ pub(crate) async fn probe(repository: &Repository, attempt: &Attempt) -> Result<
                 .filter(|shard| shard.state != "STARTED")
                 .map(|shard| shard.index.as_str())
                 .collect();
+            let why = match lost.first() {
+                Some(copy) => why_not_started(repository, copy).await,
+                None => None,
+            };
             return Ok(Probed::Partial(
-                json!({"copies": copies.len(), "not_started": lost}),
+                json!({"why": why, "copies": copies.len(), "not_started": lost}),
             ));
         }
         return Ok(Probed::InProgress(Progress {
@@ -196,6 +203,28 @@ pub(crate) async fn probe(repository: &Repository, attempt: &Attempt) -> Result<
         }),
         ours: true,
     })
+}
+
+/// The server's own words on why a copy got no shard. A reason and no evidence, so that it does not matter when
+/// there is none.
+async fn why_not_started(repository: &Repository, copy: &str) -> Option<String> {
+    let read = Read::RawRead {
+        path: format!("/_cat/shards/{copy}"),
+        query: vec![
+            ("format".into(), "json".into()),
+            ("h".into(), "prirep,unassigned.details".into()),
+        ],
+        body: None,
+    };
+    let answer: RawAnswer = typed(repository.cluster.read(&read).await.ok()?).ok()?;
+    let shards: Vec<Value> = serde_json::from_str(&answer.body).ok()?;
+    let details = shards
+        .iter()
+        .filter(|shard| shard["prirep"] == "p")
+        .find_map(|shard| shard["unassigned.details"].as_str())?;
+    // The cause stands last, behind the whole way through the server's code.
+    let cause = details.rsplit("nested: ").next()?;
+    Some(cause.chars().take(WHY_CHARS_MAX).collect())
 }
 
 /// Removes the copies by exact name, only names of this run and step; what stays is named.
