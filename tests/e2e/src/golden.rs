@@ -39,14 +39,19 @@ use crate::stage::Stage;
 pub struct Redaction {
     patterns: Vec<(Regex, &'static str)>,
     literals: Vec<(String, &'static str)>,
+    column_gap: Regex,
 }
 
 /// Patterns and their marks, in the order in which they are tried.
-const PATTERNS: [(&str, &str); 12] = [
+const PATTERNS: [(&str, &str); 15] = [
     (
         r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         "[uuid]",
     ),
+    (r"\br-\d{8}-\d{6}-[0-9a-f]{6}\b", "[run]"),
+    (r#""(uuid|gone)":"[^"]{22}""#, "\"$1\":\"[uuid]\""),
+    (r"\bid \d+:\d+\b", "id [device]:[inode]"),
+    (r"\bsha256:[0-9a-f]+", "sha256:[sha256]"),
     (r"\b[0-9a-f]{64}\b", "[sha256]"),
     (r"\b[0-9a-f]{32}\b", "[nonce]"),
     (
@@ -60,8 +65,13 @@ const PATTERNS: [(&str, &str); 12] = [
     (r"\b\d+(\.\d+)? (B|bytes|KiB|MiB|GiB)\b", "[size]"),
     (r"\b\d+(\.\d+)? ?(ms|s|min|h)\b", "[time span]"),
     (r"\b\d{13}\b", "[ms]"),
-    (r"/dev/[a-z0-9]+", "[device]"),
 ];
+
+/// The width of a column, which follows from the width of what was replaced in it.
+const COLUMN_GAP: (&str, &str) = (r"(\S) {3,}", "$1  ");
+
+/// How the header begins of a table whose columns are as wide as their times.
+const HEADER_OF_TIMES: &str = "RUN ";
 
 impl Redaction {
     fn new(round: &Round) -> anyhow::Result<Self> {
@@ -77,19 +87,27 @@ impl Redaction {
             (folder.display().to_string(), "[dir]"),
         ];
         let host = fs::read_to_string("/proc/sys/kernel/hostname")?;
-        literals.push((host.trim().to_owned(), "[host]"));
-        Ok(Self { patterns, literals })
+        literals.push((format!(" on {}", host.trim()), " on [host]"));
+        Ok(Self {
+            patterns,
+            literals,
+            column_gap: Regex::new(COLUMN_GAP.0)?,
+        })
     }
 
-    fn apply(&self, text: &str) -> String {
-        let mut text = text.to_owned();
+    fn apply(&self, line: &str) -> String {
+        let mut text = line.to_owned();
         for (literal, mark) in &self.literals {
-            if !literal.is_empty() {
-                text = text.replace(literal, mark);
-            }
+            text = text.replace(literal, mark);
         }
         for (pattern, mark) in &self.patterns {
             text = pattern.replace_all(&text, *mark).into_owned();
+        }
+        if text != line || line.starts_with(HEADER_OF_TIMES) {
+            text = self
+                .column_gap
+                .replace_all(&text, COLUMN_GAP.1)
+                .into_owned();
         }
         text
     }
@@ -139,7 +157,8 @@ pub async fn perform(kit: &Kit, script: &Path) -> anyhow::Result<String> {
                     .with_context(place)?;
                 writeln!(out, "{line}")?;
                 for (mark, stream) in [("|", &told.stdout), ("!", &told.stderr)] {
-                    for line in redaction.apply(stream).lines() {
+                    for line in stream.lines() {
+                        let line = redaction.apply(line);
                         writeln!(out, "{}", format!("{mark} {line}").trim_end())?;
                     }
                 }

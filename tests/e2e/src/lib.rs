@@ -6,6 +6,7 @@
 //! - [`proof`]: the checks that run on simulated clusters and on real servers alike
 //! - [`tally`]: named checks, counted
 //! - [`golden`]: scripts whose whole output is compared
+//! - [`schema`]: whether a JSON answer is what its committed schema says
 //! - [`simulated`]: a simulated cluster as the lab sees one
 //! - [`switch`]: one address behind which another cluster can be put
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
@@ -14,6 +15,7 @@ pub mod artifacts;
 pub mod golden;
 pub mod operator;
 pub mod proof;
+pub mod schema;
 pub mod simulated;
 pub mod stage;
 pub mod switch;

@@ -139,6 +139,7 @@ impl Operator {
             // The folders of a test may lie in memory.
             .env("LIFTLOCK_VOLATILE_STATE", "1")
             .env_remove("LIFTLOCK_BY")
+            .env("USER", "operator")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.site)
             .stdin(Stdio::null())

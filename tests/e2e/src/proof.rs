@@ -1,13 +1,15 @@
 //! The proof that the Optimize plugin does what is documented, and nothing else.
 //!
 //! The same checks run on simulated clusters and on real servers: [`upgrades_cleanly`],
-//! [`refuses_what_is_not_approved`], [`goes_on_after_a_kill`].
+//! [`refuses_what_is_not_approved`], [`goes_on_after_a_kill`], [`upgrades_with_a_waiver`],
+//! [`finds_a_backup_that_cannot_be_restored`].
 
 mod clean;
 mod documented;
 mod kills;
 mod refusals;
 mod secrets;
+mod unproved;
 
 use anyhow::Context;
 use anyhow::bail;
@@ -20,6 +22,8 @@ pub use kills::Position;
 pub use kills::goes_on_after_a_kill;
 pub use refusals::refuses_what_is_not_approved;
 pub use secrets::find_secret;
+pub use unproved::finds_a_backup_that_cannot_be_restored;
+pub use unproved::upgrades_with_a_waiver;
 
 use crate::operator::Operator;
 use crate::operator::Told;

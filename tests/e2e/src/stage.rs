@@ -95,6 +95,7 @@ pub struct Stage {
     /// Where the binary is to go instead of the switch: a server with TLS.
     direct: Option<(String, PathBuf)>,
     login: Login,
+    has_backups: bool,
 }
 
 /// A fresh 8.7 site on a stage, and an operator who knows nothing of it yet.
@@ -127,6 +128,7 @@ impl Stage {
             repository: repository.to_owned(),
             direct: None,
             login: Login::None,
+            has_backups: true,
         })
     }
 
@@ -134,6 +136,13 @@ impl Stage {
     #[must_use]
     pub fn with_login(mut self, login: Login) -> Self {
         self.login = login;
+        self
+    }
+
+    /// Binds no snapshot repository in `site.toml`.
+    #[must_use]
+    pub fn without_backups(mut self) -> Self {
+        self.has_backups = false;
         self
     }
 
@@ -170,7 +179,11 @@ impl Stage {
 
     fn round(&self, facts: SiteFacts, before: Dump) -> anyhow::Result<Round> {
         let folder = tempfile::tempdir().context("cannot make a folder")?;
-        let optimize = Pretend::start(&self.kit.pretend, &folder.path().join("optimize.pid"))?;
+        // Its own name in the folder: output that is compared must not depend on where it was built.
+        let pretend = folder.path().join("optimize-server");
+        std::os::unix::fs::symlink(&self.kit.pretend, &pretend)
+            .context("cannot link the stand-in for Optimize")?;
+        let optimize = Pretend::start(&pretend, &folder.path().join("optimize.pid"))?;
         let [site, state, config] =
             ["site", "state", "config"].map(|name| folder.path().join(name));
         for dir in [&site, &config] {
@@ -222,12 +235,19 @@ impl Stage {
         } else {
             format!("neighbours = \"{}-team-a\"\n", facts.prefix)
         };
+        let backups = if self.has_backups {
+            format!(
+                "[snapshot.backups]\ncluster = \"cluster.database\"\nrepository = \"{REPOSITORY}\"\n\n"
+            )
+        } else {
+            String::new()
+        };
         format!(
             "name = \"{SITE}\"\n\
              product-plugin = \"camunda-optimize\"\n\n\
-             [options]\nprefix = \"{}\"\n{neighbours}\n\
+             [options]\nprefix = \"{}\"\nquiet-seconds = {QUIET_SECONDS}\n{neighbours}\n\
              [cluster.database]\nnodes = [\"{url}\"]\n{ca}{auth}\n\
-             [snapshot.backups]\ncluster = \"cluster.database\"\nrepository = \"{REPOSITORY}\"\n\n\
+             {backups}\
              [disk.config]\npath = \"{}\"\n\n\
              {}",
             facts.prefix,
@@ -300,6 +320,10 @@ impl Round {
         }
     }
 }
+
+/// How long the plugin watches that nothing is written. Nothing writes to the lab's site, so the
+/// shortest time shows as much as the ten seconds that a real site gets.
+const QUIET_SECONDS: u32 = 1;
 
 /// Name of the snapshot repository in the cluster.
 pub const REPOSITORY: &str = "backups";

@@ -63,6 +63,19 @@ async fn refuses_what_was_not_approved_and_runs_what_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn upgrades_a_site_without_backups_only_with_a_waiver() {
+    let kit = Kit::build().unwrap();
+    let cluster = Simulated::start_as(Product::OpenSearch3, 1).await.unwrap();
+    let stage = stage(&kit, &cluster).await.without_backups();
+    let mut tally = Tally::default();
+    tally.about("simulated");
+    proof::upgrades_with_a_waiver(&stage, &mut tally)
+        .await
+        .unwrap();
+    tally.into_count().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn goes_on_after_a_kill_at_each_position_of_the_proof() {
     let kit = Kit::build().unwrap();
     let cluster = Simulated::start_as(Product::Elasticsearch8, 1)

@@ -85,10 +85,7 @@ async fn on(kind: ServerKind, kit: &Kit, tally: &mut Tally) -> anyhow::Result<()
     let result = match kind {
         // The two that the product's vendor names first, with everything.
         ServerKind::OpenSearch2 | ServerKind::Elasticsearch8 => whole(kit, &server, tally).await,
-        ServerKind::OpenSearch3 => {
-            let stage = stage(kit, &server).await?;
-            proof::upgrades_cleanly(&stage, tally).await
-        }
+        ServerKind::OpenSearch3 => without_restores(kit, &server, tally).await,
         ServerKind::Elasticsearch8Secured => secured(kit, &server, tally).await,
     };
     server.stop().await;
@@ -114,6 +111,16 @@ async fn whole(kit: &Kit, server: &Server, tally: &mut Tally) -> anyhow::Result<
         proof::goes_on_after_a_kill(&stage, position, tally).await?;
     }
     Ok(())
+}
+
+/// OpenSearch 3.3 cannot restore a sorted index that holds documents (its issue 20073, mended in 3.5), and
+/// Optimize has one. So its snapshots are no backups: that has to be found, and the upgrade needs a
+/// waiver.
+async fn without_restores(kit: &Kit, server: &Server, tally: &mut Tally) -> anyhow::Result<()> {
+    let stage = stage(kit, server).await?;
+    let says = "no parent document field configured";
+    proof::finds_a_backup_that_cannot_be_restored(&stage, says, tally).await?;
+    proof::upgrades_with_a_waiver(&stage.without_backups(), tally).await
 }
 
 /// Over TLS with the server's own authority, so past the proxy: once with a password, once with an

@@ -42,6 +42,23 @@ pub async fn upgrades_cleanly(stage: &Stage, tally: &mut Tally) -> anyhow::Resul
         ensure(!round.optimize.is_running(), "it still runs"),
     );
 
+    check_end_state(stage, &round, tally).await?;
+    if stage.is_watched() {
+        check_requests(stage, &documented::expected_changes(&round.facts), tally);
+    }
+    check_leftovers(stage, &settings, &run, tally).await?;
+    check_second_run(stage, &round, tally).await?;
+    check_record(&round, tally).await?;
+    check_secrets(stage, &round, tally);
+    Ok(())
+}
+
+/// What differs in the cluster now is what is documented.
+pub(super) async fn check_end_state(
+    stage: &Stage,
+    round: &Round,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
     let after = liftlock_lab::dump(&stage.target, &round.facts.prefix).await?;
     let (facts, before) = (&round.facts, &round.before);
     tally.check(
@@ -64,13 +81,6 @@ pub async fn upgrades_cleanly(stage: &Stage, tally: &mut Tally) -> anyhow::Resul
         "hand-tuned replicas are kept",
         documented::check_tuned(facts, &after),
     );
-    if stage.is_watched() {
-        check_requests(stage, &round, tally);
-    }
-    check_leftovers(stage, &settings, &run, tally).await?;
-    check_second_run(stage, &round, tally).await?;
-    check_record(&round, tally).await?;
-    check_secrets(stage, &round, tally);
     Ok(())
 }
 
@@ -78,7 +88,8 @@ fn none(stage: &Stage) -> anyhow::Result<()> {
     same(&[], &stage.changes())
 }
 
-fn check_requests(stage: &Stage, round: &Round, tally: &mut Tally) {
+/// The changing requests that reached the cluster are these, in this order.
+pub(super) fn check_requests(stage: &Stage, expected: &[(&str, String)], tally: &mut Tally) {
     let found: Vec<String> = stage
         .changes()
         .iter()
@@ -91,7 +102,6 @@ fn check_requests(stage: &Stage, round: &Round, tally: &mut Tally) {
             found_once.push(line);
         }
     }
-    let expected = documented::expected_changes(&round.facts);
     let lines: Vec<String> = expected.iter().map(|(_, line)| line.clone()).collect();
     tally.check(
         "changing requests are the documented ones and ours, in their order, and no others",
