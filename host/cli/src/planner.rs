@@ -268,7 +268,7 @@ fn short(answer: &Result<Value, ReadError>) -> String {
 }
 
 fn fault(fault: &PluginFault) -> PlannerFault {
-    PlannerFault(fault.to_string())
+    PlannerFault::Plugin(fault.to_string())
 }
 
 #[async_trait]
@@ -280,8 +280,10 @@ impl Planner for SitePlanner {
             .check(&call)
             .await
             .map_err(|error| fault(&error))?;
-        self.told(called)
-            .map_err(|error| PlannerFault(format!("the plugin could not check the site: {error}")))
+        self.told(called).map_err(|error| PlannerFault::Target {
+            doing: "check the site",
+            error,
+        })
     }
 
     async fn plan(&self, state: &RunState) -> Result<Replanned, PlannerFault> {
@@ -296,18 +298,16 @@ impl Planner for SitePlanner {
         let reads = recorded(&called.reads);
         match self.told(called) {
             Ok(proposal) => Ok(Replanned { proposal, reads }),
-            Err(Refusal::Failed(error)) => Err(PlannerFault(format!(
-                "the plugin could not plan again: {error}"
-            ))),
+            Err(Refusal::Failed(error)) => Err(PlannerFault::Target {
+                doing: "plan again",
+                error,
+            }),
             Err(Refusal::Blocked(findings)) => {
                 let what: Vec<String> = findings
                     .iter()
                     .map(|finding| format!("{} ({})", finding.what, finding.id))
                     .collect();
-                Err(PlannerFault(format!(
-                    "the plugin refuses to plan again: {}",
-                    what.join("; ")
-                )))
+                Err(PlannerFault::Refused(what.join("; ")))
             }
         }
     }
@@ -319,8 +319,10 @@ impl Planner for SitePlanner {
             .validate(&call)
             .await
             .map_err(|error| fault(&error))?;
-        self.told(called)
-            .map_err(|error| PlannerFault(format!("the plugin could not validate: {error}")))
+        self.told(called).map_err(|error| PlannerFault::Target {
+            doing: "validate",
+            error,
+        })
     }
 }
 

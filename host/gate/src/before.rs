@@ -81,7 +81,7 @@ impl Runner {
             .planner
             .check(moment, &self.state)
             .await
-            .map_err(|fault| Halt::new(Exit::PluginFault, fault.to_string()))?;
+            .map_err(|fault| self.fault(&fault))?;
         self.judge(
             findings,
             if moment == Moment::BeforeRun {
@@ -124,7 +124,7 @@ impl Runner {
             .planner
             .plan(&self.state)
             .await
-            .map_err(|fault| Halt::new(Exit::PluginFault, fault.to_string()))?;
+            .map_err(|fault| self.fault(&fault))?;
         let context = PlanContext {
             site: self.plan.site.clone(),
             product: self.plan.product.clone(),

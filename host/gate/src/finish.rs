@@ -60,7 +60,7 @@ impl Runner {
             .planner
             .validate(&self.state)
             .await
-            .map_err(|fault| Halt::new(Exit::PluginFault, fault.to_string()))?;
+            .map_err(|fault| self.fault(&fault))?;
         self.judge(findings, Exit::Frozen)?;
         self.give_back_neutral().await?;
         for step in self.state.borrowed(Borrow::Protective) {

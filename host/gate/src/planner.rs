@@ -1,14 +1,30 @@
 //! What the runner asks of the plugin, through whoever holds its sandbox.
 
 use async_trait::async_trait;
-use liftlock_types::{Finding, Moment, Proposal, RecordedRead};
+use liftlock_types::{Finding, Moment, Proposal, ReadError, RecordedRead};
 
 use crate::RunState;
 
-/// A plugin that failed: exit code 40.
+/// Why the plugin gave no answer that can be used.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct PlannerFault(pub String);
+#[non_exhaustive]
+pub enum PlannerFault {
+    /// It failed, trapped or hit a limit: exit code 40.
+    #[error("{0}")]
+    Plugin(String),
+    /// It passed on that a target gave no answer; nothing is wrong with the plugin.
+    #[error("the plugin could not {doing}")]
+    Target {
+        /// `check the site`, `validate`.
+        doing: &'static str,
+        /// What the target said.
+        #[source]
+        error: ReadError,
+    },
+    /// It refuses, with its reasons.
+    #[error("the plugin refuses to plan again: {0}")]
+    Refused(String),
+}
 
 /// What planning again gave.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use liftlock_types::{
 };
 
 use crate::observer::{Happening, Observer, StopSignal};
-use crate::planner::Planner;
+use crate::planner::{Planner, PlannerFault};
 use crate::settle::Timing;
 use crate::state::RunState;
 use crate::{Approval, Bindings, boot_time_ms, now_ms};
@@ -249,6 +249,26 @@ impl Runner {
         };
         Halt::new(exit, format!("cannot read {what}: {error}"))
             .remedy("bring the target back, then resume")
+    }
+
+    /// The plugin gave no answer: its own fault, or a target's.
+    pub(crate) fn fault(&self, fault: &PlannerFault) -> Halt {
+        match fault {
+            PlannerFault::Target {
+                doing,
+                error: error @ (ReadError::Unavailable(_) | ReadError::Rejected { .. }),
+            } => self.unavailable(&format!("what the plugin needs to {doing}"), error),
+            PlannerFault::Refused(_) if !self.state.has_sent() => {
+                Halt::new(Exit::Blocked, fault.to_string())
+                    .remedy("do what it names, or plan again; nothing was sent")
+            }
+            PlannerFault::Target { error, .. } => {
+                Halt::new(Exit::PluginFault, format!("{fault}: {error}"))
+            }
+            PlannerFault::Plugin(_) | PlannerFault::Refused(_) => {
+                Halt::new(Exit::PluginFault, fault.to_string())
+            }
+        }
     }
 
     pub(crate) fn unreachable(&self, binding: &Binding, error: &ReadError) -> Halt {

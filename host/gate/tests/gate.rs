@@ -10,16 +10,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use liftlock_gate::{
-    Approval, Bindings, Decision, End, FreezeError, Parts, PlanContext, Runner, StepApproval,
-    StopSignal, Timing, Waiver, Who, differences, freeze, recover,
+    Approval, Bindings, Decision, End, FreezeError, Parts, PlanContext, PlannerFault, Runner,
+    StepApproval, StopSignal, Timing, Waiver, Who, differences, freeze, recover,
 };
 use liftlock_journal::{Journal, OpenOptions};
 use liftlock_types::event::OutcomeKind;
 use liftlock_types::{
     Binding, Body, Change, Claim, Condition, Digest, DocumentId, Exit, Fill, FillValue, Finding,
     Grant, GrantedBinding, GrantedVerb, IndexName, Json, OnExpiry, Phase, Plan, Planned, PluginRef,
-    Predicate, Proposal, Read, Reading, RestsOn, RunId, Scope, Severity, SnapshotName, Step,
-    StepId, Undo, Verb,
+    Predicate, Proposal, Read, ReadError, Reading, RestsOn, RunId, Scope, Severity, SnapshotName,
+    Step, StepId, Undo, Verb,
 };
 use serde_json::json;
 use toy::{Ear, Fault, Fixed, Toy};
@@ -289,6 +289,7 @@ impl Lab {
                 proposal,
                 blockers: Mutex::default(),
                 invalid: Mutex::default(),
+                fault: Mutex::default(),
             }),
             approvals: vec![approval],
             wanted: 1,
@@ -1044,6 +1045,22 @@ async fn a_blocker_found_right_before_the_run_stops_it() {
     assert_eq!(end.exit, Exit::Blocked);
     assert!(lab.sent().is_empty());
     assert!(lab.toy.with(|world| world.claims.is_empty()));
+}
+
+#[tokio::test]
+async fn a_target_that_the_plugin_cannot_read_is_not_the_plugins_fault() {
+    let lab = Lab::new(vec![create("create", "d")]).await;
+    let with = |fault| *lab.planner.fault.lock().unwrap() = Some(fault);
+    with(PlannerFault::Target {
+        doing: "check the site",
+        error: ReadError::Unavailable("503".into()),
+    });
+    assert_eq!(lab.run().await.exit, Exit::Unreachable);
+    with(PlannerFault::Plugin("it trapped".into()));
+    assert_eq!(lab.run().await.exit, Exit::PluginFault);
+    with(PlannerFault::Refused("no".into()));
+    assert_eq!(lab.run().await.exit, Exit::Blocked);
+    assert!(lab.sent().is_empty());
 }
 
 #[tokio::test]

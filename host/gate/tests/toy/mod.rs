@@ -455,11 +455,16 @@ pub struct Fixed {
     pub proposal: Proposal,
     pub blockers: Mutex<Vec<Finding>>,
     pub invalid: Mutex<Vec<Finding>>,
+    /// What a check passes on instead of findings.
+    pub fault: Mutex<Option<PlannerFault>>,
 }
 
 #[async_trait]
 impl Planner for Fixed {
     async fn check(&self, _: Moment, _: &RunState) -> Result<Vec<Finding>, PlannerFault> {
+        if let Some(fault) = self.fault.lock().unwrap().clone() {
+            return Err(fault);
+        }
         Ok(self.blockers.lock().unwrap().clone())
     }
 
