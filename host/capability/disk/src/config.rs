@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::redact::{KEYS_DEFAULT, RedactError};
 
-/// `[bindings."disk.config"]`.
+/// `[disk.config]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DiskConfig {

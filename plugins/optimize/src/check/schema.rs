@@ -65,7 +65,7 @@ fn tenants(seen: &Seen, found: &mut Vec<Finding>) {
             ))
             .why("its documents would be in our snapshot and its writes would look like ours")
             .remedy(format!(
-                "say that they are others: `--set neighbours={value}`, then plan again"
+                "say that they are others: `neighbours = \"{value}\"` under [options] in site.toml, then plan again"
             ));
         for (prefix, indices) in &tenants {
             finding = finding.evidence(prefix, some(indices));

@@ -490,7 +490,7 @@ fn a_tenant_inside_our_prefix_must_be_declared() {
     assert!(
         found[0]
             .remedy
-            .contains("--set neighbours=optimize-team-a`"),
+            .contains("`neighbours = \"optimize-team-a\"`"),
         "{}",
         found[0].remedy
     );
