@@ -6,6 +6,7 @@
 //!
 //! - `summary`: steps, times and the last line
 //! - `tools`: programs to run, tests to count, packages to install
+//! - `suite`: the simulator's suite on real servers
 //! - `plugins`, `check` (with `licences`), `golden`, `lab`, `demo`, `prove`, `test`: the commands
 #![expect(
     clippy::print_stdout,
@@ -20,6 +21,7 @@ mod lab;
 mod licences;
 mod plugins;
 mod prove;
+mod suite;
 mod summary;
 mod test;
 mod tools;
