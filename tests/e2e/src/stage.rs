@@ -34,6 +34,9 @@ pub const SITE: &str = "lab";
 /// Variable that holds the cluster's password, or its API key.
 pub const SECRET_VARIABLE: &str = "LIFTLOCK_LAB_SECRET";
 
+/// A password in Optimize's own configuration file. A kept copy of that file holds it, nothing else may.
+pub const CONFIG_SECRET: &str = "canary-7c20-in-the-configuration";
+
 /// What is under test.
 #[derive(Clone, Debug)]
 pub struct Kit {
@@ -193,7 +196,7 @@ impl Stage {
         lend_compiled(&self.kit.plugin, &compiled_dir(), &state.join(COMPILED))?;
         write(
             &config.join("environment-config.yaml"),
-            "---\nes:\n  settings:\n    index:\n      prefix: optimize\nsecurity:\n  license: none\n",
+            &format!("---\nes:\n  security:\n    password: {CONFIG_SECRET}\n"),
         )?;
         write(
             &site.join("site.toml"),

@@ -3,7 +3,7 @@
 use crate::host::cluster::{self, Search, TemplateKind};
 use crate::host::site::Site;
 use crate::host::{cluster_changes, disk, disk_changes, service, snapshot, snapshot_changes};
-use crate::{Seen, number, option, outcome};
+use crate::{Seen, option, outcome};
 
 const DATABASE: &str = "cluster.database";
 
@@ -23,7 +23,6 @@ pub(crate) fn look(site: &Site, what: &str) -> Option<Seen> {
             ("bindings".into(), format!("{:?}", site.bindings())),
         ],
         "wasi" => shim(),
-        "cost" => cost(site),
         _ => return None,
     })
 }
@@ -272,29 +271,4 @@ fn result<T: std::fmt::Debug>(result: std::io::Result<T>) -> String {
 pub(crate) fn order() -> String {
     let map: std::collections::HashMap<u32, ()> = (0..50).map(|n| (n, ())).collect();
     format!("{:?}", map.keys().collect::<Vec<_>>())
-}
-
-/// Many calls of three kinds, for the measurement.
-fn cost(site: &Site) -> Seen {
-    let n = number(site, "n");
-    match option(site, "kind").as_str() {
-        "now" => (0..n).for_each(|_| {
-            std::hint::black_box(site.now());
-        }),
-        "health" => {
-            if let Ok(on) = cluster::open(site, DATABASE) {
-                (0..n).for_each(|_| {
-                    let _ = std::hint::black_box(on.health());
-                });
-            }
-        }
-        _ => {
-            if let Ok(on) = cluster::open(site, DATABASE) {
-                (0..n).for_each(|_| {
-                    let _ = std::hint::black_box(cluster_changes::delete_index(&on, "a-1", "u"));
-                });
-            }
-        }
-    }
-    vec![]
 }

@@ -139,6 +139,7 @@ async fn bring_up(options: &Options) -> anyhow::Result<Cluster> {
                     site.kind.version(),
                     site.base_url
                 );
+                println!("   the embedded simulated cluster instead: cargo xtask demo --simulated");
                 return Ok(Cluster::Real(Box::new(site)));
             }
             Err(error @ LabError::Missing { .. }) => {

@@ -131,6 +131,30 @@ fn may_install() -> bool {
     is_root && on_path("apt-get").is_some()
 }
 
+/// Versions of a JDK that OpenSearch 2 and Elasticsearch 8 both run on.
+const JDK_VERSIONS: std::ops::RangeInclusive<u32> = 17..=23;
+
+/// Whether one of these is among the JDKs of this machine. A runtime without a compiler is none.
+fn has_jdk() -> bool {
+    let installed = std::fs::read_dir("/usr/lib/jvm")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin/javac")));
+    let named = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/javac"));
+    installed
+        .chain(named)
+        .chain(on_path("javac"))
+        .filter_map(|javac| Command::new(javac).arg("-version").output().ok())
+        .filter_map(|told| major(&String::from_utf8_lossy(&told.stdout)))
+        .any(|major| JDK_VERSIONS.contains(&major))
+}
+
+/// `javac 17.0.15`.
+fn major(banner: &str) -> Option<u32> {
+    let version = banner.trim().strip_prefix("javac ")?;
+    version.split(['.', '-', '+']).next()?.parse().ok()
+}
+
 /// Installs what the real servers need and the machine lacks, where we may; says so where not.
 ///
 /// What still lacks after it is found, and named, by the first server that needs it.
@@ -139,8 +163,7 @@ pub(crate) fn install_for_servers() -> anyhow::Result<()> {
     if on_path("mvn").is_none() {
         wanted.push("maven");
     }
-    // Maven's own package brings a runtime without a compiler.
-    if on_path("javac").is_none() {
+    if !has_jdk() {
         wanted.push("openjdk-17-jdk-headless");
     }
     if wanted.is_empty() {
@@ -181,6 +204,13 @@ mod tests {
             ignored: 1,
         };
         assert_eq!(count, sum);
+    }
+
+    #[test]
+    fn reads_the_version_of_a_compiler() {
+        assert_eq!(major("javac 17.0.15\n"), Some(17));
+        assert_eq!(major("javac 25-ea"), Some(25));
+        assert_eq!(major("sh: not found"), None);
     }
 
     #[test]

@@ -398,11 +398,8 @@ async fn the_supervisor_has_a_session_of_its_own() {
     assert_eq!(group.as_raw_nonzero().get(), i32::try_from(child).unwrap());
 }
 
-/// Not a test: what the next one kills.
-#[tokio::test]
-#[ignore = "begun by the test that kills it"]
-async fn a_runner_that_is_killed() {
-    let temp = PathBuf::from(std::env::var("LIFTLOCK_TEST_SITE").unwrap());
+/// What the next test begins in a process of its own, and kills.
+async fn a_runner_that_is_killed(temp: PathBuf) {
     let port = std::env::var("LIFTLOCK_TEST_PORT")
         .unwrap()
         .parse()
@@ -429,9 +426,12 @@ async fn a_runner_that_is_killed() {
 
 #[tokio::test]
 async fn a_service_survives_the_kill_of_who_started_it() {
+    if let Some(temp) = std::env::var_os("LIFTLOCK_TEST_SITE") {
+        return a_runner_that_is_killed(temp.into()).await;
+    }
     let site = site();
     let mut runner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_runner_that_is_killed", "--ignored"])
+        .args(["--exact", "a_service_survives_the_kill_of_who_started_it"])
         .env("LIFTLOCK_TEST_SITE", site.temp.path())
         .env("LIFTLOCK_TEST_PORT", site.port.to_string())
         .stdout(Stdio::null())
