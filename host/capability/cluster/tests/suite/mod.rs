@@ -106,7 +106,12 @@ impl<'a> Hand<'a> {
             "{change:?}: {:?}",
             again.evidence
         );
-        assert!(!self.cluster.in_flight(change, &attempt).await.unwrap());
+        // A busy manager may still have a task of its own on the same name.
+        let begun = Instant::now();
+        while self.cluster.in_flight(change, &attempt).await.unwrap() {
+            assert!(begun.elapsed() < PATIENCE, "{change:?} stays in flight");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         attempt
     }
 
