@@ -76,10 +76,10 @@ impl Runner {
         Ok(())
     }
 
-    pub(crate) async fn check_findings(&mut self, moment: Moment) -> Result<(), Halt> {
+    pub(crate) async fn check_findings(&self, moment: Moment) -> Result<(), Halt> {
         let findings = self
             .planner
-            .check(moment, &self.state)
+            .check(moment, &self.state())
             .await
             .map_err(|fault| self.fault(&fault))?;
         self.judge(
@@ -93,7 +93,7 @@ impl Runner {
     }
 
     /// Tells findings; a blocker that nobody waived stops the run.
-    pub(crate) fn judge(&mut self, findings: Vec<Finding>, exit: Exit) -> Result<(), Halt> {
+    pub(crate) fn judge(&self, findings: Vec<Finding>, exit: Exit) -> Result<(), Halt> {
         let waived: Vec<String> = self
             .approvals
             .iter()
@@ -106,7 +106,7 @@ impl Runner {
             .cloned();
         for finding in findings {
             self.tell(Happening::Found(finding.clone()));
-            self.findings.push(finding);
+            self.keep_finding(finding);
         }
         match blocker {
             None => Ok(()),
@@ -119,10 +119,10 @@ impl Runner {
     }
 
     /// The plan as it would be made now has the same steps; other differences are told as drift.
-    pub(crate) async fn plan_again(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn plan_again(&self) -> Result<(), Halt> {
         let Replanned { proposal, reads } = self
             .planner
-            .plan(&self.state)
+            .plan(&self.state())
             .await
             .map_err(|fault| self.fault(&fault))?;
         let context = PlanContext {

@@ -9,8 +9,8 @@ use crate::runner::{Halt, Runner};
 
 impl Runner {
     /// Gives back what a step borrowed, if what is read now is ours.
-    pub(crate) async fn give_back(&mut self, id: &StepId, borrower: &StepId) -> Result<(), Halt> {
-        let state = self.state.step(borrower);
+    pub(crate) async fn give_back(&self, id: &StepId, borrower: &StepId) -> Result<(), Halt> {
+        let state = self.state().step(borrower);
         let Some((attempt, borrowed)) = state.attempts.iter().rev().find_map(|attempt| {
             let intent = attempt.intent.as_ref()?;
             Some((attempt.clone(), (intent.clone(), intent.borrowed.clone()?)))
@@ -35,7 +35,7 @@ impl Runner {
             rests_on: &[],
         };
         let undo_of = self.attempt(&passing, attempt.number, &intent.change);
-        let under_way = self.state.step(id).open().is_some();
+        let under_way = self.state().step(id).open().is_some();
         let (done, why) = if now == borrowed.old && !under_way {
             (true, "it was back already".to_owned())
         } else if now == borrowed.ours || under_way {
@@ -72,10 +72,10 @@ impl Runner {
     }
 
     /// A give-back that a crash cut short is finished first; a step that needs the loan borrows it again.
-    pub(crate) async fn finish_give_backs(&mut self) -> Result<(), Halt> {
-        for borrower in self.state.borrowed(Borrow::Neutral) {
+    pub(crate) async fn finish_give_backs(&self) -> Result<(), Halt> {
+        for borrower in self.state().borrowed(Borrow::Neutral) {
             let id = self.give_back_id(&borrower)?;
-            if !self.state.step(&id).attempts.is_empty() {
+            if !self.state().step(&id).attempts.is_empty() {
                 self.give_back(&id, &borrower).await?;
             }
         }
@@ -84,14 +84,14 @@ impl Runner {
 
     /// The id under which a loan is given back where no step of the plan does it; a new one for each loan.
     pub(crate) fn give_back_id(&self, borrower: &StepId) -> Result<StepId, Halt> {
-        let loans = self.state.step(borrower).attempts.len();
+        let loans = self.state().step(borrower).attempts.len();
         StepId::new(format!("give-back.{borrower}.{loans}"))
             .map_err(|error| Halt::new(Exit::Internal, error.to_string()))
     }
 
     /// Neutral state is given back at every end.
-    pub(crate) async fn give_back_neutral(&mut self) -> Result<(), Halt> {
-        for borrower in self.state.borrowed(Borrow::Neutral) {
+    pub(crate) async fn give_back_neutral(&self) -> Result<(), Halt> {
+        for borrower in self.state().borrowed(Borrow::Neutral) {
             let id = self.give_back_id(&borrower)?;
             self.give_back(&id, &borrower).await?;
         }

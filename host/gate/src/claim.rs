@@ -39,9 +39,9 @@ impl Runner {
     }
 
     /// Makes the claim on each target that can hold one.
-    pub(crate) async fn claim(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn claim(&self) -> Result<(), Halt> {
         for binding in self.claimable() {
-            if self.state.claims.contains_key(&binding) {
+            if self.state().claims.contains_key(&binding) {
                 continue;
             }
             let capability = self.capability(&binding)?;
@@ -57,7 +57,9 @@ impl Runner {
                 None => self.new_claim(1),
             };
             if highest.is_none() {
+                self.reach(&["claim", "before"], None, 0).await;
                 let made = capability.make_claim(&mine).await;
+                self.reach(&["claim", "after"], None, 0).await;
                 if !matches!(made, Ok(true)) {
                     // A refused or unanswered create whose nonce reads back as ours was a success.
                     let claims = capability
@@ -89,7 +91,7 @@ impl Runner {
 
     /// Our claim still holds on every target: asked right before each change.
     pub(crate) async fn check_claims(&self) -> Result<(), Halt> {
-        for (binding, (epoch, nonce)) in &self.state.claims {
+        for (binding, (epoch, nonce)) in &self.state().claims {
             let claims =
                 self.capability(binding)?.claims().await.map_err(|error| {
                     self.unavailable(&format!("the claim on `{binding}`"), &error)
@@ -116,12 +118,14 @@ impl Runner {
     }
 
     /// Takes our claims off: the last thing a run does.
-    pub(crate) async fn release(&mut self) -> Result<(), Halt> {
-        for (binding, (epoch, _)) in self.state.claims.clone() {
+    pub(crate) async fn release(&self) -> Result<(), Halt> {
+        for (binding, (epoch, _)) in self.state().claims.clone() {
+            self.reach(&["release", "before"], None, 0).await;
             self.capability(&binding)?.remove_claim(epoch).await.map_err(|error| {
                 Halt::new(Exit::Resumable, format!("the run is over, but its claim on `{binding}` could not be removed: {error}"))
                     .remedy("`liftlock resume` removes it")
             })?;
+            self.reach(&["release", "after"], None, 0).await;
             self.write(Event::Released { binding, epoch }).await?;
         }
         Ok(())

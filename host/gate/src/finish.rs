@@ -10,24 +10,23 @@ use crate::runner::{End, Halt, Runner};
 
 impl Runner {
     /// Ends a run cleanly: neutral state back, protective state left and named, what stays half-done listed.
-    pub async fn abort(mut self, reason: &str) -> End {
+    pub async fn abort(self, reason: &str) -> End {
         let begun = boot_time_ms();
         let result = self.abort_inner(reason).await;
         self.end(result, begun).await
     }
 
-    pub(crate) async fn abort_inner(&mut self, reason: &str) -> Result<(), Halt> {
+    pub(crate) async fn abort_inner(&self, reason: &str) -> Result<(), Halt> {
         self.load().await?;
-        if self.state.ended.is_some() {
+        if self.state().ended.is_some() {
             return self.release().await;
         }
         self.check_claims().await?;
         self.give_back_neutral().await?;
-        let mut left = std::mem::take(&mut self.left_behind);
         for step in &self.plan.steps {
-            let state = self.state.step(&step.id);
+            let state = self.state().step(&step.id);
             if state.open().is_some() || state.needs_person() {
-                left.push(format!(
+                self.leave(format!(
                     "step {} (`{}`): what became of it is not known",
                     step.id, step.title
                 ));
@@ -35,46 +34,42 @@ impl Runner {
                 .outcome()
                 .is_some_and(|outcome| outcome.kind == OutcomeKind::AppliedOurs)
             {
-                left.push(format!("step {} (`{}`) stays done", step.id, step.title));
+                self.leave(format!("step {} (`{}`) stays done", step.id, step.title));
             }
         }
-        for step in self.state.borrowed(Borrow::Protective) {
-            left.push(format!(
+        for step in self.state().borrowed(Borrow::Protective) {
+            self.leave(format!(
                 "what step {step} stopped stays stopped: start it by hand when that is right"
             ));
         }
-        left.push(format!("aborted by {}: {reason}", self.who.by));
-        self.left_behind.clone_from(&left);
+        self.leave(format!("aborted by {}: {reason}", self.who.by));
         self.write(Event::RunEnded {
             how: "aborted".into(),
-            left_behind: left,
+            left_behind: self.left_behind(),
         })
         .await?;
         self.write_head().await?;
         self.release().await
     }
 
-    pub(crate) async fn finish(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn finish(&self) -> Result<(), Halt> {
         self.read_unaccounted().await?;
         let findings = self
             .planner
-            .validate(&self.state)
+            .validate(&self.state())
             .await
             .map_err(|fault| self.fault(&fault))?;
         self.judge(findings, Exit::Frozen)?;
         self.give_back_neutral().await?;
-        for step in self.state.borrowed(Borrow::Protective) {
-            self.left_behind.push(format!(
+        for step in self.state().borrowed(Borrow::Protective) {
+            self.leave(format!(
                 "what step {step} stopped stays stopped, as the plan has it"
             ));
         }
-        self.left_behind.extend(
-            self.state
-                .expired
-                .iter()
-                .map(|label| format!("passed over: {label}")),
-        );
-        let left_behind = self.left_behind.clone();
+        for label in &self.state().expired {
+            self.leave(format!("passed over: {label}"));
+        }
+        let left_behind = self.left_behind();
         self.write(Event::RunEnded {
             how: "done".into(),
             left_behind,
@@ -85,8 +80,8 @@ impl Runner {
     }
 
     /// Requests that were sent and never answered can land late: their objects are read once more at the end.
-    pub(crate) async fn read_unaccounted(&mut self) -> Result<(), Halt> {
-        for (id, attempt) in self.state.unaccounted() {
+    pub(crate) async fn read_unaccounted(&self) -> Result<(), Halt> {
+        for (id, attempt) in self.state().unaccounted() {
             let (Some(step), Some(intent)) =
                 (self.plan.step(&id).cloned(), attempt.intent.as_ref())
             else {
@@ -117,17 +112,18 @@ impl Runner {
     }
 
     /// Closes the books of this process: what stopped it is written down, what is neutral goes back.
-    pub(crate) async fn end(mut self, result: Result<(), Halt>, begun: u64) -> End {
+    pub(crate) async fn end(self, result: Result<(), Halt>, begun: u64) -> End {
         let mut halt = result.err();
-        if let (Some(stopped), true) = (&halt, self.state.rows > 0 && self.state.ended.is_none()) {
+        if let (Some(stopped), true) =
+            (&halt, self.state().rows > 0 && self.state().ended.is_none())
+        {
             let mut stopped = stopped.clone();
             if stopped.exit != Exit::ClaimLost
                 && let Err(second) = self.give_back_neutral().await
             {
-                self.left_behind
-                    .push(format!("neutral state is not given back: {}", second.why));
+                self.leave(format!("neutral state is not given back: {}", second.why));
             }
-            let doubt = self.state.doubts().first().cloned();
+            let doubt = self.state().doubts().first().cloned();
             if let (Some(step), false) = (doubt, stopped.exit == Exit::PersonNeeded) {
                 stopped.exit = Exit::PersonNeeded;
                 stopped.step.get_or_insert(step);
@@ -141,19 +137,10 @@ impl Runner {
                 Err(error) => Err(error),
             };
             if let Err(error) = written {
-                self.left_behind.push(error.why);
+                self.leave(error.why);
             }
             halt = Some(stopped);
         }
-        let durable_writes = self.journal.durable_writes();
-        End {
-            exit: halt.as_ref().map_or(Exit::Done, |halt| halt.exit),
-            halt,
-            state: self.state,
-            findings: self.findings,
-            left_behind: self.left_behind,
-            took_ms: boot_time_ms().saturating_sub(begun),
-            durable_writes,
-        }
+        self.closed(halt, begun)
     }
 }

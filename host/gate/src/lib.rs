@@ -16,6 +16,7 @@
 //! | `runner`, `before`, `steps`, `borrowed`, `finish` | a run from its first step to its end, or its abort |
 //! | `resume` | a run that goes on after a crash or a stop |
 //! | `planner`, `observer`, `clock` | what the runner needs of others |
+//! | `points` | where a test can end a run, with the feature `test-points` |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod approval;
@@ -29,6 +30,8 @@ mod objections;
 mod observer;
 mod pass;
 mod planner;
+#[cfg(feature = "test-points")]
+mod points;
 mod resume;
 mod runner;
 mod settle;
@@ -51,6 +54,8 @@ pub use freeze::{FreezeError, PlanContext, differences, freeze};
 pub use objections::{HOST_FINDINGS, objections};
 pub use observer::{Happening, Observer, StopSignal};
 pub use planner::{Planner, PlannerFault, Replanned};
+#[cfg(feature = "test-points")]
+pub use points::{Defect, Point, Points};
 pub use runner::{Decision, End, Halt, Parts, Runner, Who};
 pub use settle::Timing;
 pub use state::{AttemptState, RecoverError, RunState, StepState, recover};

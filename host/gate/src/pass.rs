@@ -57,9 +57,9 @@ pub(crate) struct Passing<'a> {
 
 impl Runner {
     /// Brings one change about, or says why not. Concluded when this returns `Ok`.
-    pub(crate) async fn pass(&mut self, passing: &Passing<'_>) -> Result<(), Halt> {
+    pub(crate) async fn pass(&self, passing: &Passing<'_>) -> Result<(), Halt> {
         let capability = self.capability(&passing.planned.binding)?;
-        if self.state.step(passing.id).open().is_some() {
+        if self.state().step(passing.id).open().is_some() {
             match self.settle(passing).await? {
                 Settled::Done => return Ok(()),
                 Settled::MayRepeat => {}
@@ -67,7 +67,7 @@ impl Runner {
         }
         let mut later_since = None;
         loop {
-            let earlier = self.state.step(passing.id);
+            let earlier = self.state().step(passing.id);
             let number = earlier.last().map_or(1, |attempt| attempt.number + 1);
             if number > ATTEMPTS_MAX {
                 return Err(Halt::new(
@@ -91,6 +91,8 @@ impl Runner {
             let mut tries = 0;
             let (observed, facts) = loop {
                 let begun = boot_time_ms();
+                self.reach(&["observe", "before"], Some(passing.id), number)
+                    .await;
                 let observed = capability
                     .observe(&change, &attempt)
                     .await
@@ -101,6 +103,8 @@ impl Runner {
                 if observed.already_true {
                     break (observed, Facts::new());
                 }
+                self.reach(&["facts", "before"], Some(passing.id), number)
+                    .await;
                 let facts = self.authorise_facts(passing, &change).await?;
                 self.check_claims().await?;
                 if boot_time_ms().saturating_sub(begun) <= AUTHORISED_MS_MAX {
@@ -126,7 +130,7 @@ impl Runner {
             attempt.facts = facts.clone();
             let intent = Intent {
                 epoch: self
-                    .state
+                    .state()
                     .claims
                     .values()
                     .map(|(epoch, _)| *epoch)
@@ -158,12 +162,16 @@ impl Runner {
                 .await?;
             attempt.intent_at_ms = now_ms();
 
+            self.reach(&["act", "before"], Some(passing.id), number)
+                .await;
             let acted = tokio::time::timeout(
                 Duration::from_millis(ANSWER_MS_MAX),
                 capability.act(&change, &attempt),
             )
             .await
             .unwrap_or_else(|_| Acted::Unanswered(format!("no answer within {ANSWER_MS_MAX} ms")));
+            self.reach(&["act", "after"], Some(passing.id), number)
+                .await;
             match acted {
                 Acted::NotSent(why) => {
                     self.conclude(
@@ -176,7 +184,7 @@ impl Runner {
                         &why,
                     )
                     .await?;
-                    let exit = if self.state.has_sent() {
+                    let exit = if self.state().has_sent() {
                         Exit::Resumable
                     } else {
                         Exit::Unreachable
@@ -248,14 +256,14 @@ impl Runner {
     /// request that may still land is the identical request.
     pub(crate) fn attempt(&self, passing: &Passing<'_>, number: u32, change: &Change) -> Attempt {
         let referred = change.refers_to().and_then(|step| {
-            let state = self.state.step(step);
+            let state = self.state().step(step);
             state.outcome().map(|outcome| outcome.evidence.clone())
         });
         let mut made_by_run = BTreeMap::new();
-        if let Some(facts) = self.state.facts.get(&passing.planned.binding) {
+        if let Some(facts) = self.state().facts.get(&passing.planned.binding) {
             made_by_run.extend(facts.clone());
         }
-        let step = self.state.step(passing.id);
+        let step = self.state().step(passing.id);
         let ended = step
             .attempts
             .iter()
@@ -290,7 +298,7 @@ impl Runner {
     }
 
     /// In the plan, inside the grant, same targets, claim still ours, writers still stopped.
-    async fn authorise_standing(&mut self, passing: &Passing<'_>) -> Result<(), Halt> {
+    async fn authorise_standing(&self, passing: &Passing<'_>) -> Result<(), Halt> {
         self.grant.allow_change(passing.planned).map_err(|denied| {
             Halt::new(Exit::Stale, denied.rule.clone())
                 .at(passing.id)
@@ -313,7 +321,8 @@ impl Runner {
                     .at(passing.id)
             })?;
         if let Some(planned) = passing.facts {
-            let made = self.state.facts.get(binding);
+            let state = self.state();
+            let made = state.facts.get(binding);
             for (key, then) in planned {
                 let expected = made.and_then(|made| made.get(key)).unwrap_or(then);
                 let found = now.get(key).unwrap_or(&Value::Null);
@@ -344,13 +353,13 @@ impl Runner {
 
     /// The post-condition read true before anything was sent in this attempt.
     async fn already_true(
-        &mut self,
+        &self,
         passing: &Passing<'_>,
         number: u32,
         change: &Change,
         evidence: Value,
     ) -> Result<(), Halt> {
-        let step = self.state.step(passing.id);
+        let step = self.state().step(passing.id);
         let Some(last) = step.last().filter(|last| last.intent.is_some()) else {
             let why = "it was so before; nothing was sent";
             return self
@@ -388,7 +397,7 @@ impl Runner {
     /// Writes the outcome with its evidence and the facts after it, then takes off what the attempt left beside.
     #[expect(clippy::too_many_arguments, reason = "the parts of one row")]
     pub(crate) async fn conclude(
-        &mut self,
+        &self,
         passing: &Passing<'_>,
         change: &Change,
         number: u32,
@@ -432,15 +441,19 @@ impl Runner {
     }
 
     /// Takes off what the attempt left beside its effect; what stays is named. Safe to repeat.
-    pub(crate) async fn clean_up(&mut self, passing: &Passing<'_>, change: &Change, number: u32) {
+    pub(crate) async fn clean_up(&self, passing: &Passing<'_>, change: &Change, number: u32) {
         let attempt = self.attempt(passing, number, change);
+        self.reach(&["clean-up", "before"], Some(passing.id), number)
+            .await;
         let cleaned = match self.capability(&passing.planned.binding) {
             Ok(capability) => capability.clean_up(change, &attempt).await,
             Err(halt) => Err(ReadError::NotFound(halt.why)),
         };
+        self.reach(&["clean-up", "after"], Some(passing.id), number)
+            .await;
         match cleaned {
-            Ok(left) => self.left_behind.extend(left),
-            Err(error) => self.left_behind.push(format!(
+            Ok(left) => left.into_iter().for_each(|what| self.leave(what)),
+            Err(error) => self.leave(format!(
                 "what step {} left beside its effect: {error}",
                 passing.id
             )),

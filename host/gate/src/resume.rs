@@ -13,18 +13,18 @@ impl Runner {
     ///
     /// First every open attempt is settled and every recorded outcome read again; nothing recorded or proved
     /// done is sent again. Decisions settle doubts; without them a doubt stops the run at once with 21.
-    pub async fn resume(mut self, decisions: Vec<Decision>) -> End {
+    pub async fn resume(self, decisions: Vec<Decision>) -> End {
         let begun = boot_time_ms();
         let result = self.resume_inner(decisions).await;
         self.end(result, begun).await
     }
 
-    pub(crate) async fn resume_inner(&mut self, decisions: Vec<Decision>) -> Result<(), Halt> {
+    pub(crate) async fn resume_inner(&self, decisions: Vec<Decision>) -> Result<(), Halt> {
         self.load().await?;
-        if self.state.ended.is_some() {
+        if self.state().ended.is_some() {
             return self.release().await;
         }
-        if self.state.plan.as_ref() != Some(&self.plan.hash()) {
+        if self.state().plan.as_ref() != Some(&self.plan.hash()) {
             return Err(Halt::new(
                 Exit::Stale,
                 "the plan beside the journal is not the one that was run",
@@ -32,7 +32,7 @@ impl Runner {
         }
         self.check_approved()?;
         self.check_unchanged().await?;
-        if self.state.claims.is_empty() {
+        if self.state().claims.is_empty() {
             self.check_unclaimed().await?;
         } else {
             self.check_claims().await?;
@@ -40,7 +40,7 @@ impl Runner {
         for decision in decisions {
             self.decide(decision).await?;
         }
-        if let Some(step) = self.state.doubts().first() {
+        if let Some(step) = self.state().doubts().first() {
             return Err(Halt::new(Exit::PersonNeeded, format!("what became of step `{step}` is not decided"))
                 .at(step)
                 .remedy(format!(
@@ -64,7 +64,7 @@ impl Runner {
         self.finish().await
     }
 
-    pub(crate) async fn load(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn load(&self) -> Result<(), Halt> {
         let rows = self
             .journal
             .rows(self.run.as_str())
@@ -91,17 +91,18 @@ impl Runner {
             return Err(Halt::new(Exit::PersonNeeded, "the journal lost its end: what the run did last is not in it")
                 .remedy("restore the whole state directory from a copy; nothing is sent from a journal with a lost end"));
         }
-        self.state = recover(self.run.as_str(), &rows).map_err(|error| {
+        let state = recover(self.run.as_str(), &rows).map_err(|error| {
             Halt::new(
                 Exit::PersonNeeded,
                 format!("the journal makes no run: {error}"),
             )
         })?;
+        self.recovered(state);
         Ok(())
     }
 
-    pub(crate) async fn decide(&mut self, decision: Decision) -> Result<(), Halt> {
-        if !self.state.step(&decision.step).needs_person() {
+    pub(crate) async fn decide(&self, decision: Decision) -> Result<(), Halt> {
+        if !self.state().step(&decision.step).needs_person() {
             return Err(Halt::new(
                 Exit::Usage,
                 format!("step `{}` has nothing to decide", decision.step),
@@ -109,7 +110,7 @@ impl Runner {
             .at(&decision.step));
         }
         let number =
-            u32::try_from(self.state.step(&decision.step).decided.len()).unwrap_or(u32::MAX) + 1;
+            u32::try_from(self.state().step(&decision.step).decided.len()).unwrap_or(u32::MAX) + 1;
         let event = Event::Decided {
             question: "what became of it".into(),
             answer: if decision.done { "done" } else { "not-done" }.into(),
@@ -120,12 +121,12 @@ impl Runner {
     }
 
     /// Settles the one attempt that a crash left open, wherever it stands in the plan.
-    pub(crate) async fn settle_open(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn settle_open(&self) -> Result<(), Halt> {
         let open: Vec<Step> = self
             .plan
             .steps
             .iter()
-            .filter(|step| self.state.step(&step.id).open().is_some())
+            .filter(|step| self.state().step(&step.id).open().is_some())
             .cloned()
             .collect();
         for step in open {
@@ -143,12 +144,12 @@ impl Runner {
     }
 
     /// A crash between an outcome and its clean-up leaves beside the effect what the attempt put there.
-    pub(crate) async fn clean_up_last(&mut self) {
-        let Some(id) = self.state.concluded_last.clone() else {
+    pub(crate) async fn clean_up_last(&self) {
+        let Some(id) = self.state().concluded_last.clone() else {
             return;
         };
         let planned = self.plan.step(&id).and_then(Step::change).cloned();
-        if let (Some(planned), Some(last)) = (planned, self.state.step(&id).last().cloned())
+        if let (Some(planned), Some(last)) = (planned, self.state().step(&id).last().cloned())
             && let (Some(intent), Some(outcome)) = (&last.intent, &last.outcome)
             && outcome.kind.is_done()
         {
@@ -163,19 +164,19 @@ impl Runner {
     }
 
     /// Recorded done means not sent again, not still true: what no later step consumed is read again.
-    pub(crate) async fn still_true(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn still_true(&self) -> Result<(), Halt> {
         let steps = self.plan.steps.clone();
         for (at, step) in steps.iter().enumerate() {
             let Some(planned) = step.change() else {
                 continue;
             };
-            let state = self.state.step(&step.id);
+            let state = self.state().step(&step.id);
             let done = state
                 .outcome()
                 .is_some_and(|outcome| outcome.kind.is_done());
             let consumed = steps[at + 1..].iter().any(|later| {
                 let touched = self
-                    .state
+                    .state()
                     .step(&later.id)
                     .attempts
                     .iter()
@@ -217,13 +218,13 @@ impl Runner {
     }
 
     /// The conditions after the step that was concluded last may not have been waited for.
-    pub(crate) async fn last_conditions(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn last_conditions(&self) -> Result<(), Halt> {
         let last = self
             .plan
             .steps
             .iter()
             .rev()
-            .find(|step| self.state.step(&step.id).is_done())
+            .find(|step| self.state().step(&step.id).is_done())
             .cloned();
         if let Some(step) = last {
             for condition in &step.ends_when {

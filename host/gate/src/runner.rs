@@ -1,9 +1,9 @@
 //! A run: from its first step to its end, resumed after any crash, or aborted.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use liftlock_journal::{Journal, JournalError, NewRow};
+use liftlock_journal::{Journal, JournalError, NewRow, Row};
 use liftlock_types::event::Event;
 use liftlock_types::{
     Binding, Capability, Exit, Finding, Grant, Moment, Plan, ReadError, RecordedRead, RunId, StepId,
@@ -118,9 +118,13 @@ pub struct Runner {
     pub(crate) approvals_wanted: usize,
     pub(crate) who: Who,
     pub(crate) timing: Timing,
-    pub(crate) state: RunState,
-    pub(crate) findings: Vec<Finding>,
-    pub(crate) left_behind: Vec<String>,
+    state: Mutex<Arc<RunState>>,
+    findings: Mutex<Vec<Finding>>,
+    left_behind: Mutex<Vec<String>>,
+    /// Rows are written and taken in one after another, also by steps that go side by side.
+    writing: tokio::sync::Mutex<()>,
+    #[cfg(feature = "test-points")]
+    pub(crate) hooks: crate::points::Hooks,
 }
 
 /// What a runner needs.
@@ -159,7 +163,7 @@ impl Runner {
     /// Puts a runner together; reads and sends nothing.
     pub fn new(parts: Parts) -> Self {
         Self {
-            state: RunState::new(parts.run.as_str()),
+            state: Mutex::new(Arc::new(RunState::new(parts.run.as_str()))),
             journal: parts.journal,
             run: parts.run,
             plan: parts.plan,
@@ -174,8 +178,49 @@ impl Runner {
             approvals_wanted: parts.approvals_wanted,
             who: parts.who,
             timing: parts.timing,
-            findings: Vec::new(),
-            left_behind: Vec::new(),
+            findings: Mutex::new(Vec::new()),
+            left_behind: Mutex::new(Vec::new()),
+            writing: tokio::sync::Mutex::new(()),
+            #[cfg(feature = "test-points")]
+            hooks: crate::points::Hooks::default(),
+        }
+    }
+
+    /// What the journal says now.
+    pub(crate) fn state(&self) -> Arc<RunState> {
+        Arc::clone(&held(&self.state))
+    }
+
+    /// Takes what the journal said of the run.
+    pub(crate) fn recovered(&self, state: RunState) {
+        *held(&self.state) = Arc::new(state);
+    }
+
+    /// Keeps a finding for the report.
+    pub(crate) fn keep_finding(&self, finding: Finding) {
+        held(&self.findings).push(finding);
+    }
+
+    /// Names what stays behind, for the report.
+    pub(crate) fn leave(&self, what: impl Into<String>) {
+        held(&self.left_behind).push(what.into());
+    }
+
+    /// What was named as left behind until now.
+    pub(crate) fn left_behind(&self) -> Vec<String> {
+        held(&self.left_behind).clone()
+    }
+
+    /// What the books of this process come to.
+    pub(crate) fn closed(self, halt: Option<Halt>, begun: u64) -> End {
+        End {
+            exit: halt.as_ref().map_or(Exit::Done, |halt| halt.exit),
+            halt,
+            state: Arc::unwrap_or_clone(self.state()),
+            findings: held(&self.findings).clone(),
+            left_behind: self.left_behind(),
+            took_ms: boot_time_ms().saturating_sub(begun),
+            durable_writes: self.journal.durable_writes(),
         }
     }
 
@@ -184,13 +229,13 @@ impl Runner {
     /// Before anything is sent: approvals, grant, targets, claims of others, the plugin's check, and the plan
     /// made again and compared. After that only the gate sends, and each end but `Done` and `aborted` can be
     /// resumed.
-    pub async fn run(mut self) -> End {
+    pub async fn run(self) -> End {
         let begun = boot_time_ms();
         let result = self.run_inner().await;
         self.end(result, begun).await
     }
 
-    pub(crate) async fn run_inner(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn run_inner(&self) -> Result<(), Halt> {
         self.check_approved()?;
         self.check_unchanged().await?;
         self.check_unclaimed().await?;
@@ -220,6 +265,17 @@ impl Runner {
         self.finish().await
     }
 
+    /// A labelled point, where a test can end the run.
+    #[cfg(not(feature = "test-points"))]
+    pub(crate) fn reach(
+        &self,
+        _label: &[&str],
+        _step: Option<&StepId>,
+        _attempt: u32,
+    ) -> std::future::Ready<()> {
+        std::future::ready(())
+    }
+
     pub(crate) fn capability(&self, binding: &Binding) -> Result<Arc<dyn Capability>, Halt> {
         self.bindings
             .get(binding)
@@ -233,7 +289,7 @@ impl Runner {
 
     /// How a failure ends: resumable before the first schema write, frozen after it.
     pub(crate) fn failed(&self) -> Exit {
-        if self.state.has_written_schema() {
+        if self.state().has_written_schema() {
             Exit::Frozen
         } else {
             Exit::Resumable
@@ -242,7 +298,7 @@ impl Runner {
 
     /// A read that gave no evidence; nothing was sent for it.
     pub(crate) fn unavailable(&self, what: &str, error: &ReadError) -> Halt {
-        let exit = if self.state.has_sent() || self.state.rows > 0 {
+        let exit = if self.state().has_sent() || self.state().rows > 0 {
             Exit::Resumable
         } else {
             Exit::Unreachable
@@ -258,7 +314,7 @@ impl Runner {
                 doing,
                 error: error @ (ReadError::Unavailable(_) | ReadError::Rejected { .. }),
             } => self.unavailable(&format!("what the plugin needs to {doing}"), error),
-            PlannerFault::Refused(_) if !self.state.has_sent() => {
+            PlannerFault::Refused(_) if !self.state().has_sent() => {
                 Halt::new(Exit::Blocked, fault.to_string())
                     .remedy("do what it names, or plan again; nothing was sent")
             }
@@ -277,7 +333,7 @@ impl Runner {
 
     /// What a change rests on is not what it was: refused before anything was sent, frozen after.
     pub(crate) fn stale(&self, step: &StepId, what: &str) -> Halt {
-        let exit = if self.state.has_sent() {
+        let exit = if self.state().has_sent() {
             Exit::Frozen
         } else {
             Exit::Stale
@@ -316,54 +372,72 @@ impl Runner {
     }
 
     /// A row of the whole run; rows of one kind are numbered.
-    pub(crate) async fn write(&mut self, event: Event) -> Result<(), Halt> {
-        let attempt = self.state.kinds.get(event.kind()).copied().unwrap_or(0) + 1;
-        self.append(None, attempt, &event).await
+    pub(crate) async fn write(&self, event: Event) -> Result<(), Halt> {
+        self.append(None, None, &event).await
     }
 
     /// A row of one attempt of one step.
     pub(crate) async fn write_step(
-        &mut self,
+        &self,
         step: &StepId,
         attempt: u32,
         event: Event,
     ) -> Result<(), Halt> {
-        self.append(Some(step), attempt, &event).await
+        self.append(Some(step), Some(attempt), &event).await
     }
 
     async fn append(
-        &mut self,
+        &self,
         step: Option<&StepId>,
-        attempt: u32,
+        attempt: Option<u32>,
         event: &Event,
     ) -> Result<(), Halt> {
         let body = serde_json::to_string(event)
             .map_err(|error| Halt::new(Exit::Internal, error.to_string()))?;
+        let _writing = self.writing.lock().await;
+        // Rows of the whole run are numbered by kind.
+        let attempt = attempt
+            .unwrap_or_else(|| self.state().kinds.get(event.kind()).copied().unwrap_or(0) + 1);
+        self.reach(&["journal", event.kind(), "before"], step, attempt)
+            .await;
         let row = NewRow {
             step: step.map(ToString::to_string),
             attempt,
             kind: event.kind().into(),
             body,
         };
-        let begun = matches!(event, Event::RunBegun { .. });
-        let rows = if begun {
-            vec![
-                self.journal
-                    .begin_run(self.run.as_str(), row, now_ms())
-                    .await
-                    .map_err(|error| Halt::journal(&error))?,
-            ]
-        } else {
-            self.journal
-                .append(self.run.as_str(), &[row], now_ms())
-                .await
-                .map_err(|error| Halt::journal(&error))?
-        };
-        for row in &rows {
-            self.state
+        for row in &self.store(row, event).await? {
+            Arc::make_mut(&mut held(&self.state))
                 .apply(row)
                 .map_err(|error| Halt::new(Exit::Internal, error.to_string()))?;
         }
+        self.reach(&["journal", event.kind(), "after"], step, attempt)
+            .await;
         Ok(())
     }
+
+    async fn store(&self, row: NewRow, event: &Event) -> Result<Vec<Row>, Halt> {
+        #[cfg(feature = "test-points")]
+        if self.hooks.defect == Some(crate::points::Defect::IntentNotDurable)
+            && matches!(event, Event::Intent(_))
+        {
+            return Ok(vec![crate::points::not_durable(self.run.as_str(), row)]);
+        }
+        if matches!(event, Event::RunBegun { .. }) {
+            let row = self
+                .journal
+                .begin_run(self.run.as_str(), row, now_ms())
+                .await
+                .map_err(|error| Halt::journal(&error))?;
+            return Ok(vec![row]);
+        }
+        self.journal
+            .append(self.run.as_str(), &[row], now_ms())
+            .await
+            .map_err(|error| Halt::journal(&error))
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use liftlock_types::event::OutcomeKind;
-use liftlock_types::{Attempt, Change, Exit, Probed};
+use liftlock_types::{Attempt, Capability, Change, Exit, Probed, ReadError};
 use serde_json::Value;
 
 use crate::boot_time_ms;
@@ -54,8 +54,8 @@ pub(crate) enum Settled {
 
 impl Runner {
     /// After a crash: what became of the open attempt of this step?
-    pub(crate) async fn settle(&mut self, passing: &Passing<'_>) -> Result<Settled, Halt> {
-        let step = self.state.step(passing.id);
+    pub(crate) async fn settle(&self, passing: &Passing<'_>) -> Result<Settled, Halt> {
+        let step = self.state().step(passing.id);
         let Some((open, intent)) = step
             .open()
             .and_then(|open| open.intent.as_ref().map(|intent| (open, intent)))
@@ -105,7 +105,7 @@ impl Runner {
 
     /// Looks until what happened is proved, or it is proved that it cannot be. `number` is the journal's.
     pub(crate) async fn read_back(
-        &mut self,
+        &self,
         passing: &Passing<'_>,
         change: &Change,
         attempt: &Attempt,
@@ -121,7 +121,12 @@ impl Runner {
             if self.stop.is_now() {
                 return Err(self.stopped_by_person());
             }
-            match capability.probe(change, attempt).await {
+            self.reach(&["probe", "before"], Some(passing.id), number)
+                .await;
+            let seen = self.look(&*capability, change, attempt, answered).await;
+            self.reach(&["probe", "after"], Some(passing.id), number)
+                .await;
+            match seen {
                 Err(error) => {
                     if boot_time_ms().saturating_sub(readable) > self.timing.unreadable_ms {
                         return Err(self
@@ -200,10 +205,37 @@ impl Runner {
         }
     }
 
+    async fn look(
+        &self,
+        capability: &dyn Capability,
+        change: &Change,
+        attempt: &Attempt,
+        #[cfg_attr(
+            not(feature = "test-points"),
+            expect(unused_variables, reason = "only a broken gate believes an answer")
+        )]
+        answered: bool,
+    ) -> Result<Probed, ReadError> {
+        #[cfg(feature = "test-points")]
+        match self.hooks.defect {
+            Some(crate::Defect::ReadBackSkipped) if answered => {
+                return Ok(Probed::Applied {
+                    evidence: Value::Null,
+                    ours: true,
+                });
+            }
+            Some(crate::Defect::ProbeAlwaysAbsent) if !answered => {
+                return Ok(Probed::Absent(Value::Null));
+            }
+            _ => {}
+        }
+        capability.probe(change, attempt).await
+    }
+
     /// No effect is to be seen. `None`: look on.
     #[expect(clippy::too_many_arguments, reason = "one look at one attempt")]
     async fn absent(
-        &mut self,
+        &self,
         passing: &Passing<'_>,
         change: &Change,
         attempt: &Attempt,

@@ -9,12 +9,12 @@ use crate::pass::Passing;
 use crate::runner::{Halt, Runner};
 
 impl Runner {
-    pub(crate) async fn steps(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn steps(&self) -> Result<(), Halt> {
         let steps = self.plan.steps.clone();
         let of = steps.len();
         for (at, step) in steps.iter().enumerate() {
-            if self.state.step(&step.id).is_done() && !self.must_borrow_again(&steps[at..]) {
-                let state = self.state.step(&step.id);
+            if self.state().step(&step.id).is_done() && !self.must_borrow_again(&steps[at..]) {
+                let state = self.state().step(&step.id);
                 let why = state
                     .outcome()
                     .map_or("recorded", |outcome| outcome.kind.as_str());
@@ -58,13 +58,13 @@ impl Runner {
         };
         let given_back_by_plan = later.iter().any(|later| {
             matches!(&later.body, Body::GiveBack { step: borrower } if *borrower == step.id)
-                && self.state.step(&later.id).is_done()
+                && self.state().step(&later.id).is_done()
         });
-        self.state.step(&step.id).gave_back == Some(true)
+        self.state().step(&step.id).gave_back == Some(true)
             && !given_back_by_plan
             && later
                 .iter()
-                .any(|later| !self.state.step(&later.id).is_done())
+                .any(|later| !self.state().step(&later.id).is_done())
     }
 
     pub(crate) fn step_approval(&self, step: &StepId) -> Option<(String, String)> {
@@ -89,7 +89,7 @@ impl Runner {
         }
     }
 
-    pub(crate) async fn body(&mut self, step: &Step) -> Result<(), Halt> {
+    pub(crate) async fn body(&self, step: &Step) -> Result<(), Halt> {
         match &step.body {
             Body::Change(planned) => {
                 let passing = Passing {
@@ -148,7 +148,7 @@ impl Runner {
 
     /// Services that this run stopped are stopped still: asked before each change.
     pub(crate) async fn check_standing(&self, at: &StepId) -> Result<(), Halt> {
-        for id in self.state.borrowed(Borrow::Protective) {
+        for id in self.state().borrowed(Borrow::Protective) {
             let Some(planned) = self.plan.step(&id).and_then(Step::change) else {
                 continue;
             };

@@ -14,11 +14,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl Runner {
     /// Waits until the condition has held for as long as it must, or does what the plan says when patience ends.
-    pub(crate) async fn wait_for(
-        &mut self,
-        step: &StepId,
-        condition: &Condition,
-    ) -> Result<(), Halt> {
+    pub(crate) async fn wait_for(&self, step: &StepId, condition: &Condition) -> Result<(), Halt> {
         let capability = self.capability(&condition.binding)?;
         let begun = boot_time_ms();
         let mut held_since = None;
@@ -77,7 +73,7 @@ impl Runner {
     }
 
     async fn expired(
-        &mut self,
+        &self,
         step: &StepId,
         condition: &Condition,
         why: &str,
