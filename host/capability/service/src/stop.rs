@@ -66,9 +66,14 @@ impl Inner {
                 Err(error) => complaint = Some(format!("its stop command: {error}")),
             },
         }
+        // One that ends loses its environment and command line, by which it is found, before its sockets: until it
+        // has ended its port can still answer.
+        let ending = || look.found.processes.iter().any(Process::lives);
         let mut left = loop {
             match self.find().await {
-                Ok(found) if found.processes.is_empty() || Instant::now() > until => {
+                Ok(found)
+                    if (found.processes.is_empty() && !ending()) || Instant::now() > until =>
+                {
                     break found.processes;
                 }
                 Err(_) if Instant::now() > until => break Vec::new(),
@@ -82,7 +87,10 @@ impl Inner {
             send(&left, Signal::KILL);
             tokio::time::sleep(LOOK_EVERY).await;
             if let Ok(found) = self.find().await {
-                left = found.processes;
+                left.retain(Process::lives);
+                left.extend(found.processes);
+                left.sort();
+                left.dedup();
             }
         }
         let complaint: Option<String> =
