@@ -1,5 +1,7 @@
 //! `grants.toml`: what the operator allowed each plugin on this site, bound to its digest.
 
+mod comments;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,19 +72,21 @@ impl Grants {
             .find(|grant| grant.plugin == plugin && grant.site == site)
     }
 
-    /// Writes a grant, in the place of an earlier one of the same plugin and site.
-    ///
-    /// The first grant of a plugin is put behind what is there, so that comments stay; to replace one the file
-    /// is written anew.
+    /// Writes a grant, in the place of an earlier one of the same plugin and site. Comments stay.
     pub(crate) fn put(&mut self, grant: Grant) -> Result<(), Failure> {
         let replaces = self.find(&grant.plugin, &grant.site).is_some();
         self.list
             .retain(|known| known.plugin != grant.plugin || known.site != grant.site);
         self.list.push(grant.clone());
-        let text = if replaces || self.text.is_empty() {
-            format!("{HEADER}\n{}", to_toml(&self.list)?)
+        let text = if replaces {
+            comments::carry(&self.text, &to_toml(&self.list)?)
         } else {
-            format!("{}\n\n{}", self.text.trim_end(), to_toml(&[grant])?)
+            let above = if self.text.is_empty() {
+                HEADER
+            } else {
+                self.text.trim_end()
+            };
+            format!("{above}\n\n{}", to_toml(&[grant])?)
         };
         write_shared(&self.file, text.as_bytes())?;
         self.text = text;
@@ -315,11 +319,21 @@ mod tests {
         grant.plugin = "q".into();
         grants.put(grant.clone()).unwrap();
         assert!(fs::read_to_string(&file).unwrap().starts_with("# mine\n"));
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(
+            &file,
+            text.replace("verb = \"disk.read\"", "verb = \"disk.read\" # looked at"),
+        )
+        .unwrap();
+        let mut grants = Grants::load(&site).unwrap();
         grant.digest = Digest::of(b"other");
         grants.put(grant.clone()).unwrap();
         let grants = Grants::load(&site).unwrap();
         assert_eq!(grants.list.len(), 2);
         assert_eq!(grants.find("q", "prod"), Some(&grant));
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("# mine\n"), "{text}");
+        assert_eq!(text.matches("# looked at").count(), 4, "{text}");
     }
 
     #[test]
