@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use liftlock_types::{
-    Binding, Body, Change, Condition, Denied, Finding, Grant, NameError, PLAN_FORMAT,
+    Binding, Body, Change, Condition, Denied, Facts, Finding, Grant, NameError, PLAN_FORMAT,
     PLAN_STEPS_MAX, Plan, Planned, PluginRef, Proposal, ReadError, Step, StepId, TargetIdentity,
     Undo,
 };
@@ -143,6 +143,7 @@ pub async fn freeze(
     check_borrowing(&steps)?;
     let mut used = BTreeSet::new();
     let mut frozen = Vec::with_capacity(steps.len());
+    let mut after_task = false;
     for mut step in steps {
         for binding in bindings_of(&step) {
             if !bindings.contains_key(&binding) {
@@ -167,7 +168,9 @@ pub async fn freeze(
                     step: step.id.clone(),
                     source,
                 })?;
-            step.facts = facts;
+            let is_task = matches!(planned.change, Change::RunTask { .. });
+            step.facts = if after_task { meant_only(facts) } else { facts };
+            after_task |= is_task;
         }
         frozen.push(step);
     }
@@ -202,6 +205,15 @@ pub async fn freeze(
         not_done: proposal.not_done,
         hand_overs: proposal.hand_overs,
     })
+}
+
+/// Which object is meant, without its content: an operator's task before it may change any content, and what
+/// stands behind it is there to put that right.
+fn meant_only(facts: Facts) -> Facts {
+    facts
+        .into_iter()
+        .filter(|(key, _)| key.ends_with("/uuid"))
+        .collect()
 }
 
 /// By phase, then as the author wrote them, each after what it waits for.

@@ -307,6 +307,8 @@ pub static RULES: &[Rule] = &[
         ..row("service.restart", ANY, Class::Observable)
     },
     Rule {
+        // What it writes cannot be seen, so it counts as if it did.
+        writes_schema: true,
         token: "LIFTLOCK_TOKEN in its environment, and the supervisor's files",
         probe: "supervisor's status file: exit 0 = applied, other = partial; alive by pid and start time = in progress; gone without status = indeterminate",
         post: "exit status 0 in the supervisor's file; conditions of the plan say the rest",
