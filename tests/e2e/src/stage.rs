@@ -158,6 +158,15 @@ impl Stage {
 
     /// Empties the cluster, builds the 8.7 site, and gives a new operator with new folders.
     pub async fn fresh(&self, spec: &SiteSpec) -> anyhow::Result<Round> {
+        let (facts, before) = self.rebuild(spec).await?;
+        let round = self.round(facts, before)?;
+        self.proxy.clear_rules();
+        self.proxy.clear();
+        Ok(round)
+    }
+
+    /// Empties the cluster and builds the 8.7 site, for an operator who is there already.
+    pub async fn rebuild(&self, spec: &SiteSpec) -> anyhow::Result<(SiteFacts, Dump)> {
         wipe(&self.target)
             .await
             .context("cannot empty the cluster")?;
@@ -174,10 +183,7 @@ impl Stage {
             .await
             .context("cannot register the snapshot repository")?;
         let before = liftlock_lab::dump(&self.target, &spec.prefix).await?;
-        let round = self.round(facts, before)?;
-        self.proxy.clear_rules();
-        self.proxy.clear();
-        Ok(round)
+        Ok((facts, before))
     }
 
     fn round(&self, facts: SiteFacts, before: Dump) -> anyhow::Result<Round> {
