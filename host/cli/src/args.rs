@@ -32,8 +32,10 @@ Run
 Afterwards
   history    the runs on this state directory
   audit      everything a run did, and whether the record is whole
+  export     a run's whole record in one file, to go on elsewhere
+  import     take such a file in
 Help
-  explain    what an exit code, an error code or a finding means; `explain changes`
+  explain    what an exit code, an error code, a finding or a word means; `explain changes`
 
 Options of every command
 {options}
@@ -127,7 +129,11 @@ pub(crate) enum Command {
     History,
     /// Everything a run did, and whether the record is whole.
     Audit(Audit),
-    /// What an exit code, an error code or a finding means.
+    /// A run's whole record in one file, to go on elsewhere.
+    Export(Export),
+    /// Take an exported run in.
+    Import(Import),
+    /// What an exit code, an error code, a finding or a word of the screens means.
     Explain(Explain),
     /// Watches one process; started by Liftlock itself.
     #[command(hide = true)]
@@ -155,6 +161,8 @@ impl Command {
             Self::Abort(_) => "abort",
             Self::History => "history",
             Self::Audit(_) => "audit",
+            Self::Export(_) => "export",
+            Self::Import(_) => "import",
             Self::Explain(_) => "explain",
             Self::Supervise(_) => "supervise",
         }
@@ -348,8 +356,22 @@ pub(crate) struct Audit {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The run, or the first digits of its id.
+    pub(crate) run: String,
+    /// The file to write; only you can read it.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// A file that `liftlock export` wrote.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// `20`, `E0301-no-grant`, `host.unproved-destruction`, or `changes`. Without it: the list.
+    /// `20`, `E0301-no-grant`, `host.unproved-destruction`, `doubt`, or `changes`. Without it: the list.
     pub(crate) code: Option<String>,
 }
 

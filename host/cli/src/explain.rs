@@ -1,4 +1,4 @@
-//! What `explain` knows: exit codes, error codes, findings of the host, the table of changes.
+//! What `explain` knows: exit codes, error codes, findings of the host, the words of the screens, the table of changes.
 
 use liftlock_gate::HOST_FINDINGS;
 use liftlock_types::{Exit, rules};
@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::code::{Code, exit_text};
+use crate::terms::{TERMS, written};
 use crate::view::change::takes_away;
 
 /// An answer of `explain`.
@@ -20,7 +21,7 @@ pub(crate) struct ExplainData {
 pub(crate) struct Entry {
     /// `20`, `E0301-no-grant`, `host.unproved-destruction`, `cluster.delete-index`.
     code: String,
-    /// `exit`, `error`, `finding`, `change`, `read`.
+    /// `exit`, `error`, `finding`, `term`, `change`, `read`.
     kind: &'static str,
     /// The paragraph.
     text: String,
@@ -46,6 +47,14 @@ fn finding((id, text): &(&str, &str)) -> Entry {
     Entry {
         code: (*id).into(),
         kind: "finding",
+        text: (*text).into(),
+    }
+}
+
+fn term((word, text): &(&str, &str)) -> Entry {
+    Entry {
+        code: (*word).into(),
+        kind: "term",
         text: (*text).into(),
     }
 }
@@ -129,9 +138,14 @@ pub(crate) fn entries(word: &str) -> Vec<Entry> {
         .iter()
         .filter(|(verb, _)| *verb == wanted)
         .map(read);
+    let terms = TERMS
+        .iter()
+        .filter(|(term, _)| *term == written(word))
+        .map(term);
     exits
         .chain(errors)
         .chain(findings)
+        .chain(terms)
         .chain(verbs)
         .chain(reads)
         .collect()
@@ -144,6 +158,7 @@ pub(crate) fn all() -> Vec<Entry> {
         .map(exit)
         .chain(Code::ALL.iter().copied().map(error))
         .chain(HOST_FINDINGS.iter().map(finding))
+        .chain(TERMS.iter().map(term))
         .collect()
 }
 
@@ -207,6 +222,10 @@ mod tests {
         for (id, _) in HOST_FINDINGS {
             assert_eq!(entries(id).len(), 1, "{id}");
         }
+        for (word, _) in TERMS {
+            assert_eq!(entries(word).len(), 1, "{word}");
+        }
+        assert_eq!(entries("Point of no return").len(), 1);
         assert!(entries("nothing").is_empty());
     }
 

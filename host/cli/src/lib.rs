@@ -6,7 +6,7 @@
 //! | `command` | a file for each command: it gathers, asks, answers |
 //! | `context` | what every command has: output, site, state |
 //! | `output`, `failure`, `code`, `escape` | the one way out, the one way to fail, the table of codes |
-//! | `explain` | what the codes mean |
+//! | `explain`, `terms` | what the codes and the words mean |
 //! | `site`, `secret` | `site.toml`, and what it refers to |
 //! | `state`, `store` | the state directory and the plugins in it |
 //! | `grants`, `granting`, `here` | `grants.toml`, the question, and what a scope matches now |
@@ -47,6 +47,7 @@ mod secret;
 mod site;
 mod state;
 mod store;
+mod terms;
 mod view;
 mod who;
 

@@ -380,6 +380,27 @@ fn kept(state: &RunState) -> Vec<String> {
     out
 }
 
+/// What of a run lies in `kept/` of the state directory and is needed to take it back.
+pub(crate) fn copies(state: &RunState) -> Vec<String> {
+    let attempts = state.steps.values().flat_map(|step| &step.attempts);
+    attempts
+        .filter(|attempt| {
+            attempt
+                .outcome
+                .as_ref()
+                .is_some_and(|outcome| outcome.kind == OutcomeKind::AppliedOurs)
+        })
+        .filter_map(|attempt| attempt.intent.as_ref())
+        .filter_map(|intent| match &intent.change {
+            Change::TakeSnapshot { name, .. } => Some(format!("the inventory of snapshot {name}")),
+            Change::KeepFile { .. } | Change::EditFile { .. } | Change::RemoveFile { .. } => {
+                Some(escape::line(&intent.change.names().join(", ")))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
 fn next(state: &RunState, plan: Option<&PlanFile>, standing: &Standing) -> Option<String> {
     match standing {
         Standing::Stopped(Exit::StepApproval, _) => {

@@ -8,8 +8,8 @@ mod tests {
     use schemars::{JsonSchema, schema_for};
 
     use crate::command::data::{
-        ApproveData, AuditData, CheckData, DoctorData, HistoryData, InitData, InspectData,
-        PluginData, PluginListData,
+        ApproveData, AuditData, CheckData, DoctorData, ExportData, HistoryData, ImportData,
+        InitData, InspectData, PluginData, PluginListData,
     };
     use crate::explain::ExplainData;
     use crate::output::Envelope;
@@ -45,6 +45,8 @@ mod tests {
             ("status", of::<RunData>()),
             ("history", of::<HistoryData>()),
             ("audit", of::<AuditData>()),
+            ("export", of::<ExportData>()),
+            ("import", of::<ImportData>()),
             ("explain", of::<ExplainData>()),
         ]
     }

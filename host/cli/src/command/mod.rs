@@ -16,6 +16,7 @@ mod resume;
 mod run;
 mod show;
 mod status;
+mod transfer;
 
 use crate::args::{Command, Plugin};
 use crate::context::Context;
@@ -42,6 +43,8 @@ pub(crate) async fn perform(context: &Context, command: Command) -> Result<Answe
         Command::Abort(args) => abort::abort(context, args).await,
         Command::History => history::history(context).await,
         Command::Audit(args) => audit::audit(context, args).await,
+        Command::Export(args) => transfer::export(context, args).await,
+        Command::Import(args) => transfer::import(context, args).await,
         Command::Explain(args) => explain::explain(&args),
         // Begun before anything else in `main`: it must not have a runtime.
         Command::Supervise(_) => Ok(Answer::done("", &())),
@@ -59,4 +62,5 @@ pub(crate) mod data {
     pub(crate) use super::init::InitData;
     pub(crate) use super::inspect::InspectData;
     pub(crate) use super::plugin::{PluginData, PluginListData};
+    pub(crate) use super::transfer::{ExportData, ImportData};
 }
