@@ -13,19 +13,19 @@ const OPTIMIZE_8_7: &str = include_str!("optimize-8.7.fields");
 
 /// What one index looks like, without prefix and settings common to all.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct IndexShape {
+pub struct IndexShape {
     /// Name without prefix; `<key>` in it stands for a definition key.
-    pub(crate) name: String,
+    pub name: String,
     /// Index sort: field and order.
-    pub(crate) sort: Option<(String, String)>,
+    pub sort: Option<(String, String)>,
     /// `properties` of the mapping.
-    pub(crate) properties: Map<String, Value>,
+    pub properties: Map<String, Value>,
     /// Fields, objects included, sub-fields of one field not.
-    pub(crate) field_count: usize,
+    pub field_count: usize,
 }
 
 /// All indices of an 8.7 site.
-pub(crate) fn optimize_8_7() -> Result<Vec<IndexShape>, LabError> {
+pub fn optimize_8_7() -> Result<Vec<IndexShape>, LabError> {
     parse("optimize-8.7.fields", OPTIMIZE_8_7)
 }
 

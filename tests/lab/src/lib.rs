@@ -8,7 +8,7 @@
 //! - `java`, `cache`, `process`: finding a JDK, fetching once, starting and ending processes
 //! - [`servers`]: [`Server`], one node of OpenSearch or Elasticsearch
 //! - [`sites`]: servers that outlive this process: [`up`], [`down`], [`status`], [`logs`]
-//! - `fields`: the compact field-list notation of `optimize-8.7.fields`
+//! - [`fields`]: the compact field-list notation of `optimize-8.7.fields`
 //! - [`site`]: builds an Optimize 8.7 site with data and neighbours
 //! - [`dump`](mod@dump): the comparable state of a cluster, and the difference of two
 //! - [`proxy`]: records requests, and makes them fail on purpose
@@ -17,7 +17,7 @@
 mod cache;
 pub mod dump;
 pub mod error;
-mod fields;
+pub mod fields;
 pub mod http;
 mod java;
 mod process;
