@@ -178,6 +178,16 @@ pub enum Change {
         /// The new source.
         document: Json,
     },
+    /// Deletes a document that still contains what it is expected to.
+    #[serde(rename = "cluster.delete-document")]
+    DeleteDocument {
+        /// The index.
+        index: IndexName,
+        /// Its id.
+        id: DocumentId,
+        /// A subset of the stored one.
+        while_it_contains: Json,
+    },
     /// Sets a transient-or-persistent cluster setting; borrowed, given back at the end.
     #[serde(rename = "cluster.set-cluster-setting")]
     SetClusterSetting {
@@ -198,6 +208,14 @@ pub enum Change {
         /// `fs`, `s3`, ...
         kind: String,
         /// As the server takes them.
+        settings: Json,
+    },
+    /// Takes the repository off the cluster while it is registered like this; its snapshots stay where they lie.
+    #[serde(rename = "snapshot.unregister")]
+    UnregisterRepository {
+        /// `fs`, `s3`, ...
+        kind: String,
+        /// A subset of its settings.
         settings: Json,
     },
     /// Takes a snapshot; patterns are resolved when it is taken.
@@ -319,9 +337,11 @@ impl Change {
             Self::DeleteByQuery { .. } => "cluster.delete-by-query",
             Self::CreateDocument { .. } => "cluster.create-document",
             Self::ReplaceDocument { .. } => "cluster.replace-document",
+            Self::DeleteDocument { .. } => "cluster.delete-document",
             Self::SetClusterSetting { .. } => "cluster.set-cluster-setting",
             Self::CancelTask { .. } => "cluster.cancel-task",
             Self::RegisterRepository { .. } => "snapshot.register",
+            Self::UnregisterRepository { .. } => "snapshot.unregister",
             Self::TakeSnapshot { .. } => "snapshot.take",
             Self::ProveSnapshot { .. } => "snapshot.prove",
             Self::RestoreSnapshot { .. } => "snapshot.restore",
@@ -379,7 +399,8 @@ impl Change {
             Self::PutSettings { index, .. }
             | Self::PutMapping { index, .. }
             | Self::CreateDocument { index, .. }
-            | Self::ReplaceDocument { index, .. } => vec![index.to_string()],
+            | Self::ReplaceDocument { index, .. }
+            | Self::DeleteDocument { index, .. } => vec![index.to_string()],
             Self::Reindex {
                 source,
                 destination,
@@ -404,6 +425,7 @@ impl Change {
             Self::RunTask { name, .. } => vec![name.clone()],
             Self::CancelTask { .. }
             | Self::RegisterRepository { .. }
+            | Self::UnregisterRepository { .. }
             | Self::ProveSnapshot { .. }
             | Self::StopService {}
             | Self::StartService {}

@@ -186,7 +186,7 @@ pub static RULES: &[Rule] = &[
         token: "X-Opaque-Id; op_type=create makes a repeat harmless",
         probe: "document by id: as sent = applied, none = absent, another = indeterminate",
         post: "the document reads back as sent, in real time by id",
-        automatic_undo: "delete it while it is as sent",
+        automatic_undo: "delete it while it contains what was sent",
         ..row("cluster.create-document", SEARCH, Class::Convergent)
     },
     Rule {
@@ -197,6 +197,16 @@ pub static RULES: &[Rule] = &[
         post: "the document reads back as sent",
         automatic_undo: "the old source, while the document is as sent",
         ..row("cluster.replace-document", SEARCH, Class::Convergent)
+    },
+    // Not destructive, as a template's deletion is not: the source is kept in the intent, and goes back from there.
+    Rule {
+        writes_schema: true,
+        rests_on: "uuid of the index; the document contains what the plan says",
+        token: "X-Opaque-Id; if_seq_no and if_primary_term make a repeat harmless",
+        probe: "document by id: gone = applied, same sequence number as before = absent, else indeterminate",
+        post: "no document has the id, in real time by id",
+        automatic_undo: "make it again from the kept source, where none has its id",
+        ..row("cluster.delete-document", SEARCH, Class::Convergent)
     },
     Rule {
         borrows: Some(Borrow::Neutral),
@@ -218,8 +228,16 @@ pub static RULES: &[Rule] = &[
         token: "X-Opaque-Id",
         probe: "type and settings read back: new = applied, old = absent, else indeterminate",
         post: "registered as asked and verified by every node",
-        automatic_undo: "the old settings, or unregister",
+        automatic_undo: "the old settings, or unregister while it is registered as asked",
         ..row("snapshot.register", SEARCH, Class::Convergent)
+    },
+    Rule {
+        rests_on: "the repository's type and settings, as the plan says them",
+        token: "X-Opaque-Id",
+        probe: "not registered = applied, type and settings as before = absent, else indeterminate",
+        post: "no repository has the name; no snapshot in it was touched",
+        automatic_undo: "register it again with the kept settings",
+        ..row("snapshot.unregister", SEARCH, Class::Convergent)
     },
     Rule {
         token: "run, step and attempt in the name and the metadata",

@@ -13,7 +13,7 @@ use crate::token::is_ours;
 use crate::{Cluster, changes, claims, conditions, facts, reads};
 
 /// Kinds of change that this crate brings about.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "cluster.create-index",
     "cluster.delete-index",
     "cluster.put-template",
@@ -26,6 +26,7 @@ const KINDS: [&str; 14] = [
     "cluster.delete-by-query",
     "cluster.create-document",
     "cluster.replace-document",
+    "cluster.delete-document",
     "cluster.set-cluster-setting",
     "cluster.cancel-task",
 ];

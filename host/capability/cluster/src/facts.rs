@@ -147,7 +147,9 @@ pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, R
             let state = cluster.index(index.as_str()).await?;
             add_index(&mut facts, index.as_str(), state.as_ref());
         }
-        Change::CreateDocument { index, id, .. } | Change::ReplaceDocument { index, id, .. } => {
+        Change::CreateDocument { index, id, .. }
+        | Change::ReplaceDocument { index, id, .. }
+        | Change::DeleteDocument { index, id, .. } => {
             let state = cluster.index(index.as_str()).await?;
             add_index(&mut facts, index.as_str(), state.as_ref());
             let exists = state.is_some()

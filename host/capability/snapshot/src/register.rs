@@ -1,4 +1,4 @@
-//! Registering the repository.
+//! Registering the repository, and taking it off again.
 
 use liftlock_cluster::Call;
 use liftlock_types::{
@@ -7,7 +7,7 @@ use liftlock_types::{
 use serde_json::{Value, json};
 
 use crate::reads::verified;
-use crate::repository::{Repository, seen};
+use crate::repository::{Repository, refused, seen};
 
 pub(crate) async fn facts(repository: &Repository) -> Result<Facts, ReadError> {
     let settings = repository
@@ -102,15 +102,98 @@ pub(crate) async fn probe(
     })
 }
 
-/// The old registration; where there was none it stays, and is named by the plan.
-pub(crate) fn undo(binding: &Binding, kept: &Value) -> Option<Vec<Planned>> {
+/// The old registration; where there was none, none.
+pub(crate) fn undo(
+    binding: &Binding,
+    kind: &str,
+    settings: &Json,
+    kept: &Value,
+) -> Option<Vec<Planned>> {
+    if kept.is_null() {
+        return Some(vec![planned(
+            binding,
+            Change::UnregisterRepository {
+                kind: kind.to_owned(),
+                settings: settings.clone(),
+            },
+        )]);
+    }
+    again(binding, kept)
+}
+
+/// The registration that was kept, again.
+pub(crate) fn again(binding: &Binding, kept: &Value) -> Option<Vec<Planned>> {
     let kind = kept.get("type")?.as_str()?.to_owned();
     let settings = Json::of(kept.get("settings")?);
-    Some(vec![Planned {
+    Some(vec![planned(
+        binding,
+        Change::RegisterRepository { kind, settings },
+    )])
+}
+
+fn planned(binding: &Binding, change: Change) -> Planned {
+    Planned {
         binding: binding.clone(),
-        change: Change::RegisterRepository { kind, settings },
+        change,
         fills: Vec::new(),
-    }])
+    }
+}
+
+pub(crate) async fn observe_unregister(repository: &Repository) -> Result<Observed, ReadError> {
+    let found = repository.settings().await?.map(|found| plain(&found));
+    Ok(seen(
+        found.is_none(),
+        json!({"repository": repository.name, "registered": found.is_some()}),
+        json!(found),
+    ))
+}
+
+pub(crate) async fn act_unregister(
+    repository: &Repository,
+    kind: &str,
+    settings: &Json,
+    attempt: &Attempt,
+) -> Acted {
+    match repository.settings().await {
+        Err(error) => return Acted::NotSent(error.to_string()),
+        // Whoever did it: the probe tells that it is gone, and not whose doing it is.
+        Ok(None) => return Acted::Unanswered("it was not registered when it was sent".into()),
+        Ok(Some(found)) => {
+            let as_meant = contains(&as_text(&plain(&found)), &as_text(&asked(kind, settings)));
+            if !as_meant {
+                return refused(
+                    "registered-otherwise",
+                    format!(
+                        "repository `{}` is registered otherwise than the plan says",
+                        repository.name
+                    ),
+                );
+            }
+        }
+    }
+    let call = Call::delete(repository.path(&[])).token(&attempt.token);
+    match repository.cluster.send(&call).await {
+        Acted::Refused {
+            status: 404, text, ..
+        } => Acted::Unanswered(text),
+        acted => acted,
+    }
+}
+
+pub(crate) async fn probe_unregister(
+    repository: &Repository,
+    attempt: &Attempt,
+) -> Result<Probed, ReadError> {
+    let found = repository.settings().await?.map(|found| plain(&found));
+    let evidence = json!({"repository": repository.name, "registered": found.is_some()});
+    Ok(match found {
+        None => Probed::Applied {
+            evidence,
+            ours: false,
+        },
+        Some(found) if found == attempt.kept => Probed::Absent(evidence),
+        Some(_) => Probed::Indeterminate(evidence),
+    })
 }
 
 #[cfg(test)]

@@ -130,7 +130,9 @@ impl Capability for Repository {
 
     async fn facts(&self, change: &Change) -> Result<Facts, ReadError> {
         match change {
-            Change::RegisterRepository { .. } => register::facts(self).await,
+            Change::RegisterRepository { .. } | Change::UnregisterRepository { .. } => {
+                register::facts(self).await
+            }
             Change::DeleteSnapshot { name } => {
                 let uuid = take::find(self, name.as_str())
                     .await?
@@ -159,6 +161,7 @@ impl Capability for Repository {
             Change::RegisterRepository { kind, settings } => {
                 register::observe(self, kind, settings).await
             }
+            Change::UnregisterRepository { .. } => register::observe_unregister(self).await,
             Change::DeleteSnapshot { name } => {
                 let taken = take::find(self, name.as_str()).await?;
                 Ok(seen(
@@ -183,6 +186,9 @@ impl Capability for Repository {
             Change::RegisterRepository { kind, settings } => {
                 register::act(self, kind, settings, attempt).await
             }
+            Change::UnregisterRepository { kind, settings } => {
+                register::act_unregister(self, kind, settings, attempt).await
+            }
             Change::DeleteSnapshot { name } => {
                 let call = Call::delete(self.path(&[name.as_str()])).token(&attempt.token);
                 self.cluster.send(&call).await
@@ -199,6 +205,7 @@ impl Capability for Repository {
             Change::RegisterRepository { kind, settings } => {
                 register::probe(self, kind, settings, attempt).await
             }
+            Change::UnregisterRepository { .. } => register::probe_unregister(self, attempt).await,
             Change::DeleteSnapshot { name } => Ok(match take::find(self, name.as_str()).await? {
                 None => Probed::Applied {
                     evidence: json!({"gone": name}),
@@ -225,7 +232,10 @@ impl Capability for Repository {
         match change {
             // A snapshot and a proof take nothing away; a snapshot is kept, and named in the report.
             Change::TakeSnapshot { .. } | Change::ProveSnapshot { .. } => Some(Vec::new()),
-            Change::RegisterRepository { .. } => register::undo(&self.binding, &attempt.kept),
+            Change::RegisterRepository { kind, settings } => {
+                register::undo(&self.binding, kind, settings, &attempt.kept)
+            }
+            Change::UnregisterRepository { .. } => register::again(&self.binding, &attempt.kept),
             _ => None,
         }
     }

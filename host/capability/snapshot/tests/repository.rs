@@ -304,6 +304,60 @@ async fn suite(bench: &Bench) {
         Probed::Absent(_)
     ));
     bench.done(&delete, &at).await;
+
+    unregisters(bench, &register).await;
+}
+
+/// Registered where none was: taken off as it was asked for, and only so; put back from what was kept.
+async fn unregisters(bench: &Bench, register: &Change) {
+    let undo = |change: &Change, kept: &Value| {
+        let mut at = attempt("undo-of", None);
+        at.kept = kept.clone();
+        let mut undo = bench.repository.automatic_undo(change, &at).unwrap();
+        assert_eq!(undo.len(), 1);
+        undo.remove(0).change
+    };
+    let unregister = undo(register, &Value::Null);
+    assert!(matches!(unregister, Change::UnregisterRepository { .. }));
+    let other = Change::UnregisterRepository {
+        kind: "fs".into(),
+        settings: Json::of(&json!({"location": "/another"})),
+    };
+    let acted = bench.repository.act(&other, &attempt("other", None)).await;
+    assert!(
+        matches!(&acted, Acted::Refused { kind, .. } if kind == "registered-otherwise"),
+        "{acted:?}"
+    );
+    let mut at = attempt("unregister", None);
+    let observed = bench.repository.observe(&unregister, &at).await.unwrap();
+    assert!(!observed.already_true);
+    at.kept = observed.kept;
+    assert!(matches!(
+        bench.repository.probe(&unregister, &at).await.unwrap(),
+        Probed::Absent(_)
+    ));
+    bench.done(&unregister, &at).await;
+    assert!(matches!(
+        bench.repository.read(&Read::SnapshotVerified).await,
+        Err(ReadError::NotFound(_))
+    ));
+    let observed = bench.repository.observe(&unregister, &at).await.unwrap();
+    assert!(observed.already_true);
+    // Sent twice, it is gone all the same.
+    let acted = bench.repository.act(&unregister, &at).await;
+    assert!(matches!(acted, Acted::Unanswered(_)), "{acted:?}");
+
+    let again = undo(&unregister, &at.kept);
+    bench.done(&again, &attempt("again", None)).await;
+    // Where another registration was, that one comes back.
+    let old = json!({"type": "fs", "settings": {"location": "/old"}});
+    assert_eq!(
+        undo(register, &old),
+        Change::RegisterRepository {
+            kind: "fs".into(),
+            settings: Json::of(&json!({"location": "/old"})),
+        }
+    );
 }
 
 #[tokio::test]
@@ -325,10 +379,17 @@ async fn takes_proves_and_restores_on_the_simulated_clusters() {
 
 #[tokio::test]
 async fn takes_proves_and_restores_on_a_real_opensearch() {
+    on_a_real(liftlock_lab::ServerKind::OpenSearch2).await;
+}
+
+#[tokio::test]
+async fn takes_proves_and_restores_on_a_real_elasticsearch() {
+    on_a_real(liftlock_lab::ServerKind::Elasticsearch8).await;
+}
+
+async fn on_a_real(kind: liftlock_lab::ServerKind) {
     let dir = tempfile::tempdir().unwrap();
-    let server = liftlock_lab::Server::start(liftlock_lab::ServerKind::OpenSearch2, dir.path())
-        .await
-        .unwrap();
+    let server = liftlock_lab::Server::start(kind, dir.path()).await.unwrap();
     let kept = tempfile::tempdir().unwrap();
     let backups = server.repo_dir().join("liftlock").display().to_string();
     suite(&Bench::new(server.base_url(), &backups, kept.path())).await;
@@ -347,6 +408,10 @@ async fn every_kind_of_the_table_is_done_here() {
     let step = || StepId::new("take").unwrap();
     let changes = [
         Change::RegisterRepository {
+            kind: "fs".into(),
+            settings: Json::of(&json!({})),
+        },
+        Change::UnregisterRepository {
             kind: "fs".into(),
             settings: Json::of(&json!({})),
         },

@@ -37,9 +37,9 @@ pub(crate) fn object(change: &Change) -> String {
             let scripted = if script.is_some() { ", scripted" } else { "" };
             format!("{source} -> {destination}{scripted}")
         }
-        Change::CreateDocument { index, id, .. } | Change::ReplaceDocument { index, id, .. } => {
-            format!("{index}/{id}")
-        }
+        Change::CreateDocument { index, id, .. }
+        | Change::ReplaceDocument { index, id, .. }
+        | Change::DeleteDocument { index, id, .. } => format!("{index}/{id}"),
         Change::SetClusterSetting { key, value } => match value {
             Some(value) => format!("{key} = {value}"),
             None => format!("{key} unset"),
@@ -69,7 +69,9 @@ pub(crate) fn object(change: &Change) -> String {
                 count(indices.len(), "index", "indices")
             )
         }
-        Change::RegisterRepository { kind, .. } => kind.clone(),
+        Change::RegisterRepository { kind, .. } | Change::UnregisterRepository { kind, .. } => {
+            kind.clone()
+        }
         Change::CancelTask { id } => id.clone(),
         Change::CopyFile {
             from,

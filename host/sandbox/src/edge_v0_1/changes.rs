@@ -248,6 +248,22 @@ impl cluster_changes::Host for State {
         self.propose(binding, change)
     }
 
+    async fn delete_document(
+        &mut self,
+        on: Resource<Cluster>,
+        index: String,
+        id: String,
+        while_it_contains: String,
+    ) -> Answer<Planned> {
+        let binding = self.cluster(&on)?;
+        let change = Change::DeleteDocument {
+            index: IndexName::new(index)?,
+            id: DocumentId::new(id)?,
+            while_it_contains: object("while-it-contains", &while_it_contains)?,
+        };
+        self.propose(binding, change)
+    }
+
     async fn set_cluster_setting(
         &mut self,
         on: Resource<Cluster>,
@@ -416,6 +432,18 @@ impl snapshot_changes::Host for State {
         let kind = plain_name("repository kind", kind)?;
         let settings = object("settings", &settings)?;
         self.propose(binding, Change::RegisterRepository { kind, settings })
+    }
+
+    async fn unregister(
+        &mut self,
+        on: Resource<Repository>,
+        kind: String,
+        settings: String,
+    ) -> Answer<Planned> {
+        let binding = self.repository(&on)?;
+        let kind = plain_name("repository kind", kind)?;
+        let settings = object("settings", &settings)?;
+        self.propose(binding, Change::UnregisterRepository { kind, settings })
     }
 
     async fn take(

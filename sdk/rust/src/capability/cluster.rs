@@ -126,6 +126,19 @@ impl Cluster {
         )
     }
 
+    /// Proposes to delete the document, while it contains that subset.
+    ///
+    /// # Errors
+    /// The host's: outside the grant, or no such name.
+    pub fn delete_document(
+        &self,
+        index: &str,
+        id: &str,
+        while_it_contains: &Value,
+    ) -> Result<Change> {
+        cluster_changes::delete_document(self, index, id, &while_it_contains.to_string())
+    }
+
     /// Proposes a cluster setting, given back at the end.
     ///
     /// # Errors

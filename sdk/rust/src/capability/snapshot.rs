@@ -24,6 +24,14 @@ impl Repository {
         snapshot_changes::register(self, kind, &settings.to_string())
     }
 
+    /// Proposes to take it off the cluster, while it is registered with this kind and these settings.
+    ///
+    /// # Errors
+    /// The host's: outside the grant, or no such name.
+    pub fn unregister(&self, kind: &str, settings: &Value) -> Result<Change> {
+        snapshot_changes::unregister(self, kind, &settings.to_string())
+    }
+
     /// Proposes to take a snapshot: patterns, resolved when it is taken, without those of `except`.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 //! | `template` | put and delete a template |
 //! | `alias` | one atomic list of alias actions |
 //! | `settings` | settings and mapping of an index |
-//! | `document` | create and replace a document |
+//! | `document` | create, replace and delete a document |
 //! | `by_query` | reindex, update by query, delete by query |
 //! | `cluster` | a cluster setting, a task's end |
 
@@ -60,6 +60,9 @@ pub(crate) async fn observe(
             document,
             ..
         } => document::observe_replace(cluster, index, id, document).await,
+        Change::DeleteDocument { index, id, .. } => {
+            document::observe_delete(cluster, index, id).await
+        }
         Change::SetClusterSetting { key, value } => {
             cluster::observe_setting(cluster, key, value.as_deref()).await
         }
@@ -100,6 +103,11 @@ pub(crate) async fn act(cluster: &Cluster, change: &Change, attempt: &Attempt) -
             while_it_contains,
             document,
         } => document::act_replace(cluster, index, id, while_it_contains, document, attempt).await,
+        Change::DeleteDocument {
+            index,
+            id,
+            while_it_contains,
+        } => document::act_delete(cluster, index, id, while_it_contains, attempt).await,
         Change::SetClusterSetting { key, value } => {
             cluster::act_setting(cluster, key, value.as_deref(), attempt).await
         }
@@ -146,6 +154,9 @@ pub(crate) async fn probe(
             document,
             ..
         } => document::probe_replace(cluster, index, id, document, attempt).await,
+        Change::DeleteDocument { index, id, .. } => {
+            document::probe_delete(cluster, index, id, attempt).await
+        }
         Change::SetClusterSetting { key, value } => {
             cluster::probe_setting(cluster, key, value.as_deref(), attempt).await
         }
@@ -177,7 +188,12 @@ pub(crate) fn undo(cluster: &Cluster, change: &Change, attempt: &Attempt) -> Opt
         Change::DeleteTemplate { kind, name } => template::undo_delete(*kind, name, attempt),
         Change::UpdateAliases { actions } => alias::undo(actions, attempt),
         Change::PutSettings { index, .. } => settings::undo(index, attempt),
-        Change::CreateDocument { index, id, .. } => document::undo_create(index, id),
+        Change::CreateDocument {
+            index,
+            id,
+            document,
+        } => document::undo_create(index, id, document),
+        Change::DeleteDocument { index, id, .. } => document::undo_delete(index, id, attempt),
         Change::ReplaceDocument {
             index,
             id,

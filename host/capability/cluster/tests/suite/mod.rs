@@ -431,6 +431,67 @@ pub(crate) async fn undoes_a_created_document(cluster: &Cluster) {
     );
 }
 
+pub(crate) async fn deletes_a_document_only_as_it_is_meant(cluster: &Cluster) {
+    let mut hand = Hand::new(cluster);
+    hand.make("deldoc", json!({"settings": {NO_REPLICA: 0}}))
+        .await;
+    let delete = |id: &str, expected: Value| Change::DeleteDocument {
+        index: index("deldoc"),
+        id: DocumentId::new(id).unwrap(),
+        while_it_contains: json_text(&expected),
+    };
+    let source = |id: &'static str| Read::Document {
+        index: "deldoc".into(),
+        id: id.into(),
+    };
+    hand.pass(&Change::CreateDocument {
+        index: index("deldoc"),
+        id: DocumentId::new("a").unwrap(),
+        document: Json::new(r#"{"v":1,"n":1.50,"big":12345678901234567890123}"#).unwrap(),
+    })
+    .await;
+    let attempt = hand.attempt(&delete("a", json!({"v": 2}))).await;
+    let acted = cluster.act(&delete("a", json!({"v": 2})), &attempt).await;
+    assert!(
+        matches!(&acted, Acted::Refused { kind, .. } if kind == "document-changed"),
+        "{acted:?}"
+    );
+
+    // Deleted and put back, to the byte that the server keeps.
+    let before = hand.read(source("a")).await["source"].clone();
+    let change = delete("a", json!({"v": 1}));
+    let done = hand.pass(&change).await;
+    let gone = cluster.read(&source("a")).await;
+    assert!(matches!(gone, Err(ReadError::NotFound(_))), "{gone:?}");
+    hand.undo(&change, &done).await;
+    assert_eq!(hand.read(source("a")).await["source"], before);
+
+    // Somebody writes it between the look and the send: neither as it was nor gone, and nothing is deleted.
+    let attempt = hand.attempt(&change).await;
+    hand.pass(&Change::ReplaceDocument {
+        index: index("deldoc"),
+        id: DocumentId::new("a").unwrap(),
+        while_it_contains: json_text(&json!({})),
+        document: json_text(&json!({"v": 1, "theirs": true})),
+    })
+    .await;
+    let acted = cluster.act(&change, &attempt).await;
+    assert!(
+        matches!(acted, Acted::Refused { later: false, .. }),
+        "{acted:?}"
+    );
+    let probed = cluster.probe(&change, &attempt).await.unwrap();
+    assert!(matches!(probed, Probed::Indeterminate(_)), "{probed:?}");
+
+    // Gone already: the repeat of what landed is no second effect.
+    let first = hand.attempt(&change).await;
+    hand.pass(&change).await;
+    let acted = cluster.act(&change, &first).await;
+    assert!(matches!(acted, Acted::Unanswered(_)), "{acted:?}");
+    let probed = cluster.probe(&change, &first).await.unwrap();
+    assert!(matches!(probed, Probed::Applied { .. }), "{probed:?}");
+}
+
 pub(crate) async fn puts_templates_back(cluster: &Cluster) {
     let mut hand = Hand::new(cluster);
     let inner = |shards: u32| {
@@ -1009,6 +1070,7 @@ pub(crate) async fn everything(cluster: &Cluster, product: &str) {
     a_repeat_of_what_landed_is_seen(cluster).await;
     writes_documents_only_where_they_belong(cluster).await;
     undoes_a_created_document(cluster).await;
+    deletes_a_document_only_as_it_is_meant(cluster).await;
     puts_templates_back(cluster).await;
     swaps_aliases_in_one_call(cluster).await;
     changes_settings_and_mappings(cluster).await;
