@@ -4,8 +4,9 @@ use liftlock_types::event::Event;
 use liftlock_types::rules::Borrow;
 use liftlock_types::{Exit, Planned, StepId};
 
-use crate::pass::Passing;
+use crate::pass::{Origin, Passing};
 use crate::runner::{Halt, Runner};
+use crate::state::GIVE_BACK;
 
 impl Runner {
     /// Gives back what a step borrowed, if what is read now is ours.
@@ -33,6 +34,7 @@ impl Runner {
             planned: &planned,
             facts: None,
             rests_on: &[],
+            origin: Origin::Host,
         };
         let undo_of = self.attempt(&passing, attempt.number, &intent.change);
         let under_way = self.state().step(id).open().is_some();
@@ -48,6 +50,7 @@ impl Runner {
                     planned: &undo,
                     facts: None,
                     rests_on: &[],
+                    origin: Origin::Host,
                 })
                 .await?;
             }
@@ -61,7 +64,9 @@ impl Runner {
                 ),
             )
         };
-        let number = u32::try_from(state.attempts.len()).unwrap_or(u32::MAX);
+        // A rollback borrows again what a run had given back, under an id of its own.
+        let rows = state.attempts.len() + usize::from(state.gave_back.is_some());
+        let number = u32::try_from(rows).unwrap_or(u32::MAX);
         let event = Event::GaveBack {
             step: borrower.clone(),
             done,
@@ -85,7 +90,7 @@ impl Runner {
     /// The id under which a loan is given back where no step of the plan does it; a new one for each loan.
     pub(crate) fn give_back_id(&self, borrower: &StepId) -> Result<StepId, Halt> {
         let loans = self.state().step(borrower).attempts.len();
-        StepId::new(format!("give-back.{borrower}.{loans}"))
+        StepId::new(format!("{GIVE_BACK}{borrower}.{loans}"))
             .map_err(|error| Halt::new(Exit::Internal, error.to_string()))
     }
 

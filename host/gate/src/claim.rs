@@ -117,9 +117,37 @@ impl Runner {
         Ok(())
     }
 
-    /// Takes our claims off: the last thing a run does.
+    /// Our claims were made from this state directory: a journal that was copied elsewhere takes over first.
+    pub(crate) async fn check_holder(&self) -> Result<(), Halt> {
+        for binding in self.state().claims.keys() {
+            let claims =
+                self.capability(binding)?.claims().await.map_err(|error| {
+                    self.unavailable(&format!("the claim on `{binding}`"), &error)
+                })?;
+            let elsewhere = claims
+                .iter()
+                .max_by_key(|claim| claim.epoch)
+                .filter(|claim| {
+                    claim.host != self.who.host || claim.state_dir != self.who.state_dir
+                });
+            if let Some(claim) = elsewhere {
+                return Err(held(binding, claim).remedy(format!(
+                    "go on there; or, if that runner is dead, `liftlock takeover {}`; nothing was sent",
+                    self.run
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes our claims off, those of dead runners of this run first: the last thing a run does.
     pub(crate) async fn release(&self) -> Result<(), Halt> {
-        for (binding, (epoch, _)) in self.state().claims.clone() {
+        let state = self.state();
+        let held = state
+            .claims
+            .iter()
+            .map(|(binding, (epoch, _))| (binding.clone(), *epoch));
+        for (binding, epoch) in state.superseded.iter().cloned().chain(held) {
             self.reach(&["release", "before"], None, 0).await;
             self.capability(&binding)?.remove_claim(epoch).await.map_err(|error| {
                 Halt::new(Exit::Resumable, format!("the run is over, but its claim on `{binding}` could not be removed: {error}"))
@@ -131,7 +159,7 @@ impl Runner {
         Ok(())
     }
 
-    fn new_claim(&self, epoch: u64) -> Claim {
+    pub(crate) fn new_claim(&self, epoch: u64) -> Claim {
         let (pid, pid_start, boot_id) = this_process();
         Claim {
             epoch,
@@ -147,7 +175,7 @@ impl Runner {
     }
 }
 
-fn held(binding: &Binding, claim: &Claim) -> Halt {
+pub(crate) fn held(binding: &Binding, claim: &Claim) -> Halt {
     Halt::new(
         Exit::Claimed,
         format!(
@@ -158,15 +186,29 @@ fn held(binding: &Binding, claim: &Claim) -> Halt {
     .remedy("wait for that run or resume it where its journal is; nothing was sent")
 }
 
-/// Pid, its start time in clock ticks since boot, and the boot id: what proves a process dead or alive.
+/// Pid, its start time in clock ticks since boot, and boot id with the process namespace: what proves a process
+/// dead or alive.
 pub fn this_process() -> (u32, u64, String) {
-    let start = std::fs::read_to_string("/proc/self/stat")
-        .ok()
-        .and_then(|stat| {
-            let rest = stat.rsplit_once(')')?.1.to_owned();
-            rest.split_whitespace().nth(19)?.parse().ok()
-        })
-        .unwrap_or(0);
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    (std::process::id(), start, boot.trim().to_owned())
+    let namespace = std::fs::read_link("/proc/self/ns/pid")
+        .map(|link| link.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let pid = std::process::id();
+    (
+        pid,
+        start_of(pid).unwrap_or(0),
+        format!("{}/{namespace}", boot.trim()),
+    )
+}
+
+/// When a process started, in clock ticks since boot; none: there is none of this number.
+pub(crate) fn start_of(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace();
+    // A zombie has ended.
+    if fields.next() == Some("Z") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
 }

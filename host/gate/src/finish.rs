@@ -5,7 +5,7 @@ use liftlock_types::rules::Borrow;
 use liftlock_types::{Exit, Probed};
 
 use crate::boot_time_ms;
-use crate::pass::Passing;
+use crate::pass::{Origin, Passing};
 use crate::runner::{End, Halt, Runner};
 
 impl Runner {
@@ -98,6 +98,7 @@ impl Runner {
                 planned,
                 facts: None,
                 rests_on: &[],
+                origin: Origin::Host,
             };
             let probed = self
                 .look_again(&passing, &intent.change, attempt.number)

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use liftlock_types::{
     Binding, Body, Change, Condition, Denied, Facts, Finding, Grant, NameError, PLAN_FORMAT,
-    PLAN_STEPS_MAX, Plan, Planned, PluginRef, Proposal, ReadError, Step, StepId, TargetIdentity,
-    Undo,
+    PLAN_STEPS_MAX, Plan, Planned, PluginRef, Proposal, ReadError, STEP_ID_PLANNED_MAX, Step,
+    StepId, TargetIdentity, Undo,
 };
 
 use crate::objections::{objections, point_of_no_return};
+use crate::state::is_of_host;
 use crate::{Bindings, iso};
 
 /// What a plan says about itself.
@@ -40,6 +41,14 @@ pub enum FreezeError {
     /// Two steps of one name.
     #[error("two steps have the id `{0}`")]
     Duplicate(StepId),
+    /// An id that is the host's.
+    #[error("step id `{id}` {why}")]
+    BadId {
+        /// The id.
+        id: StepId,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A step names one that is not there, or not before it.
     #[error("step `{step}` names `{names}`, which {why}")]
     BadReference {
@@ -223,6 +232,17 @@ fn ordered(steps: Vec<Step>) -> Result<Vec<Step>, FreezeError> {
     }
     let mut phases = BTreeMap::new();
     for step in &steps {
+        let why = if is_of_host(&step.id) {
+            Some("begins as the host's own do: `undo.`, `give-back.`, `cancel.`")
+        } else if step.id.as_str().len() > STEP_ID_PLANNED_MAX {
+            Some("is longer than 80 characters")
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            let id = step.id.clone();
+            return Err(FreezeError::BadId { id, why });
+        }
         if phases.insert(step.id.clone(), step.phase).is_some() {
             return Err(FreezeError::Duplicate(step.id.clone()));
         }

@@ -14,7 +14,8 @@
 //! | `settle` | what became of a change that has an intent and no outcome |
 //! | `wait` | conditions |
 //! | `runner`, `before`, `steps`, `borrowed`, `finish` | a run from its first step to its end, or its abort |
-//! | `resume` | a run that goes on after a crash or a stop |
+//! | `resume`, `replan`, `takeover` | a run that goes on: after a crash or a stop, by another plan, from a dead runner |
+//! | `rollback`, `compare` | a run that goes back, and whether all is as before |
 //! | `planner`, `observer`, `clock` | what the runner needs of others |
 //! | `points` | where a test can end a run, with the feature `test-points` |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
@@ -24,6 +25,7 @@ mod before;
 mod borrowed;
 mod claim;
 mod clock;
+mod compare;
 mod finish;
 mod freeze;
 mod objections;
@@ -32,11 +34,14 @@ mod pass;
 mod planner;
 #[cfg(feature = "test-points")]
 mod points;
+mod replan;
 mod resume;
+mod rollback;
 mod runner;
 mod settle;
 mod state;
 mod steps;
+mod takeover;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -56,6 +61,9 @@ pub use observer::{Happening, Observer, StopSignal};
 pub use planner::{Planner, PlannerFault, Replanned};
 #[cfg(feature = "test-points")]
 pub use points::{Defect, Point, Points};
+pub use replan::{carried, replan_refused};
+pub use rollback::{UndoStep, rollback_plan};
 pub use runner::{Decision, End, Halt, Parts, Runner, Who};
 pub use settle::Timing;
 pub use state::{AttemptState, RecoverError, RunState, StepState, recover};
+pub use takeover::{Holder, abandon, holder_of};

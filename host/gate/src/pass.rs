@@ -53,6 +53,18 @@ pub(crate) struct Passing<'a> {
     pub facts: Option<&'a Facts>,
     /// What the plugin marked.
     pub rests_on: &'a [RestsOn],
+    /// Whose idea it is.
+    pub origin: Origin,
+}
+
+/// Whose idea a change is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A step of the plan, or an undo that the plan wrote out.
+    Plan,
+    /// The host's own way back from a change that the plan and the grant allowed, made by the capability from
+    /// what it had kept.
+    Host,
 }
 
 impl Runner {
@@ -299,11 +311,13 @@ impl Runner {
 
     /// In the plan, inside the grant, same targets, claim still ours, writers still stopped.
     async fn authorise_standing(&self, passing: &Passing<'_>) -> Result<(), Halt> {
-        self.grant.allow_change(passing.planned).map_err(|denied| {
-            Halt::new(Exit::Stale, denied.rule.clone())
-                .at(passing.id)
-                .remedy(format!("grants.toml: {}", denied.allowed_by))
-        })?;
+        if passing.origin == Origin::Plan {
+            self.grant.allow_change(passing.planned).map_err(|denied| {
+                Halt::new(Exit::Stale, denied.rule.clone())
+                    .at(passing.id)
+                    .remedy(format!("grants.toml: {}", denied.allowed_by))
+            })?;
+        }
         self.check_identity(&passing.planned.binding).await?;
         self.check_claims().await?;
         self.check_standing(passing.id).await

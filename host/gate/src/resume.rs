@@ -4,7 +4,7 @@ use liftlock_types::event::Event;
 use liftlock_types::{Change, Exit, Moment, Probed, Step};
 
 use crate::boot_time_ms;
-use crate::pass::Passing;
+use crate::pass::{Origin, Passing};
 use crate::runner::{Decision, End, Halt, Runner};
 use crate::state::recover;
 
@@ -24,21 +24,33 @@ impl Runner {
         if self.state().ended.is_some() {
             return self.release().await;
         }
-        if self.state().plan.as_ref() != Some(&self.plan.hash()) {
-            return Err(Halt::new(
-                Exit::Stale,
-                "the plan beside the journal is not the one that was run",
-            ));
-        }
-        self.check_approved()?;
         self.check_unchanged().await?;
         if self.state().claims.is_empty() {
             self.check_unclaimed().await?;
         } else {
             self.check_claims().await?;
+            self.check_holder().await?;
+        }
+        self.go_on(decisions).await
+    }
+
+    /// Goes on, the claim being ours: forward, or back where a rollback had begun.
+    pub(crate) async fn go_on(&self, decisions: Vec<Decision>) -> Result<(), Halt> {
+        let back = self.state().rolling_back.is_some();
+        if !back {
+            self.check_plan()?;
+            self.check_approved()?;
         }
         for decision in decisions {
             self.decide(decision).await?;
+        }
+        if back {
+            let event = Event::Resumed {
+                by: self.who.by.clone(),
+                host: self.who.host.clone(),
+            };
+            self.write(event).await?;
+            return self.go_back().await;
         }
         if let Some(step) = self.state().doubts().first() {
             return Err(Halt::new(Exit::PersonNeeded, format!("what became of step `{step}` is not decided"))
@@ -47,6 +59,9 @@ impl Runner {
                     "look at the target, then `liftlock resume {} --decide {step}=done|not-done --reason ...`",
                     self.run
                 )));
+        }
+        if self.state().plan.as_ref() != Some(&self.plan.hash()) {
+            self.replan().await?;
         }
         let event = Event::Resumed {
             by: self.who.by.clone(),
@@ -136,6 +151,7 @@ impl Runner {
                     planned,
                     facts: Some(&step.facts),
                     rests_on: &step.rests_on,
+                    origin: Origin::Plan,
                 };
                 self.settle(&passing).await?;
             }
@@ -158,6 +174,7 @@ impl Runner {
                 planned: &planned,
                 facts: None,
                 rests_on: &[],
+                origin: Origin::Plan,
             };
             self.clean_up(&passing, &intent.change, last.number).await;
         }
@@ -196,6 +213,7 @@ impl Runner {
                 planned,
                 facts: None,
                 rests_on: &[],
+                origin: Origin::Plan,
             };
             let seen = match self.look_again(&passing, &change, last.number).await? {
                 Probed::Applied { .. } => continue,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use liftlock_journal::{Journal, JournalError, NewRow, Row};
 use liftlock_types::event::Event;
 use liftlock_types::{
-    Binding, Capability, Exit, Finding, Grant, Moment, Plan, ReadError, RecordedRead, RunId, StepId,
+    Binding, Capability, Exit, Finding, Grant, Moment, Plan, ReadError, RecordedRead, RunId, Step,
+    StepId,
 };
 
 use crate::observer::{Happening, Observer, StopSignal};
@@ -107,6 +108,7 @@ pub struct Runner {
     pub(crate) journal: Journal,
     pub(crate) run: RunId,
     pub(crate) plan: Plan,
+    pub(crate) earlier: Vec<Plan>,
     pub(crate) reads: Vec<RecordedRead>,
     pub(crate) made_by: String,
     pub(crate) grant: Grant,
@@ -133,8 +135,10 @@ pub struct Parts {
     pub journal: Journal,
     /// The run's id.
     pub run: RunId,
-    /// What was approved.
+    /// What was approved, and runs.
     pub plan: Plan,
+    /// Plans of this run that were replaced by a later one, in order.
+    pub earlier: Vec<Plan>,
     /// What it was made from.
     pub reads: Vec<RecordedRead>,
     /// Who made it.
@@ -167,6 +171,7 @@ impl Runner {
             journal: parts.journal,
             run: parts.run,
             plan: parts.plan,
+            earlier: parts.earlier,
             reads: parts.reads,
             made_by: parts.made_by,
             grant: parts.grant,
@@ -283,13 +288,22 @@ impl Runner {
             .ok_or_else(|| Halt::new(Exit::Stale, format!("the site has no `{binding}` any more")))
     }
 
+    /// A step of the plan, or of one that it replaced.
+    pub(crate) fn step_of(&self, id: &StepId) -> Option<&Step> {
+        std::iter::once(&self.plan)
+            .chain(self.earlier.iter().rev())
+            .find_map(|plan| plan.step(id))
+    }
+
     pub(crate) fn tell(&self, happening: Happening) {
         self.observer.on(happening);
     }
 
     /// How a failure ends: resumable before the first schema write, frozen after it.
     pub(crate) fn failed(&self) -> Exit {
-        if self.state().has_written_schema() {
+        if self.state().rolling_back.is_some() {
+            Exit::RollbackFailed
+        } else if self.state().has_written_schema() {
             Exit::Frozen
         } else {
             Exit::Resumable
@@ -333,10 +347,11 @@ impl Runner {
 
     /// What a change rests on is not what it was: refused before anything was sent, frozen after.
     pub(crate) fn stale(&self, step: &StepId, what: &str) -> Halt {
-        let exit = if self.state().has_sent() {
-            Exit::Frozen
-        } else {
-            Exit::Stale
+        let state = self.state();
+        let exit = match (state.has_sent(), &state.rolling_back) {
+            (_, Some(_)) => Exit::RollbackFailed,
+            (true, None) => Exit::Frozen,
+            (false, None) => Exit::Stale,
         };
         Halt::new(
             exit,

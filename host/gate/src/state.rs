@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use liftlock_journal::Row;
 use liftlock_types::event::{Captured, Event, Intent, Outcome, OutcomeKind};
-use liftlock_types::{Binding, Digest, Exit, StepId, TargetIdentity};
+use liftlock_types::{Binding, Digest, Exit, Planned, StepId, TargetIdentity};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -34,6 +34,9 @@ pub struct StepState {
     pub decided: Vec<(String, String)>,
     /// What it borrowed was given back (true) or left (false).
     pub gave_back: Option<bool>,
+    /// How a rollback takes it back; none: no rollback came to it.
+    #[serde(default)]
+    pub undo: Option<Vec<Planned>>,
 }
 
 impl StepState {
@@ -58,6 +61,7 @@ impl StepState {
         self.outcome().is_some_and(|outcome| {
             matches!(outcome.kind, OutcomeKind::Doubt | OutcomeKind::Partial)
         }) && self.decision().is_none()
+            && self.undo.is_none()
     }
 
     /// What a person decided about its doubt: it is done, or it is not.
@@ -118,6 +122,14 @@ pub struct RunState {
     pub captures: BTreeMap<String, Vec<Captured>>,
     /// The step that was concluded last.
     pub concluded_last: Option<StepId>,
+    /// Steps in the order in which they came to their last outcome.
+    pub completed: Vec<StepId>,
+    /// Captures made before this run wrote anything that the old version reads.
+    pub captured_before: Vec<String>,
+    /// Why the run goes back; none: it does not.
+    pub rolling_back: Option<String>,
+    /// Claims of dead runners of this run that were taken over, still to be removed.
+    pub superseded: Vec<(Binding, u64)>,
     /// Facts after changes of this run, by binding and key.
     pub facts: BTreeMap<Binding, BTreeMap<String, Value>>,
     /// Conditions that were passed over.
@@ -132,6 +144,23 @@ pub struct RunState {
     pub rows: u64,
     /// How many rows of each kind that belong to the whole run.
     pub kinds: BTreeMap<String, u32>,
+}
+
+/// How a run ended that was taken back.
+pub(crate) const ROLLED_BACK: &str = "rolled-back";
+
+/// What the host puts before the id of a step for changes of its own.
+pub(crate) const UNDO: &str = "undo.";
+/// Likewise, for what gives a loan back.
+pub(crate) const GIVE_BACK: &str = "give-back.";
+/// Likewise, for what ends a task.
+pub(crate) const CANCEL: &str = "cancel.";
+
+/// A change of the host's own, not a step of a plan.
+pub(crate) fn is_of_host(id: &StepId) -> bool {
+    [UNDO, GIVE_BACK, CANCEL]
+        .iter()
+        .any(|prefix| id.as_str().starts_with(prefix))
 }
 
 /// Rows that make no run.
@@ -176,6 +205,10 @@ impl RunState {
             steps: BTreeMap::new(),
             captures: BTreeMap::new(),
             concluded_last: None,
+            completed: Vec::new(),
+            captured_before: Vec::new(),
+            rolling_back: None,
+            superseded: Vec::new(),
             facts: BTreeMap::new(),
             expired: Vec::new(),
             stopped: None,
@@ -199,7 +232,10 @@ impl RunState {
         if event.kind() != row.kind {
             return Err(error("its body is another event"));
         }
-        if self.ended.is_some() && !matches!(event, Event::Released { .. }) {
+        // A run that is over can still be taken back, once.
+        let goes_back = matches!(event, Event::RollbackBegun { .. })
+            && self.ended.as_deref() != Some(ROLLED_BACK);
+        if self.ended.is_some() && !matches!(event, Event::Released { .. }) && !goes_back {
             return Err(error("the run had ended"));
         }
         if (self.rows == 0) != matches!(event, Event::RunBegun { .. }) {
@@ -242,13 +278,29 @@ impl RunState {
                 epoch,
                 nonce,
             } => {
-                self.claims.insert(binding, (epoch, nonce));
+                if let Some((older, _)) = self.claims.insert(binding.clone(), (epoch, nonce))
+                    && older != epoch
+                {
+                    self.superseded.push((binding, older));
+                }
             }
-            Event::Released { binding, .. } => {
-                self.claims.remove(&binding);
+            Event::Released { binding, epoch } => {
+                self.superseded
+                    .retain(|superseded| *superseded != (binding.clone(), epoch));
+                if self
+                    .claims
+                    .get(&binding)
+                    .is_some_and(|(held, _)| *held == epoch)
+                {
+                    self.claims.remove(&binding);
+                }
             }
             Event::Intent(intent) => {
-                let step = self.steps.entry(step_id()?).or_default();
+                let id = step_id()?;
+                if self.rolling_back.is_some() && !is_of_host(&id) {
+                    return Err(error("a forward intent after the rollback began"));
+                }
+                let step = self.steps.entry(id).or_default();
                 if step
                     .attempts
                     .iter()
@@ -278,6 +330,8 @@ impl RunState {
             Event::Outcome(outcome) => {
                 let id = step_id()?;
                 self.concluded_last = Some(id.clone());
+                self.completed.retain(|completed| *completed != id);
+                self.completed.push(id.clone());
                 let step = self.steps.entry(id).or_default();
                 let facts = self.facts.entry(outcome.binding.clone()).or_default();
                 facts.extend(outcome.facts_after.clone());
@@ -307,7 +361,12 @@ impl RunState {
                 }
             }
             Event::Captured { name, answers } => {
-                self.steps.entry(step_id()?).or_default().captured = true;
+                let id = step_id()?;
+                self.steps.entry(id.clone()).or_default().captured = true;
+                self.completed.push(id);
+                if !self.has_written_schema() {
+                    self.captured_before.push(name.clone());
+                }
                 self.captures.insert(name, answers);
             }
             Event::ConditionPassed { label, expired, .. } => {
@@ -331,6 +390,22 @@ impl RunState {
                         .push(format!("what step {step} borrowed: {why}"));
                 }
             }
+            Event::RollbackBegun { reason, .. } => {
+                self.rolling_back = Some(reason);
+                self.ended = None;
+                self.left_behind.clear();
+            }
+            Event::UndoPlanned { changes } => {
+                if self.rolling_back.is_none() {
+                    return Err(error("no rollback had begun"));
+                }
+                self.steps.entry(step_id()?).or_default().undo = Some(changes);
+            }
+            Event::Replanned { plan, plugin, .. } => {
+                self.plan = Some(plan);
+                self.plugin = Some(plugin);
+            }
+            Event::TookOver { .. } => {}
             Event::Stopped { exit, why } => self.stopped = Some((exit, why)),
             Event::RunEnded { how, left_behind } => {
                 self.ended = Some(how);

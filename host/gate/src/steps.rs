@@ -5,7 +5,7 @@ use liftlock_types::rules::Borrow;
 use liftlock_types::{Body, Change, Exit, Predicate, ReadError, Step, StepId};
 
 use crate::observer::Happening;
-use crate::pass::Passing;
+use crate::pass::{Origin, Passing};
 use crate::runner::{Halt, Runner};
 
 impl Runner {
@@ -97,6 +97,7 @@ impl Runner {
                     planned,
                     facts: Some(&step.facts),
                     rests_on: &step.rests_on,
+                    origin: Origin::Plan,
                 };
                 self.pass(&passing).await
             }

@@ -250,6 +250,7 @@ struct Lab {
     toy: Toy,
     dir: tempfile::TempDir,
     plan: Plan,
+    earlier: Vec<Plan>,
     planner: Arc<Fixed>,
     approvals: Vec<Approval>,
     wanted: usize,
@@ -285,6 +286,7 @@ impl Lab {
             toy,
             dir: tempfile::tempdir().unwrap(),
             plan,
+            earlier: vec![],
             planner: Arc::new(Fixed {
                 proposal,
                 blockers: Mutex::default(),
@@ -328,6 +330,7 @@ impl Lab {
             journal: self.journal().await,
             run: RunId::new("r1").unwrap(),
             plan: self.plan.clone(),
+            earlier: self.earlier.clone(),
             reads: vec![],
             made_by: "me".into(),
             grant: self.grant.clone(),

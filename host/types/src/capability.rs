@@ -179,6 +179,34 @@ pub trait Capability: Send + Sync {
     /// The changes that put back what an attempt changed, where its kind allows that.
     fn automatic_undo(&self, change: &Change, attempt: &Attempt) -> Option<Vec<Planned>>;
 
+    /// The changes that would end what is in progress of this change, so that it can be taken back; empty: it
+    /// ends by itself.
+    async fn cancellation(
+        &self,
+        _change: &Change,
+        _attempt: &Attempt,
+    ) -> Result<Vec<Planned>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    /// The changes that put back from a snapshot what a change took away or altered, asked of the binding that
+    /// took it.
+    ///
+    /// `taken_by` took the snapshot with `take`, and `taken` is the evidence of its outcome. Where `of` names
+    /// indices it is those; else all that the snapshot's patterns mean: what is there and was not is deleted, by
+    /// the uuid that is read now.
+    async fn going_back(
+        &self,
+        taken_by: &StepId,
+        _take: &Change,
+        _taken: &Value,
+        _of: &Change,
+    ) -> Result<Vec<Planned>, ReadError> {
+        Err(ReadError::Absent(format!(
+            "a restore of what step `{taken_by}` took"
+        )))
+    }
+
     /// The value that a borrowed key has now.
     async fn borrowed_now(&self, key: &str) -> Result<Value, ReadError>;
 

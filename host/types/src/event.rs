@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Binding, Change, Digest, Exit, Facts, ReadError, Reading, StepId, TargetIdentity, rules,
+    Binding, Change, Digest, Exit, Facts, Planned, ReadError, Reading, StepId, TargetIdentity,
+    rules,
 };
 
 /// What became of a change.
@@ -26,6 +27,8 @@ pub enum OutcomeKind {
     Partial,
     /// It was sent and what happened cannot be proved: a person decides.
     Doubt,
+    /// It was sent and never answered, its effect is not there, and the run went back instead of sending it again.
+    Absent,
 }
 
 impl OutcomeKind {
@@ -47,6 +50,7 @@ impl OutcomeKind {
             Self::Refused => "refused",
             Self::Partial => "partial",
             Self::Doubt => "doubt",
+            Self::Absent => "absent",
         }
     }
 }
@@ -210,6 +214,44 @@ pub enum Event {
         /// For people.
         why: String,
     },
+    /// The run goes back: no forward intent comes after this.
+    RollbackBegun {
+        /// Who asked for it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// How a step is taken back, fixed before the first of its undo changes is sent.
+    UndoPlanned {
+        /// In order; none: nothing has to be done.
+        changes: Vec<Planned>,
+    },
+    /// The run goes on by another plan.
+    Replanned {
+        /// The new plan.
+        plan: Digest,
+        /// The plugin that made it.
+        plugin: Digest,
+        /// Steps that were done before and are not done again.
+        carried: Vec<StepId>,
+        /// The approvals that were used, as they were.
+        approvals: Vec<serde_json::Value>,
+        /// Who.
+        by: String,
+    },
+    /// The claim of a dead runner of this run is about to be superseded by the next epoch.
+    TookOver {
+        /// Where.
+        binding: Binding,
+        /// The epoch of the dead runner's claim.
+        epoch: u64,
+        /// What proves it dead, or who says so and why.
+        evidence: String,
+        /// Who took over.
+        by: String,
+        /// On which host.
+        host: String,
+    },
     /// The run stopped.
     Stopped {
         /// How.
@@ -219,7 +261,7 @@ pub enum Event {
     },
     /// The last row of a run.
     RunEnded {
-        /// `done`, `aborted`.
+        /// `done`, `aborted`, `rolled-back`.
         how: String,
         /// What it leaves behind, named.
         left_behind: Vec<String>,
@@ -240,6 +282,10 @@ impl Event {
             Self::ConditionPassed { .. } => "condition-passed",
             Self::Decided { .. } => "decided",
             Self::GaveBack { .. } => "gave-back",
+            Self::RollbackBegun { .. } => "rollback-begun",
+            Self::UndoPlanned { .. } => "undo-planned",
+            Self::Replanned { .. } => "replanned",
+            Self::TookOver { .. } => "took-over",
             Self::Stopped { .. } => "stopped",
             Self::RunEnded { .. } => "run-ended",
         }

@@ -119,10 +119,11 @@ name!(
     check_index
 );
 name!(
-    /// A step of a plan: lower-case letters, digits, `-`, `_`, `.`; 1 to 80 characters.
+    /// A step: lower-case letters, digits, `-`, `_`, `.`; 1 to 120 characters. A plan's own have at most
+    /// [`STEP_ID_PLANNED_MAX`]; the host puts `undo.` and the like before them.
     StepId,
     "step id",
-    check_id
+    check_step_id
 );
 name!(
     /// One execution of one plan.
@@ -261,10 +262,24 @@ fn check_file(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Longest id of a step in a plan, in characters; what is left of a step id's 120 is the host's.
+pub const STEP_ID_PLANNED_MAX: usize = 80;
+
+fn check_step_id(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.len() > 120 {
+        return Err("it is not 1 to 120 characters long");
+    }
+    check_id_letters(text)
+}
+
 fn check_id(text: &str) -> Result<(), &'static str> {
     if text.is_empty() || text.len() > 80 {
         return Err("it is not 1 to 80 characters long");
     }
+    check_id_letters(text)
+}
+
+fn check_id_letters(text: &str) -> Result<(), &'static str> {
     if !text
         .bytes()
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))

@@ -1,0 +1,595 @@
+//! The way back: what is open is settled, then every step that this run did is taken back, last one first, each
+//! change through the gate; then what is there is compared with what was kept before.
+
+use liftlock_types::event::{Event, OutcomeKind};
+use liftlock_types::rules::Borrow;
+use liftlock_types::{Change, Exit, Plan, Planned, Step, StepId, Undo};
+use serde_json::Value;
+
+use crate::boot_time_ms;
+use crate::observer::Happening;
+use crate::pass::{Origin, Passing};
+use crate::runner::{Decision, End, Halt, Runner};
+use crate::settle::Settled;
+use crate::state::{CANCEL, ROLLED_BACK, RunState, StepState, UNDO};
+
+/// One step that a rollback takes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UndoStep {
+    /// The step.
+    pub of: StepId,
+    /// Its title.
+    pub title: String,
+    /// How it is taken back, for people.
+    pub how: String,
+    /// It cannot be taken back; `how` says why.
+    pub impossible: bool,
+}
+
+/// What a rollback of this run would take back, in its order. Reads nothing, sends nothing.
+///
+/// `earlier`: plans of the run that were replaced by `plan`.
+pub fn rollback_plan(state: &RunState, plan: &Plan, earlier: &[Plan]) -> Vec<UndoStep> {
+    let step_of = |id: &StepId| {
+        std::iter::once(plan)
+            .chain(earlier.iter().rev())
+            .find_map(|plan| plan.step(id))
+    };
+    let made = made_by_run(state, &step_of);
+    state
+        .completed
+        .iter()
+        .rev()
+        .filter_map(step_of)
+        .filter_map(|step| {
+            let (how, impossible) = how(step, &state.step(&step.id), &made)?;
+            Some(UndoStep {
+                of: step.id.clone(),
+                title: step.title.clone(),
+                how,
+                impossible,
+            })
+        })
+        .collect()
+}
+
+/// How this step is taken back; none: there is nothing to take back.
+fn how(step: &Step, state: &StepState, made: &[String]) -> Option<(String, bool)> {
+    let change = &step.change()?.change;
+    if let Some(borrow) = change.rule().borrows {
+        return matches!(state.gave_back, None | Some(true) if borrow == Borrow::Protective && state.is_done())
+            .then(|| ("given back at the end, when all else is as before".into(), false));
+    }
+    match state.outcome()?.kind {
+        OutcomeKind::AppliedOurs => {}
+        OutcomeKind::TrueUnknownWhose if matches!(step.undo, Undo::ByRestore(_)) => {}
+        OutcomeKind::Partial | OutcomeKind::Doubt if state.decision() != Some(false) => {}
+        _ => return None,
+    }
+    Some(match &step.undo {
+        Undo::Automatic => (change.rule().automatic_undo.to_owned(), false),
+        Undo::Changes(changes) => (
+            changes
+                .iter()
+                .map(|planned| {
+                    let names = planned.change.names().join(", ");
+                    format!("{} {names}", planned.change.verb())
+                })
+                .collect::<Vec<_>>()
+                .join("; "),
+            false,
+        ),
+        Undo::ByRestore(taken_by) => (
+            format!("restored from the snapshot of step `{taken_by}`"),
+            false,
+        ),
+        Undo::None { because } if !change.rule().writes_schema && !change.rule().destructive => {
+            let _ = because;
+            return None;
+        }
+        Undo::None { because } => {
+            let covered = is_within(change, made);
+            (
+                if covered {
+                    "it goes with the index that this run made".into()
+                } else {
+                    format!("it cannot be taken back: {because}")
+                },
+                !covered,
+            )
+        }
+    })
+}
+
+/// Indices that this run made, and that its rollback removes.
+fn made_by_run<'a>(
+    state: &RunState,
+    step_of: &impl Fn(&StepId) -> Option<&'a Step>,
+) -> Vec<String> {
+    state
+        .completed
+        .iter()
+        .filter_map(|id| Some((step_of(id)?, state.step(id))))
+        .filter(|(_, state)| {
+            state
+                .outcome()
+                .is_some_and(|outcome| outcome.kind == OutcomeKind::AppliedOurs)
+        })
+        .filter_map(|(step, _)| match &step.change()?.change {
+            Change::CreateIndex { name, .. } if !matches!(step.undo, Undo::None { .. }) => {
+                Some(name.to_string())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// All that the change writes is within indices of this list.
+fn is_within(change: &Change, made: &[String]) -> bool {
+    let written = match change {
+        Change::Reindex { destination, .. } => destination,
+        Change::UpdateByQuery { index, .. }
+        | Change::DeleteByQuery { index, .. }
+        | Change::CreateDocument { index, .. }
+        | Change::ReplaceDocument { index, .. }
+        | Change::PutSettings { index, .. }
+        | Change::PutMapping { index, .. } => index,
+        _ => return false,
+    };
+    made.iter().any(|name| name == written.as_str())
+}
+
+impl Runner {
+    /// Takes back what this run did: 0 when all of it is as it was, 21 where a person must decide first, 24 where
+    /// it failed.
+    ///
+    /// Once it has begun nothing goes forward any more, and `resume` continues it. A run that ended can be taken
+    /// back as well, once.
+    pub async fn rollback(self, reason: &str, decisions: Vec<Decision>) -> End {
+        let begun = boot_time_ms();
+        let result = self.rollback_inner(reason, decisions).await;
+        self.end(result, begun).await
+    }
+
+    async fn rollback_inner(&self, reason: &str, decisions: Vec<Decision>) -> Result<(), Halt> {
+        self.load().await?;
+        if self.state().ended.as_deref() == Some(ROLLED_BACK) {
+            return self.release().await;
+        }
+        self.check_unchanged().await?;
+        if self.state().claims.is_empty() {
+            self.check_unclaimed().await?;
+        } else {
+            self.check_claims().await?;
+            self.check_holder().await?;
+        }
+        for decision in decisions {
+            self.decide(decision).await?;
+        }
+        self.check_way_back()?;
+        if self.state().rolling_back.is_none() {
+            let event = Event::RollbackBegun {
+                by: self.who.by.clone(),
+                reason: reason.to_owned(),
+            };
+            self.write(event).await?;
+            self.write_head().await?;
+        }
+        self.go_back().await
+    }
+
+    /// Doubts are decided, and every step can be taken back: asked before the first is.
+    fn check_way_back(&self) -> Result<(), Halt> {
+        let state = self.state();
+        let made = made_by_run(&state, &|id| self.step_of(id));
+        for id in state.doubts() {
+            let partial = state
+                .step(&id)
+                .outcome()
+                .is_some_and(|outcome| outcome.kind == OutcomeKind::Partial);
+            if partial && self.is_covered(&id, &made) {
+                continue;
+            }
+            return Err(Halt::new(
+                Exit::PersonNeeded,
+                format!("what became of step `{id}` is not decided"),
+            )
+            .at(&id)
+            .remedy(format!(
+                "look at the target, then `liftlock rollback {} --decide {id}=done|not-done --reason ...`",
+                self.run
+            )));
+        }
+        let stuck = rollback_plan(&state, &self.plan, &self.earlier)
+            .into_iter()
+            .find(|undo| undo.impossible);
+        match stuck {
+            None => Ok(()),
+            Some(undo) => Err(Halt::new(
+                Exit::PersonNeeded,
+                format!("step `{}`: {}", undo.of, undo.how),
+            )
+            .at(&undo.of)
+            .remedy("restore by hand from the snapshot that the report names, then `liftlock abort`; nothing was sent")),
+        }
+    }
+
+    /// A half-done effect of this step goes with an index of this run, or with a restore.
+    fn is_covered(&self, id: &StepId, made: &[String]) -> bool {
+        self.step_of(id).is_some_and(|step| {
+            matches!(step.undo, Undo::ByRestore(_))
+                || step
+                    .change()
+                    .is_some_and(|planned| is_within(&planned.change, made))
+        })
+    }
+
+    /// From `RollbackBegun` to the end; safe to begin again after any crash.
+    pub(crate) async fn go_back(&self) -> Result<(), Halt> {
+        self.claim().await?;
+        self.settle_to_go_back().await?;
+        self.check_way_back()?;
+        self.quiesce().await?;
+        self.stop_again().await?;
+        let order: Vec<StepId> = {
+            let state = self.state();
+            rollback_plan(&state, &self.plan, &self.earlier)
+                .into_iter()
+                .map(|undo| undo.of)
+                .collect()
+        };
+        let of = order.len();
+        for (at, id) in order.iter().enumerate() {
+            if self.stop.is_set() {
+                return Err(self.stopped_by_person());
+            }
+            self.take_back(id, at + 1, of).await?;
+        }
+        self.give_back_neutral().await?;
+        self.still_taken_back(&order).await?;
+        self.compare_with_before().await?;
+        for borrower in self.protective() {
+            let id = self.give_back_id(&borrower)?;
+            self.give_back(&id, &borrower).await?;
+        }
+        let left_behind = self.left_behind();
+        self.write(Event::RunEnded {
+            how: ROLLED_BACK.into(),
+            left_behind,
+        })
+        .await?;
+        self.write_head().await?;
+        self.release().await
+    }
+
+    /// Open attempts are settled, not repeated: what runs is cancelled, what had no effect stays without one.
+    async fn settle_to_go_back(&self) -> Result<(), Halt> {
+        let open: Vec<StepId> = self
+            .state()
+            .steps
+            .iter()
+            .filter(|(_, step)| step.open().is_some())
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in open {
+            let Some(step) = self.step_of(&id).cloned() else {
+                continue;
+            };
+            let Some(planned) = step.change() else {
+                continue;
+            };
+            let passing = Passing {
+                id: &id,
+                planned,
+                facts: None,
+                rests_on: &[],
+                origin: Origin::Plan,
+            };
+            let state = self.state().step(&id);
+            let Some((open, intent)) = state
+                .open()
+                .and_then(|open| Some((open, open.intent.as_ref()?)))
+            else {
+                continue;
+            };
+            self.cancel(&passing, &intent.change, open.number).await?;
+            match self.settle(&passing).await {
+                Ok(Settled::Done) => {}
+                Ok(Settled::MayRepeat) => {
+                    let why = "it had no effect, and the run goes back instead of sending it again";
+                    self.conclude(
+                        &passing,
+                        &intent.change,
+                        open.number,
+                        OutcomeKind::Absent,
+                        Value::Null,
+                        false,
+                        why,
+                    )
+                    .await?;
+                }
+                // What is half done is judged with all else, by `check_way_back`.
+                Err(halt) if halt.exit == Exit::PersonNeeded => {}
+                Err(halt) => return Err(halt),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what is in progress of an attempt.
+    async fn cancel(
+        &self,
+        passing: &Passing<'_>,
+        change: &Change,
+        number: u32,
+    ) -> Result<(), Halt> {
+        let attempt = self.attempt(passing, number, change);
+        let changes = self
+            .capability(&passing.planned.binding)?
+            .cancellation(change, &attempt)
+            .await
+            .map_err(|error| {
+                self.unavailable("what is in progress", &error)
+                    .at(passing.id)
+            })?;
+        for planned in &changes {
+            // Another task can have taken the place of one that a crash kept us from cancelling.
+            let begun = format!("{CANCEL}{}.", passing.id);
+            let earlier = self.state();
+            let number = earlier
+                .steps
+                .keys()
+                .filter(|id| id.as_str().starts_with(&begun))
+                .count();
+            let id = host_id(format!("{begun}{}", number + 1))?;
+            self.pass_own(&id, planned, Origin::Host).await?;
+        }
+        Ok(())
+    }
+
+    /// Requests without an answer can land late: nothing is touched before their time has passed and no token of
+    /// ours is to be seen.
+    async fn quiesce(&self) -> Result<(), Halt> {
+        let unaccounted = self.state().unaccounted();
+        if unaccounted.is_empty() {
+            return Ok(());
+        }
+        self.tell(Happening::Note(format!(
+            "{} requests had no answer: waiting {} s, so that none lands after it was taken back",
+            unaccounted.len(),
+            self.timing.settle_ms.div_ceil(1000)
+        )));
+        let begun = boot_time_ms();
+        loop {
+            let mut in_flight = false;
+            for (id, attempt) in &unaccounted {
+                let Some(intent) = &attempt.intent else {
+                    continue;
+                };
+                let planned = Planned {
+                    binding: intent.binding.clone(),
+                    change: intent.change.clone(),
+                    fills: Vec::new(),
+                };
+                let passing = Passing {
+                    id,
+                    planned: &planned,
+                    facts: None,
+                    rests_on: &[],
+                    origin: Origin::Host,
+                };
+                let sent = self.attempt(&passing, attempt.number, &intent.change);
+                in_flight |= self
+                    .capability(&intent.binding)?
+                    .in_flight(&intent.change, &sent)
+                    .await
+                    .map_err(|error| self.unavailable("what is in flight", &error).at(id))?;
+            }
+            if !in_flight && boot_time_ms().saturating_sub(begun) >= self.timing.settle_ms {
+                return Ok(());
+            }
+            let pause = self.timing.settle_ms.clamp(50, 1_000);
+            self.pause(std::time::Duration::from_millis(pause)).await?;
+        }
+    }
+
+    /// Steps that stopped something which the run needs stopped: given back by the run or not.
+    fn protective(&self) -> Vec<StepId> {
+        let state = self.state();
+        state
+            .completed
+            .iter()
+            .filter(|id| {
+                self.step_of(id)
+                    .and_then(Step::change)
+                    .is_some_and(|planned| {
+                        planned.change.rule().borrows == Some(Borrow::Protective)
+                    })
+            })
+            .filter(|id| {
+                let step = state.step(id);
+                step.is_done() && step.attempts.iter().any(|attempt| attempt.intent.is_some())
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// What the plan had started again is stopped before anything is taken back under it.
+    async fn stop_again(&self) -> Result<(), Halt> {
+        for id in self.protective() {
+            if self.state().step(&id).gave_back != Some(true) {
+                continue;
+            }
+            let Some(planned) = self.step_of(&id).and_then(Step::change).cloned() else {
+                continue;
+            };
+            self.undo_planned(&id, vec![planned]).await?;
+            self.tell(Happening::Note(format!(
+                "stopping again what step {id} had stopped"
+            )));
+            self.undo_all(&id, Origin::Plan).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes one step back.
+    async fn take_back(&self, id: &StepId, number: usize, of: usize) -> Result<(), Halt> {
+        let Some(step) = self.step_of(id).cloned() else {
+            return Ok(());
+        };
+        if step
+            .change()
+            .is_some_and(|planned| planned.change.rule().borrows.is_some())
+        {
+            return Ok(());
+        }
+        let origin = match step.undo {
+            Undo::Changes(_) => Origin::Plan,
+            _ => Origin::Host,
+        };
+        self.tell(Happening::StepBegun {
+            step: host_id(format!("{UNDO}{id}"))?,
+            title: format!("take back: {}", step.title),
+            number,
+            of,
+        });
+        if self.state().step(id).undo.is_none() {
+            let changes = self.way_back(&step).await?;
+            self.undo_planned(id, changes).await?;
+        }
+        self.undo_all(id, origin).await
+    }
+
+    /// The changes that take a step back.
+    async fn way_back(&self, step: &Step) -> Result<Vec<Planned>, Halt> {
+        let state = self.state().step(&step.id);
+        let (Some(planned), Some(last)) = (step.change(), state.last()) else {
+            return Ok(Vec::new());
+        };
+        let change = last
+            .intent
+            .as_ref()
+            .map_or_else(|| planned.change.clone(), |intent| intent.change.clone());
+        match &step.undo {
+            Undo::Changes(changes) => Ok(changes.clone()),
+            Undo::None { .. } => Ok(Vec::new()),
+            Undo::Automatic => {
+                let passing = Passing {
+                    id: &step.id,
+                    planned,
+                    facts: None,
+                    rests_on: &[],
+                    origin: Origin::Host,
+                };
+                let attempt = self.attempt(&passing, last.number, &change);
+                Ok(self
+                    .capability(&planned.binding)?
+                    .automatic_undo(&change, &attempt)
+                    .unwrap_or_default())
+            }
+            Undo::ByRestore(taken_by) => {
+                let take = self.step_of(taken_by).and_then(Step::change);
+                let evidence = self.state().step(taken_by);
+                let (Some(take), Some(outcome)) = (take, evidence.outcome()) else {
+                    return Err(Halt::new(
+                        Exit::RollbackFailed,
+                        format!(
+                            "step `{taken_by}` took no snapshot, and `{}` can only be restored",
+                            step.id
+                        ),
+                    )
+                    .at(&step.id)
+                    .remedy("restore it from a backup of your own, then `liftlock abort`"));
+                };
+                self.capability(&take.binding)?
+                    .going_back(taken_by, &take.change, &outcome.evidence, &change)
+                    .await
+                    .map_err(|error| {
+                        self.unavailable("what has to be restored", &error)
+                            .at(&step.id)
+                    })
+            }
+        }
+    }
+
+    async fn undo_planned(&self, id: &StepId, changes: Vec<Planned>) -> Result<(), Halt> {
+        if self.state().step(id).undo.is_some() {
+            return Ok(());
+        }
+        self.write_step(id, 1, Event::UndoPlanned { changes }).await
+    }
+
+    /// Passes the undo changes of a step, those that were not yet.
+    async fn undo_all(&self, id: &StepId, origin: Origin) -> Result<(), Halt> {
+        let changes = self.state().step(id).undo.unwrap_or_default();
+        for (at, planned) in changes.iter().enumerate() {
+            let undo = undo_id(id, at)?;
+            if !self.state().step(&undo).is_done() {
+                self.pass_own(&undo, planned, origin).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn pass_own(&self, id: &StepId, planned: &Planned, origin: Origin) -> Result<(), Halt> {
+        self.pass(&Passing {
+            id,
+            planned,
+            facts: None,
+            rests_on: &[],
+            origin,
+        })
+        .await
+    }
+
+    /// What was taken back stays so: a late request, or someone else, may have come between.
+    async fn still_taken_back(&self, order: &[StepId]) -> Result<(), Halt> {
+        let mut touched: Vec<Vec<String>> = Vec::new();
+        // Backwards: what a later undo changed again is that one's to hold.
+        for id in order.iter().rev() {
+            let changes = self.state().step(id).undo.unwrap_or_default();
+            for (at, planned) in changes.iter().enumerate().rev() {
+                let names = planned.change.names();
+                if touched.contains(&names) || !planned.change.lasts() {
+                    continue;
+                }
+                touched.push(names);
+                let undo = undo_id(id, at)?;
+                let state = self.state().step(&undo);
+                let Some((number, intent)) = state
+                    .last()
+                    .and_then(|last| Some((last.number, last.intent.as_ref()?)))
+                else {
+                    continue;
+                };
+                let passing = Passing {
+                    id: &undo,
+                    planned,
+                    facts: None,
+                    rests_on: &[],
+                    origin: Origin::Host,
+                };
+                match self.look_again(&passing, &intent.change, number).await? {
+                    liftlock_types::Probed::Applied { .. } => {}
+                    seen => {
+                        return Err(Halt::new(
+                            Exit::PersonNeeded,
+                            format!("step `{id}` was taken back, and that does not hold any more: {seen:?}"),
+                        )
+                        .at(id)
+                        .remedy("a request may have landed late, or somebody changed it: look at the target, mend it, then resume"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn undo_id(id: &StepId, at: usize) -> Result<StepId, Halt> {
+    host_id(format!("{UNDO}{id}.{}", at + 1))
+}
+
+fn host_id(text: String) -> Result<StepId, Halt> {
+    StepId::new(text).map_err(|error| Halt::new(Exit::Internal, error.to_string()))
+}
