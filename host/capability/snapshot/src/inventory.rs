@@ -97,7 +97,7 @@ async fn templates(repository: &Repository, indices: &[Kept]) -> Result<Vec<Temp
     Ok(applying)
 }
 
-async fn all_templates(
+pub(crate) async fn all_templates(
     repository: &Repository,
     kind: TemplateKind,
 ) -> Result<Vec<Template>, ReadError> {
@@ -111,7 +111,7 @@ async fn all_templates(
 }
 
 /// Does an index pattern of a template mean this name? Any number of `*`, as the servers take them.
-fn glob(pattern: &str, name: &str) -> bool {
+pub(crate) fn glob(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
@@ -164,7 +164,7 @@ pub(crate) fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, R
     serde_json::from_value(value).map_err(|error| ReadError::Invalid(error.to_string()))
 }
 
-fn scopes(texts: &[String]) -> Result<Vec<Scope>, ReadError> {
+pub(crate) fn scopes(texts: &[String]) -> Result<Vec<Scope>, ReadError> {
     texts
         .iter()
         .map(|text| {

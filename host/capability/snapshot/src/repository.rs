@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use liftlock_cluster::{Call, Cluster};
 use liftlock_types::{
     Acted, Attempt, Binding, Capability, Change, Evaluated, Facts, NameError, Observed, Planned,
-    Predicate, Probed, Read, ReadError, SnapshotName, TargetIdentity,
+    Predicate, Probed, Read, ReadError, SnapshotName, StepId, TargetIdentity,
 };
 use serde_json::{Value, json};
 
 use crate::config::SnapshotConfig;
-use crate::{reads, register, restore, take, trial};
+use crate::{back, reads, register, restore, take, trial};
 
 /// A repository that cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -238,6 +238,16 @@ impl Capability for Repository {
             Change::UnregisterRepository { .. } => register::again(&self.binding, &attempt.kept),
             _ => None,
         }
+    }
+
+    async fn going_back(
+        &self,
+        taken_by: &StepId,
+        take: &Change,
+        taken: &Value,
+        of: &Change,
+    ) -> Result<Vec<Planned>, ReadError> {
+        back::changes(self, taken_by, take, taken, of).await
     }
 
     async fn borrowed_now(&self, key: &str) -> Result<Value, ReadError> {

@@ -36,17 +36,10 @@ impl Source {
         let evidence = attempt.referred.as_ref().ok_or_else(|| {
             ReadError::NotFound("the outcome of the step that takes the snapshot".into())
         })?;
-        let text = |key: &str| {
-            evidence
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
         Ok(Self {
-            snapshot: text("snapshot"),
-            uuid: text("uuid"),
-            inventory: Inventory::load(&PathBuf::from(text("inventory")))?,
+            snapshot: text(evidence, "snapshot"),
+            uuid: text(evidence, "uuid"),
+            inventory: inventory_of(evidence)?,
         })
     }
 
@@ -61,6 +54,19 @@ impl Source {
             None => Err(ReadError::NotFound(format!("snapshot `{}`", self.snapshot))),
         }
     }
+}
+
+fn text(evidence: &Value, key: &str) -> String {
+    evidence
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// What was written down beside the journal when the snapshot was taken.
+pub(crate) fn inventory_of(evidence: &Value) -> Result<Inventory, ReadError> {
+    Inventory::load(&PathBuf::from(text(evidence, "inventory")))
 }
 
 /// Before the name of each copy. No product's prefix matches it, and it names run and step.
