@@ -4,22 +4,23 @@
 //! An entry is native code, and loading it means running it. So it is used only when the directory and the file
 //! belong to this user and nobody else may write to them; its name holds the digest of the component and the hash
 //! of everything that the compiled form depends on (runtime version, CPU flags, configuration); and its content
-//! begins with its own SHA-256, which finds a damaged disk but not an attacker who has this user's rights: such a
-//! one could replace the host itself.
+//! begins with a SHA-256 over that name and the code, which finds a damaged disk and an entry under another's name,
+//! but not an attacker who has this user's rights: such a one could replace the host itself.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use sha2::{Digest as _, Sha256};
 
-/// Bytes of the checksum before the compiled code.
-const CHECKSUM_BYTES: usize = 32;
+use crate::limits::COMPILED_BYTES_MAX;
 
-/// Most bytes of an entry: three times what a component may have, and what was seen is twice.
-const ENTRY_BYTES_MAX: u64 = 3 * crate::limits::COMPONENT_BYTES_MAX as u64;
+/// Bytes of the checksum before the compiled code.
+pub(crate) const CHECKSUM_BYTES: usize = 32;
 
 /// A cache that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -91,11 +92,11 @@ impl Cache {
         check_ours(&path, &stat)?;
         let mut bytes = Vec::new();
         File::from(file)
-            .take(ENTRY_BYTES_MAX)
+            .take(COMPILED_BYTES_MAX)
             .read_to_end(&mut bytes)
             .map_err(|source| io("read", &path, source))?;
         match bytes.split_at_checked(CHECKSUM_BYTES) {
-            Some((sum, code)) if sum == Sha256::digest(code).as_slice() => {
+            Some((sum, code)) if sum == checksum(name, code) => {
                 bytes.drain(..CHECKSUM_BYTES);
                 Ok(Some(bytes))
             }
@@ -106,27 +107,90 @@ impl Cache {
         }
     }
 
-    /// Puts an entry: whole or not at all, readable by its owner only.
-    pub(crate) fn put(&self, name: &str, code: &[u8]) -> Result<(), CacheError> {
+    /// Begins an entry: a new file beside the others, readable by its owner only and gone unless it is put.
+    pub(crate) fn begin(&self, name: &str) -> Result<NewEntry<'_>, CacheError> {
+        // Two threads can compile the same plugin at the same time.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let temporary = format!("{name}.{}-{next}.new", std::process::id());
         let path = self.path.join(name);
-        let temporary = format!("{name}.{}.new", std::process::id());
         // A process with our number that died here left it; no one else may write in this directory.
         match rustix::fs::unlinkat(&self.dir, &temporary, AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => {}
             Err(source) => return Err(io("clear", &path, source.into())),
         }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.dir, &temporary, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|source| io("write", &path, source.into()))?;
-        let mut file = File::from(file);
-        file.write_all(&Sha256::digest(code))
-            .and_then(|()| file.write_all(code))
-            .and_then(|()| file.sync_all())
-            .map_err(|source| io("write", &path, source))?;
-        rustix::fs::renameat(&self.dir, &temporary, &self.dir, name)
-            .and_then(|()| rustix::fs::fsync(&self.dir))
-            .map_err(|source| io("write", &path, source.into()))
+        Ok(NewEntry {
+            cache: self,
+            name: name.to_owned(),
+            temporary,
+            file: File::from(file),
+            is_put: false,
+        })
     }
+
+    /// Puts an entry: whole or not at all.
+    pub(crate) fn put(&self, name: &str, code: &[u8]) -> Result<(), CacheError> {
+        let mut entry = self.begin(name)?;
+        entry
+            .file
+            .write_all(&[0; CHECKSUM_BYTES])
+            .and_then(|()| entry.file.write_all(code))
+            .map_err(|source| io("write", &self.path.join(name), source))?;
+        entry.put(code)
+    }
+}
+
+/// An entry that is being written.
+#[derive(Debug)]
+pub(crate) struct NewEntry<'a> {
+    cache: &'a Cache,
+    name: String,
+    temporary: String,
+    file: File,
+    is_put: bool,
+}
+
+impl NewEntry<'_> {
+    /// Its file: [`CHECKSUM_BYTES`] of room, then the code.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Writes the checksum over what stands in the file as `code`, and gives the entry its name.
+    pub(crate) fn put(mut self, code: &[u8]) -> Result<(), CacheError> {
+        let path = self.cache.path.join(&self.name);
+        let dir = &self.cache.dir;
+        self.file
+            .write_all_at(&checksum(&self.name, code), 0)
+            .and_then(|()| self.file.sync_all())
+            .map_err(|source| io("write", &path, source))?;
+        rustix::fs::renameat(dir, &self.temporary, dir, &self.name)
+            .and_then(|()| rustix::fs::fsync(dir))
+            .map_err(|source| io("write", &path, source.into()))?;
+        self.is_put = true;
+        Ok(())
+    }
+}
+
+impl Drop for NewEntry<'_> {
+    fn drop(&mut self) {
+        if !self.is_put {
+            // What stays is never read: no entry has such a name.
+            let _ = rustix::fs::unlinkat(&self.cache.dir, &self.temporary, AtFlags::empty());
+        }
+    }
+}
+
+/// Over the name too, so that one plugin's code is not taken for another's.
+fn checksum(name: &str, code: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut hash = Sha256::new();
+    hash.update(name);
+    hash.update([0]);
+    hash.update(code);
+    hash.finalize().into()
 }
 
 /// Ours, and nobody else may write there.
@@ -204,6 +268,23 @@ mod tests {
         assert!(cache.get("x").unwrap().is_none());
         std::fs::write(&file, b"").unwrap();
         assert!(cache.get("x").unwrap().is_none());
+    }
+
+    #[test]
+    fn an_entry_under_anothers_name_is_not_used() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = Cache::open(temp.path()).unwrap();
+        cache.put("x", b"code").unwrap();
+        std::fs::copy(temp.path().join("x"), temp.path().join("y")).unwrap();
+        assert!(cache.get("y").unwrap().is_none());
+    }
+
+    #[test]
+    fn an_entry_that_was_begun_and_not_put_leaves_nothing() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = Cache::open(temp.path()).unwrap();
+        drop(cache.begin("x").unwrap());
+        assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0);
     }
 
     #[test]

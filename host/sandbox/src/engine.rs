@@ -1,17 +1,20 @@
 //! The engine: wasmtime's configuration, the epoch's tick, and loading.
 
+use std::fs::File;
 use std::hash::{Hash as _, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use liftlock_types::{Digest, hex};
+use rustix::fs::MemfdFlags;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, Strategy, WasmFeatures};
 
 use crate::cache::{Cache, CacheError};
-use crate::limits::{COMPONENT_BYTES_MAX, Limits, STACK_BYTES_MAX, TICK_MS};
+use crate::compile::{CompileError, Compiler};
+use crate::limits::{COMPONENT_BYTES_MAX, LimitHit, Limits, STACK_BYTES_MAX, TICK_MS};
 use crate::plugin::Plugin;
 
 /// Stack on which guest code runs, and below it our host functions with whatever a capability calls to read.
@@ -27,6 +30,8 @@ pub struct SandboxConfig {
     pub cache_dir: Option<PathBuf>,
     /// What one call may use.
     pub limits: Limits,
+    /// Who compiles.
+    pub compiler: Compiler,
 }
 
 /// The sandbox could not be set up.
@@ -60,6 +65,12 @@ pub enum LoadError {
     /// The compiler refuses it.
     #[error("it is not valid: {0}")]
     Invalid(String),
+    /// Compiling it took more than it may.
+    #[error(transparent)]
+    Limit(LimitHit),
+    /// Compiling it failed, and not by its own fault alone.
+    #[error("it cannot be compiled")]
+    Compile(#[source] CompileError),
     /// It wants something that no plugin is given.
     #[error("it imports `{import}`, which no plugin is given; there is {supported}")]
     UnknownImport {
@@ -96,6 +107,7 @@ struct Inner {
     wasmtime: wasmtime::Engine,
     limits: Limits,
     cache: Option<Cache>,
+    compiler: Compiler,
     /// What the compiled form depends on besides the component.
     compatibility: String,
 }
@@ -116,6 +128,7 @@ impl Engine {
                 compatibility: hex(&compatibility.0.finalize()),
                 wasmtime,
                 limits: config.limits,
+                compiler: config.compiler,
                 cache,
             }),
         })
@@ -134,30 +147,75 @@ impl Engine {
     }
 
     fn component(&self, bytes: &[u8], digest: &Digest) -> Result<Component, LoadError> {
-        let engine = &self.inner.wasmtime;
-        let compile = || {
-            Component::from_binary(engine, bytes)
-                .map_err(|error| LoadError::Invalid(format!("{error:#}")))
-        };
         let Some(cache) = &self.inner.cache else {
-            return compile();
+            return match &self.inner.compiler {
+                Compiler::InProcess => compile(&self.inner.wasmtime, bytes),
+                Compiler::Process(process) => {
+                    let file = memory_file().map_err(CompileError::Start)?;
+                    self.loaded(&process.compile(bytes, &file)?)
+                }
+            };
         };
         let name = format!("{}-{}.cwasm", digest.hex(), self.inner.compatibility);
         if let Some(code) = cache.get(&name)? {
-            match deserialize(engine, &code) {
+            match deserialize(&self.inner.wasmtime, &code) {
                 Ok(component) => return Ok(component),
                 Err(error) => {
                     tracing::warn!(entry = name, %error, "cache entry does not load, compiling again");
                 }
             }
         }
-        let component = compile()?;
-        let code = component
-            .serialize()
-            .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
-        cache.put(&name, &code)?;
-        Ok(component)
+        match &self.inner.compiler {
+            Compiler::InProcess => {
+                let component = compile(&self.inner.wasmtime, bytes)?;
+                cache.put(&name, &component.serialize().map_err(invalid)?)?;
+                Ok(component)
+            }
+            Compiler::Process(process) => {
+                let entry = cache.begin(&name)?;
+                let code = process.compile(bytes, entry.file())?;
+                let component = self.loaded(&code)?;
+                entry.put(&code)?;
+                Ok(component)
+            }
+        }
     }
+
+    /// What the other process compiled.
+    fn loaded(&self, code: &[u8]) -> Result<Component, LoadError> {
+        deserialize(&self.inner.wasmtime, code)
+            .map_err(|error| CompileError::Unusable(format!("{error:#}")).into())
+    }
+}
+
+impl From<CompileError> for LoadError {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Invalid(text) => Self::Invalid(text),
+            CompileError::Limit(hit) => Self::Limit(hit),
+            error => Self::Compile(error),
+        }
+    }
+}
+
+fn invalid(error: wasmtime::Error) -> LoadError {
+    LoadError::Invalid(format!("{error:#}"))
+}
+
+fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+    Component::from_binary(engine, bytes).map_err(invalid)
+}
+
+/// Compiles for an engine as it is here, and gives what a cache entry holds. Work of a process that may use so much
+/// and no more.
+pub(crate) fn precompile(bytes: &[u8]) -> wasmtime::Result<Vec<u8>> {
+    wasmtime::Engine::new(&configuration())?.precompile_component(bytes)
+}
+
+/// A file that only its handles reach, with room for what a cache entry begins with.
+fn memory_file() -> std::io::Result<File> {
+    let file = rustix::fs::memfd_create("liftlock-compiled", MemfdFlags::CLOEXEC)?;
+    Ok(File::from(file))
 }
 
 #[expect(
@@ -165,8 +223,9 @@ impl Engine {
     reason = "loading compiled code trusts it; the cache gives only entries that this user alone could write"
 )]
 fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `code` was made by `Component::serialize` of this host: the cache reads it from a directory and a
-    // file that belong to this user and that nobody else may write to, and its checksum holds.
+    // SAFETY: `code` was made by this host's compiler, here or in the process that it started for that: from a
+    // file that only that process had, or from the cache, which reads it from a directory and a file that belong to
+    // this user and that nobody else may write to, and its checksum holds.
     unsafe { Component::deserialize(engine, code) }
 }
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `engine` | wasmtime's configuration, the epoch's tick, loading |
 //! | `cache` | compiled components on disk |
+//! | `compile` | compiling, in a process that may use so much and no more |
 //! | `plugin` | a loaded plugin and its exports |
 //! | `call` | what goes into a call, and what comes out |
 //! | `replay` | the same call again from recorded reads: determinism |
@@ -23,6 +24,7 @@
 mod bounds;
 mod cache;
 mod call;
+mod compile;
 mod draft;
 mod edge_v0_1;
 mod engine;
@@ -37,9 +39,10 @@ mod wasi;
 
 pub use cache::CacheError;
 pub use call::{Call, Called, Denial, ReadMade, ReadSource, Refusal, RunView, SiteView, StepView};
+pub use compile::{CompileError, Compiler, CompilerProcess, compile_main};
 pub use engine::{Engine, EngineError, LoadError, SandboxConfig};
 pub use fault::{Export, FaultKind, PluginFault};
-pub use limits::{Limit, LimitHit, Limits};
+pub use limits::{CompileLimits, Limit, LimitHit, Limits};
 pub use log::{Level, LogSink, NoLog};
 pub use plugin::{Import, Plugin};
 pub use replay::{Recorded, Replay};

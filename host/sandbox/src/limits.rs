@@ -85,6 +85,50 @@ pub const LIST_ITEMS_MAX: usize = 1_000;
 /// 64 MiB: guests in Python have 18.4 MB, in JavaScript 12.1 MB, in Rust 0.12 MB.
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 
+/// Bytes of a compiled component. Stops a small file whose code fills the disk.
+///
+/// Three times what a component may have; what was seen is twice its size (Python) to six times (a small Rust one).
+pub const COMPILED_BYTES_MAX: u64 = 3 * COMPONENT_BYTES_MAX as u64;
+
+/// Address space of the process that compiles. Stops a component whose compiling takes all memory.
+///
+/// 4 GiB: some 48 bytes for each byte of a component were seen (382 KB: 24 MiB, 655 KB: 40 MiB, beside 40 MiB of the
+/// program itself), which is 3 GiB for the largest component that is taken.
+pub const COMPILE_MEMORY_BYTES_MAX: u64 = 4 << 30;
+
+/// Processor time of the process that compiles. Stops a component that is built to take hours.
+///
+/// 240 s: a guest in JavaScript takes 9 s of wall time on two cores, and some 80 s where the compiler itself was
+/// built for debugging.
+pub const COMPILE_CPU_SECONDS_MAX: u64 = 240;
+
+/// Wall time of it. Stops one that is starved, or stuck without using the processor.
+pub const COMPILE_WALL_MS_MAX: u64 = 300_000;
+
+/// What compiling one component may use; [`Default`] is the constants of this module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// See [`COMPILE_MEMORY_BYTES_MAX`].
+    pub memory_bytes_max: u64,
+    /// See [`COMPILE_CPU_SECONDS_MAX`].
+    pub cpu_seconds_max: u64,
+    /// See [`COMPILE_WALL_MS_MAX`].
+    pub wall_ms_max: u64,
+    /// See [`COMPILED_BYTES_MAX`].
+    pub compiled_bytes_max: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: COMPILE_MEMORY_BYTES_MAX,
+            cpu_seconds_max: COMPILE_CPU_SECONDS_MAX,
+            wall_ms_max: COMPILE_WALL_MS_MAX,
+            compiled_bytes_max: COMPILED_BYTES_MAX,
+        }
+    }
+}
+
 /// The bounds of a call; [`Default`] is the constants of this module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -165,6 +209,14 @@ pub enum Limit {
     TextBytes,
     /// [`LIST_ITEMS_MAX`].
     ListItems,
+    /// [`COMPILE_MEMORY_BYTES_MAX`].
+    CompileMemoryBytes,
+    /// [`COMPILE_CPU_SECONDS_MAX`].
+    CompileCpuSeconds,
+    /// [`COMPILE_WALL_MS_MAX`].
+    CompileWallMs,
+    /// [`COMPILED_BYTES_MAX`].
+    CompiledBytes,
 }
 
 impl fmt::Display for Limit {
@@ -184,6 +236,10 @@ impl fmt::Display for Limit {
             Self::HeldBytes => "bytes held for the draft",
             Self::TextBytes => "bytes in one text",
             Self::ListItems => "elements in one list",
+            Self::CompileMemoryBytes => "bytes of address space for compiling",
+            Self::CompileCpuSeconds => "seconds of processor time for compiling",
+            Self::CompileWallMs => "ms of wall time for compiling",
+            Self::CompiledBytes => "bytes of compiled code",
         })
     }
 }

@@ -52,6 +52,7 @@ pub(crate) fn plugin_with(limits: Limits) -> Plugin {
     let config = SandboxConfig {
         cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cwasm")),
         limits,
+        ..SandboxConfig::default()
     };
     Engine::new(config).unwrap().load(guest()).unwrap()
 }
