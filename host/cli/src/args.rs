@@ -28,7 +28,11 @@ Run
   run        perform an approved plan
   resume     go on with a run that stopped
   status     where a run stands
-  abort      end a run that is not to go on
+When it goes wrong (each says first what it will do)
+  rollback   take a run back: undo in reverse, restore what was taken away
+  replan     make a new plan in the middle of a run, say with a repaired plugin
+  takeover   go on with a run whose process is dead, or remove its claim
+  abort      end a run that is not to go on, and leave things as they are
 Afterwards
   history    the runs on this state directory
   audit      everything a run did, and whether the record is whole
@@ -123,6 +127,12 @@ pub(crate) enum Command {
     Resume(Resume),
     /// Where a run stands.
     Status(Status),
+    /// Take a run back: undo what it did, in reverse.
+    Rollback(Rollback),
+    /// Make a new plan in the middle of a run.
+    Replan(Replan),
+    /// Go on with a run whose process is dead.
+    Takeover(Takeover),
     /// End a run that is not to go on.
     Abort(Abort),
     /// The runs on this state directory.
@@ -138,6 +148,9 @@ pub(crate) enum Command {
     /// Watches one process; started by Liftlock itself.
     #[command(hide = true)]
     Supervise(Supervise),
+    /// Compiles one plugin; started by Liftlock itself.
+    #[command(hide = true)]
+    CompilePlugin(CompilePlugin),
 }
 
 impl Command {
@@ -158,6 +171,9 @@ impl Command {
             Self::Run(_) => "run",
             Self::Resume(_) => "resume",
             Self::Status(_) => "status",
+            Self::Rollback(_) => "rollback",
+            Self::Replan(_) => "replan",
+            Self::Takeover(_) => "takeover",
             Self::Abort(_) => "abort",
             Self::History => "history",
             Self::Audit(_) => "audit",
@@ -165,6 +181,7 @@ impl Command {
             Self::Import(_) => "import",
             Self::Explain(_) => "explain",
             Self::Supervise(_) => "supervise",
+            Self::CompilePlugin(_) => "compile-plugin",
         }
     }
 }
@@ -316,16 +333,101 @@ pub(crate) struct Run {
 pub(crate) struct Resume {
     /// The run, or the first digits of its id.
     pub(crate) run: String,
+    /// Go on by this plan, which `replan` made, in the place of the run's own.
+    #[arg(long, value_name = "PLAN")]
+    pub(crate) plan: Option<String>,
+    #[command(flatten)]
+    pub(crate) decided: Decided,
+    /// Who you are. Default: your user name on this machine.
+    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY", hide_env_values = true)]
+    pub(crate) by: Option<String>,
+}
+
+/// A person's word on doubts.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Decided {
     /// Decide a doubt: the change of this step is there as the plan has it (`done`), or nothing of it is
     /// (`not-done`); may be given again.
     #[arg(long, value_name = "STEP=done|not-done", requires = "reason")]
     pub(crate) decide: Vec<String>,
-    /// Why you say so.
-    #[arg(long)]
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+/// Takes a run back: what it did is undone in the reverse order in which it was done.
+///
+/// Each undo passes the same gate as a step: recorded before it is sent, read back after. What was taken away is
+/// restored from the snapshot that the run took and proved. Only what this run did is undone, and from its first row
+/// on the run goes backwards only: `resume` continues the rollback, never the upgrade.
+///
+/// Without a terminal it needs `--yes`. Look first: `liftlock rollback RUN --preview` shows every step and what would
+/// be lost, and sends nothing.
+///
+/// Exit codes: 0 all is as before; 2 nobody was there to ask; 21 a person must decide first; 24 it failed on the way
+/// and `resume` goes on with it.
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// The run, or the first digits of its id.
+    pub(crate) run: String,
+    /// Show what would be done and lost; send nothing.
+    #[arg(long, conflicts_with_all = ["yes", "decide"])]
+    pub(crate) preview: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) decided: Decided,
     /// Who you are. Default: your user name on this machine.
     #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY", hide_env_values = true)]
     pub(crate) by: Option<String>,
+}
+
+/// Goes on with a run whose process is dead, from here.
+///
+/// The journal of the run must be here: it never moved, or `liftlock import` took it in. The holder of the claim must
+/// be proved dead: on its own host by its process being gone, elsewhere by your word (`--attest`), which is recorded.
+/// Then the settle time is waited for, since what the dead runner sent last may still land; a claim of the next number
+/// is made, and the run goes on as with `resume`.
+///
+/// What no claim can prevent: a runner that was frozen, not dead, can still send one request after it thaws. It looks
+/// at the claim before each change, so it stops there with exit 31.
+#[derive(Debug, Args)]
+pub(crate) struct Takeover {
+    /// The run, or the first digits of its id.
+    #[arg(required_unless_present = "abandon")]
+    pub(crate) run: Option<String>,
+    /// How you know that the holder of the claim is dead, where nothing here proves it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) attest: Option<String>,
+    /// Remove claims whose journal is lost, instead of going on. What those runs did last is then not known.
+    #[arg(long, conflicts_with = "decide")]
+    pub(crate) abandon: bool,
+    #[command(flatten)]
+    pub(crate) decided: Decided,
+    /// Who you are. Default: your user name on this machine.
+    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY", hide_env_values = true)]
+    pub(crate) by: Option<String>,
+}
+
+/// Makes a new plan in the middle of a run, from the state of today.
+///
+/// For a plugin or a plan that turned out wrong after the run had begun. What was proved done and is the same in the
+/// new plan is carried over with its evidence and not done again; what is new, gone or changed is shown. The new plan
+/// needs its own approval, a new plugin its own grant. Run, record and claim stay. Nothing is sent; refused while a
+/// change is open or a doubt stands.
+#[derive(Debug, Args)]
+pub(crate) struct Replan {
+    /// The run, or the first digits of its id.
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) with: WithPlugin,
+    /// Where to write the plan. Default: `plans/` beside site.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write the plan although blockers stand; each must be waived with a reason when it is approved.
+    #[arg(long)]
+    pub(crate) with_blockers: bool,
 }
 
 #[derive(Debug, Args)]
@@ -373,6 +475,12 @@ pub(crate) struct Import {
 pub(crate) struct Explain {
     /// `20`, `E0301-no-grant`, `host.unproved-destruction`, `doubt`, or `changes`. Without it: the list.
     pub(crate) code: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompilePlugin {
+    /// What it may use.
+    pub(crate) limits: Vec<std::ffi::OsString>,
 }
 
 #[derive(Debug, Args)]

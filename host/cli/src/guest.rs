@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use liftlock_gate::{iso, now_ms};
-use liftlock_sandbox::{Engine, LogSink, Plugin, PluginFault, SandboxConfig};
+use liftlock_sandbox::{
+    Compiler, CompilerProcess, Engine, LogSink, Plugin, PluginFault, SandboxConfig,
+};
 use liftlock_types::{Descriptor, Digest, Target};
 
 use crate::args::WithPlugin;
@@ -33,6 +35,8 @@ pub(crate) struct Guest {
 fn engine(state: &State) -> Result<Engine, Failure> {
     let config = SandboxConfig {
         cache_dir: Some(state.sub("cache")?),
+        // What a stranger wrote is not compiled in the process that may hold a run.
+        compiler: Compiler::Process(CompilerProcess::this_program()),
         ..SandboxConfig::default()
     };
     Engine::new(config).map_err(|e| {

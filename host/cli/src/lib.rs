@@ -75,6 +75,10 @@ pub fn main() -> ExitCode {
         let code = liftlock_service::supervise_main(&args.spec);
         return u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from);
     }
+    if let Command::CompilePlugin(args) = &cli.command {
+        let code = liftlock_sandbox::compile_main(&args.limits);
+        return u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from);
+    }
     let context = Context::new(cli.global);
     listen_to_ourselves(context.ui.verbosity());
     let name = cli.command.name();

@@ -47,7 +47,7 @@ pub(crate) async fn perform(context: &Context, command: Command) -> Result<Answe
         Command::Import(args) => transfer::import(context, args).await,
         Command::Explain(args) => explain::explain(&args),
         // Begun before anything else in `main`: it must not have a runtime.
-        Command::Supervise(_) => Ok(Answer::done("", &())),
+        Command::Supervise(_) | Command::CompilePlugin(_) => Ok(Answer::done("", &())),
     }
 }
 
