@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::facts::cluster::TemplateKind;
 use crate::read::named_in_query;
 use crate::{
-    AliasName, Binding, DocumentId, FileName, IndexName, Json, SnapshotName, StepId, TemplateName,
-    Verb, path_of,
+    AliasName, Binding, DocumentId, FileName, IndexName, Json, RawRequest, SnapshotName, StepId,
+    TemplateName, Verb, path_of,
 };
 
 /// One action of an atomic alias update.
@@ -202,6 +202,9 @@ pub enum Change {
         /// `node:number`.
         id: String,
     },
+    /// One request that no other kind covers; done when its own post-condition reads true.
+    #[serde(rename = "cluster.raw-change")]
+    RawChange(RawRequest),
     /// Registers the repository.
     #[serde(rename = "snapshot.register")]
     RegisterRepository {
@@ -340,6 +343,7 @@ impl Change {
             Self::DeleteDocument { .. } => "cluster.delete-document",
             Self::SetClusterSetting { .. } => "cluster.set-cluster-setting",
             Self::CancelTask { .. } => "cluster.cancel-task",
+            Self::RawChange(_) => "cluster.raw-change",
             Self::RegisterRepository { .. } => "snapshot.register",
             Self::UnregisterRepository { .. } => "snapshot.unregister",
             Self::TakeSnapshot { .. } => "snapshot.take",
@@ -412,6 +416,11 @@ impl Change {
                 names
             }
             Self::SetClusterSetting { key, .. } => vec![key.clone()],
+            Self::RawChange(request) => {
+                let mut names = vec![format!("{} {}", request.method(), request.path())];
+                names.extend(request.body().iter().copied().flat_map(named_in_query));
+                names
+            }
             Self::TakeSnapshot { indices, .. } => indices.clone(),
             Self::RestoreSnapshot { indices, .. } => {
                 indices.iter().map(ToString::to_string).collect()
@@ -472,6 +481,7 @@ impl Change {
             Self::CreateDocument { document, .. } | Self::ReplaceDocument { document, .. } => {
                 Some(document)
             }
+            Self::RawChange(request) => request.body_mut(),
             _ => None,
         }
     }

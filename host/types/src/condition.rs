@@ -49,6 +49,15 @@ pub enum Predicate {
         /// What it must have.
         subset: Json,
     },
+    /// A GET of this path is answered with success, and the answer has these members.
+    AnswerContains {
+        /// Begins with `/`.
+        path: String,
+        /// Query parameters.
+        query: Vec<(String, String)>,
+        /// What it must have; `{}`: that there is an answer.
+        subset: Json,
+    },
     /// Nothing is written: counts and sequence numbers are as they were when last looked at.
     Quiet {
         /// Index names or patterns.
@@ -109,6 +118,11 @@ impl Predicate {
                     id: id.clone(),
                 }]
             }
+            Self::AnswerContains { path, query, .. } => vec![Read::RawRead {
+                path: path.clone(),
+                query: query.clone(),
+                body: None,
+            }],
             Self::Quiet { indices } => vec![Read::Activity {
                 indices: indices.clone(),
             }],

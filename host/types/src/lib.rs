@@ -6,6 +6,7 @@
 //! | `json` | JSON text in its canonical form |
 //! | [`facts`] | what capabilities read |
 //! | `read`, `change`, `condition` | reads, effects and predicates as data |
+//! | `raw` | requests that no other kind of change covers |
 //! | [`rules`] | the host's table of kinds of change |
 //! | `policy` | scopes, grants, and the three inclusions |
 //! | `plugin` | descriptor, inventory, findings |
@@ -27,6 +28,7 @@ mod names;
 mod plan;
 mod plugin;
 mod policy;
+mod raw;
 mod read;
 pub mod rules;
 mod secret;
@@ -52,5 +54,6 @@ pub use policy::{
     Denied, Grant, GrantedBinding, GrantedVerb, Scope, binding_matches, resolve, resolve_options,
     resolve_verb,
 };
+pub use raw::{DoneWhen, Method, RawRequest, RequestPath};
 pub use read::{Read, ReadError, Reading, path_of};
 pub use secret::SecretRef;

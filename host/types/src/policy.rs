@@ -289,6 +289,13 @@ impl Grant {
                 },
             )?;
         }
+        if let Change::RawChange(request) = change {
+            // The path says what is sent, and the names what it is done to: both must be the plugin's.
+            let touches: Vec<String> = request.touches().iter().map(ToString::to_string).collect();
+            let read = crate::rules::verb("cluster.read");
+            self.allow(&planned.binding, &read, &touches, &[], false)?;
+            self.allow_predicate(&planned.binding, &request.done_when().predicate)?;
+        }
         self.allow(
             &planned.binding,
             &change.verb(),

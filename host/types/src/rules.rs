@@ -224,6 +224,14 @@ pub static RULES: &[Rule] = &[
         ..row("cluster.cancel-task", SEARCH, Class::Convergent)
     },
     Rule {
+        writes_schema: true,
+        rests_on: "its own post-condition reads false; uuids of the indices that it says it touches",
+        token: "X-Opaque-Id, which nothing keeps",
+        probe: "its own post-condition: true = applied; false = in progress for a minute after its intent, then indeterminate, and never repeated",
+        post: "its own post-condition, read by the host",
+        ..row("cluster.raw-change", SEARCH, Class::Opaque)
+    },
+    Rule {
         rests_on: "the repository's settings, or that there is none",
         token: "X-Opaque-Id",
         probe: "type and settings read back: new = applied, old = absent, else indeterminate",

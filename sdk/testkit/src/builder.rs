@@ -235,6 +235,7 @@ impl SimBuilder {
             nodes,
             indices: BTreeMap::new(),
             templates: Templates::default(),
+            pipelines: BTreeMap::new(),
             persistent: Flat::new(),
             transient: Flat::new(),
             repositories: BTreeMap::new(),

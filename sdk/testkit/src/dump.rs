@@ -60,6 +60,7 @@ pub(crate) fn dump(state: &State, full: bool) -> Value {
             "composable": state.templates.composable,
             "component": state.templates.component,
         },
+        "pipelines": state.pipelines,
         "cluster_settings": {"persistent": settings::nest(&state.persistent), "transient": settings::nest(&state.transient)},
         "repositories": repositories,
         "running_tasks": state.tasks.len(),

@@ -7,6 +7,7 @@ pub(crate) mod cluster;
 pub(crate) mod docs;
 pub(crate) mod indices;
 pub(crate) mod nodes;
+pub(crate) mod pipelines;
 pub(crate) mod searches;
 pub(crate) mod snapshots;
 pub(crate) mod tasks;
@@ -23,6 +24,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
         indices::ROUTES,
         aliases::ROUTES,
         templates::ROUTES,
+        pipelines::ROUTES,
         docs::ROUTES,
         searches::ROUTES,
         by_query::ROUTES,

@@ -29,7 +29,7 @@
 //! | [`suite`] | behaviour checks for this cluster and for real ones |
 //!
 //! Not simulated, so that nobody relies on it: relevance scores, analysis chains, `_search?q=`,
-//! ingest pipelines, data streams, resizing, remote reindex, slices as child tasks, security
+//! what pipelines do to documents, data streams, resizing, remote reindex, slices as child tasks, security
 //! beyond one basic user, and shards that move.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]

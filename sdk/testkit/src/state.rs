@@ -50,6 +50,7 @@ pub(crate) struct State {
     pub(crate) nodes: Vec<Node>,
     pub(crate) indices: BTreeMap<String, Index>,
     pub(crate) templates: Templates,
+    pub(crate) pipelines: BTreeMap<String, Value>,
     pub(crate) persistent: Flat,
     pub(crate) transient: Flat,
     pub(crate) repositories: BTreeMap<String, Repository>,

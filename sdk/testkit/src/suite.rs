@@ -11,6 +11,7 @@ mod client;
 mod cluster;
 mod documents;
 mod indices;
+mod pipelines;
 mod searches;
 mod snapshots;
 mod tasks;
@@ -91,6 +92,7 @@ pub fn all() -> Vec<&'static Check> {
         indices::CHECKS,
         aliases::CHECKS,
         templates::CHECKS,
+        pipelines::CHECKS,
         documents::CHECKS,
         searches::CHECKS,
         tasks::CHECKS,

@@ -20,6 +20,7 @@ pub struct Call {
     pub(crate) deadline_ms: Option<u64>,
     pub(crate) bytes_max: usize,
     pub(crate) once: bool,
+    pub(crate) empty_is_none: bool,
 }
 
 impl Call {
@@ -33,6 +34,7 @@ impl Call {
             deadline_ms: None,
             bytes_max: ANSWER_BYTES_MAX,
             once: false,
+            empty_is_none: false,
         }
     }
 
@@ -101,6 +103,13 @@ impl Call {
     #[must_use]
     pub(crate) fn once(mut self) -> Self {
         self.once = true;
+        self
+    }
+
+    /// An API that says "there is none" with status 404 and an empty object (pipelines do).
+    #[must_use]
+    pub(crate) fn empty_is_none(mut self) -> Self {
+        self.empty_is_none = true;
         self
     }
 

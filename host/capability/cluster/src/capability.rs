@@ -8,12 +8,12 @@ use liftlock_types::{
 use serde_json::Value;
 
 use crate::call::Call;
-use crate::reads::{list, running, text, token_of};
+use crate::reads::{list, running, task_id, text, token_of};
 use crate::token::is_ours;
 use crate::{Cluster, changes, claims, conditions, facts, reads};
 
 /// Kinds of change that this crate brings about.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "cluster.create-index",
     "cluster.delete-index",
     "cluster.put-template",
@@ -29,6 +29,7 @@ const KINDS: [&str; 15] = [
     "cluster.delete-document",
     "cluster.set-cluster-setting",
     "cluster.cancel-task",
+    "cluster.raw-change",
 ];
 
 /// Does this crate bring about changes of this kind?
@@ -80,7 +81,13 @@ impl Capability for Cluster {
     }
 
     async fn in_flight(&self, change: &Change, attempt: &Attempt) -> Result<bool, ReadError> {
-        self.is_in_flight(&change.names(), attempt).await
+        let names = match change {
+            Change::RawChange(request) => {
+                request.touches().iter().map(ToString::to_string).collect()
+            }
+            _ => change.names(),
+        };
+        self.is_in_flight(&names, attempt).await
     }
 
     async fn clean_up(&self, change: &Change, attempt: &Attempt) -> Result<Vec<String>, ReadError> {
@@ -89,6 +96,24 @@ impl Capability for Cluster {
 
     fn automatic_undo(&self, change: &Change, attempt: &Attempt) -> Option<Vec<Planned>> {
         changes::undo(self, change, attempt)
+    }
+
+    async fn cancellation(
+        &self,
+        _change: &Change,
+        attempt: &Attempt,
+    ) -> Result<Vec<Planned>, ReadError> {
+        let tasks = self.task_list(&[]).await?;
+        Ok(running(&tasks)
+            .filter(|(_, task)| token_of(task).is_some_and(|token| is_ours(token, attempt)))
+            .filter(|(_, task)| task.get("parent_task_id").is_none())
+            .filter(|(_, task)| task.get("cancellable").and_then(Value::as_bool) == Some(true))
+            .map(|(_, task)| Planned {
+                binding: self.binding().clone(),
+                change: Change::CancelTask { id: task_id(task) },
+                fills: Vec::new(),
+            })
+            .collect())
     }
 
     async fn borrowed_now(&self, key: &str) -> Result<Value, ReadError> {

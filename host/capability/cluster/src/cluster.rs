@@ -105,7 +105,10 @@ impl Cluster {
             };
             let was_asked = outcome.is_ok() || matches!(outcome, Err(Lost::Unanswered(_)));
             let text = match outcome {
-                Ok(answer) => match no_evidence(&answer) {
+                // Right after the node was seen to belong to the cluster, an empty object is the server's own.
+                Ok(answer) => match no_evidence(&answer)
+                    .filter(|_| !(call.empty_is_none && is_empty_404(&answer)))
+                {
                     None => {
                         self.preferred.store(at, Ordering::Relaxed);
                         return Ok(answer);
@@ -317,6 +320,14 @@ fn no_evidence(answer: &Answer) -> Option<String> {
             answer.text()
         )),
     }
+}
+
+/// The whole answer is "404" and `{}`.
+fn is_empty_404(answer: &Answer) -> bool {
+    answer.status == 404
+        && answer
+            .json()
+            .is_some_and(|value| value.as_object().is_some_and(serde_json::Map::is_empty))
 }
 
 /// The server's own no, as a read says it.

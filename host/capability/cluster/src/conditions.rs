@@ -1,5 +1,6 @@
 //! Predicates on a cluster.
 
+use liftlock_types::facts::cluster::RawAnswer;
 use liftlock_types::{Evaluated, Predicate, Read, ReadError, contains};
 use serde_json::{Value, json};
 
@@ -74,6 +75,27 @@ pub(crate) async fn evaluate(
                     format!("there is no document `{id}` in `{index}`"),
                 ),
             }
+        }
+        Predicate::AnswerContains {
+            path,
+            query,
+            subset,
+        } => {
+            let read = Read::RawRead {
+                path: path.clone(),
+                query: query.clone(),
+                body: None,
+            };
+            let answer: RawAnswer =
+                serde_json::from_value(crate::reads::read(cluster, &read).await?)
+                    .map_err(|error| ReadError::Invalid(error.to_string()))?;
+            let body: Value = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
+            let holds = (200..300).contains(&answer.status) && contains(&body, &subset.value());
+            let why = format!(
+                "`{path}` answers with status {} and without `{subset}`",
+                answer.status
+            );
+            found(holds, json!({"status": answer.status}), why)
         }
         Predicate::Quiet { indices } => {
             let seen = crate::reads::read(

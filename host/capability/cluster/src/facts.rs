@@ -17,7 +17,7 @@
 //! | `setting/KEY` | the persistent value; null: not set |
 
 use liftlock_types::facts::cluster::TemplateKind;
-use liftlock_types::{Change, Facts, ReadError};
+use liftlock_types::{Change, Facts, IndexName, ReadError};
 use serde_json::{Map, Value};
 
 use crate::Cluster;
@@ -164,6 +164,16 @@ pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, R
             facts.insert(setting_key(key), value);
         }
         Change::CancelTask { .. } => {}
+        Change::RawChange(request) => {
+            // What it touches can be another thing than an index; such a name has none.
+            for name in request.touches() {
+                let state = match IndexName::new(name.as_str()) {
+                    Ok(index) => cluster.index(index.as_str()).await?,
+                    Err(_) => None,
+                };
+                add_index(&mut facts, name.as_str(), state.as_ref());
+            }
+        }
         other => return Err(crate::capability::not_ours(&other.verb())),
     }
     Ok(facts)

@@ -4,8 +4,9 @@
 //! author learns at this very line what is wrong, or what the operator would have to allow.
 
 use liftlock_types::{
-    AliasAction, AliasName, Change, Condition, DocumentId, FileName, Hunk, IndexName, Json,
-    Planned, Predicate, Read, Reading, Script, SnapshotName, StepId, TemplateName,
+    AliasAction, AliasName, Change, Condition, DocumentId, DoneWhen, FileName, Hunk, IndexName,
+    Json, Method, Planned, Predicate, RawRequest, Read, Reading, RequestPath, Script, SnapshotName,
+    StepId, TemplateName,
 };
 use wasmtime::component::Resource;
 
@@ -289,6 +290,44 @@ impl cluster_changes::Host for State {
         self.propose(binding, Change::CancelTask { id })
     }
 
+    async fn request(
+        &mut self,
+        on: Resource<Cluster>,
+        what: cluster_changes::RawRequest,
+        done_when: Resource<Condition>,
+    ) -> Answer<Planned> {
+        let binding = self.cluster(&on)?;
+        let condition = self.table.delete(done_when)?;
+        if condition.binding != binding {
+            return Err(invalid(format!(
+                "its post-condition is read on `{}`, it is sent to `{binding}`",
+                condition.binding
+            )));
+        }
+        let method = match what.method {
+            cluster_changes::Method::Put => Method::Put,
+            cluster_changes::Method::Post => Method::Post,
+            cluster_changes::Method::Delete => Method::Delete,
+        };
+        let touches = listed(what.touches)?
+            .into_iter()
+            .map(AliasName::new)
+            .collect::<Result<_, _>>()?;
+        let done_when = DoneWhen {
+            predicate: condition.predicate,
+            negated: condition.negated,
+        };
+        let request = RawRequest::new(
+            method,
+            RequestPath::new(what.path)?,
+            listed(what.query)?,
+            optional(what.body)?,
+            touches,
+            done_when,
+        )?;
+        self.propose(binding, Change::RawChange(request))
+    }
+
     async fn index_exists(&mut self, on: Resource<Cluster>, name: String) -> Answer<Condition> {
         let binding = self.cluster(&on)?;
         let name = IndexName::new(name)?.into();
@@ -345,6 +384,22 @@ impl cluster_changes::Host for State {
         let predicate = Predicate::DocumentContains {
             index: AliasName::new(index)?.into(),
             id: DocumentId::new(id)?.into(),
+            subset: object("subset", &subset)?,
+        };
+        self.wait_for(&binding, predicate)
+    }
+
+    async fn answer_contains(
+        &mut self,
+        on: Resource<Cluster>,
+        path: String,
+        query: Vec<(String, String)>,
+        subset: String,
+    ) -> Answer<Condition> {
+        let binding = self.cluster(&on)?;
+        let predicate = Predicate::AnswerContains {
+            path,
+            query: listed(query)?,
             subset: object("subset", &subset)?,
         };
         self.wait_for(&binding, predicate)

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    AliasAction, Change, Cluster, Condition, Document, Reading, Reindexing, Script, TemplateKind,
+    AliasAction, Change, Cluster, Condition, Document, RawRequest, Reading, Reindexing, Script,
+    TemplateKind,
 };
 use crate::Result;
 use crate::bindings::liftlock::upgrade::{cluster, cluster_changes};
@@ -155,6 +156,15 @@ impl Cluster {
         cluster_changes::cancel_task(self, id)
     }
 
+    /// Proposes what nothing else here covers: one request, done when its own post-condition reads true. That one is
+    /// read on this cluster, in one look, and must read false before; shown in red.
+    ///
+    /// # Errors
+    /// The host's: outside the grant, no such name, or what has a function of its own.
+    pub fn request(&self, what: &RawRequest, done_when: Result<Condition>) -> Result<Change> {
+        cluster_changes::request(self, what, done_when?)
+    }
+
     /// The index is there.
     ///
     /// # Errors
@@ -193,6 +203,19 @@ impl Cluster {
     /// The host's: outside the grant, or no such name.
     pub fn document_contains(&self, index: &str, id: &str, subset: &Value) -> Result<Condition> {
         cluster_changes::document_contains(self, index, id, &subset.to_string())
+    }
+
+    /// A GET of this path is answered with success, and the answer has these members.
+    ///
+    /// # Errors
+    /// The host's: outside the grant, or no path of one read.
+    pub fn answer_contains(
+        &self,
+        path: &str,
+        query: &[(String, String)],
+        subset: &Value,
+    ) -> Result<Condition> {
+        cluster_changes::answer_contains(self, path, query, &subset.to_string())
     }
 
     /// Nothing is written to these; with `stable_for_ms`.

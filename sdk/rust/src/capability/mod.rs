@@ -13,7 +13,9 @@ pub use crate::bindings::liftlock::upgrade::cluster::{
     Alias, Cluster, Deprecation, Distribution, Document, Health, Identity, Index, Node, RawAnswer,
     Scope as SettingScope, Search, Shard, Task, Template, TemplateKind,
 };
-pub use crate::bindings::liftlock::upgrade::cluster_changes::{AliasAction, Reindexing, Script};
+pub use crate::bindings::liftlock::upgrade::cluster_changes::{
+    AliasAction, Method, RawRequest, Reindexing, Script,
+};
 pub use crate::bindings::liftlock::upgrade::disk::{Directory, Entry, EntryKind, Space};
 pub use crate::bindings::liftlock::upgrade::disk_changes::Hunk;
 pub use crate::bindings::liftlock::upgrade::draft::{Change, Condition, OnExpiry, Reading};

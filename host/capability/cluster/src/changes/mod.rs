@@ -9,12 +9,14 @@
 //! | `document` | create, replace and delete a document |
 //! | `by_query` | reindex, update by query, delete by query |
 //! | `cluster` | a cluster setting, a task's end |
+//! | `raw` | a request that no other kind covers |
 
 mod alias;
 mod by_query;
 mod cluster;
 mod document;
 mod index;
+mod raw;
 mod settings;
 mod template;
 
@@ -67,6 +69,7 @@ pub(crate) async fn observe(
             cluster::observe_setting(cluster, key, value.as_deref()).await
         }
         Change::CancelTask { id } => cluster::observe_cancel(cluster, id).await,
+        Change::RawChange(request) => raw::observe(cluster, request).await,
         other => Err(not_ours(&other.verb())),
     }
 }
@@ -112,6 +115,7 @@ pub(crate) async fn act(cluster: &Cluster, change: &Change, attempt: &Attempt) -
             cluster::act_setting(cluster, key, value.as_deref(), attempt).await
         }
         Change::CancelTask { id } => cluster::act_cancel(cluster, id, attempt).await,
+        Change::RawChange(request) => raw::act(cluster, request, attempt).await,
         other => Acted::NotSent(not_ours(&other.verb()).to_string()),
     }
 }
@@ -161,6 +165,7 @@ pub(crate) async fn probe(
             cluster::probe_setting(cluster, key, value.as_deref(), attempt).await
         }
         Change::CancelTask { id } => cluster::probe_cancel(cluster, id).await,
+        Change::RawChange(request) => raw::probe(cluster, request, attempt).await,
         other => Err(not_ours(&other.verb())),
     }
 }

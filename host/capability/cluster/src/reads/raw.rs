@@ -51,7 +51,7 @@ pub(super) async fn raw_read(
         )));
     }
     let mut call = match body {
-        None => Call::get(parts.iter().copied()),
+        None => Call::get(parts.iter().copied()).empty_is_none(),
         Some(body) if may_post => Call::post(parts.iter().copied()).text(body.as_str()),
         Some(_) => {
             return Err(ReadError::Invalid(format!(

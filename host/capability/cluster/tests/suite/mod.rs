@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use liftlock_cluster::{Cluster, ClusterConfig, Credentials};
 use liftlock_types::facts::cluster::{Search, SettingScope, TemplateKind};
 use liftlock_types::{
-    Acted, AliasAction, AliasName, Attempt, Binding, Capability, Change, Claim, DocumentId, Facts,
-    IndexName, Json, Predicate, Probed, Read, ReadError, RunId, Script, StepId, TemplateName,
+    Acted, AliasAction, AliasName, Attempt, Binding, Capability, Change, Claim, DocumentId,
+    DoneWhen, Facts, IndexName, Json, Method, Predicate, Probed, RawRequest, Read, ReadError,
+    RequestPath, RunId, Script, StepId, TemplateName,
 };
 use serde_json::{Value, json};
 
@@ -447,7 +448,7 @@ pub(crate) async fn deletes_a_document_only_as_it_is_meant(cluster: &Cluster) {
     hand.pass(&Change::CreateDocument {
         index: index("deldoc"),
         id: DocumentId::new("a").unwrap(),
-        document: Json::new(r#"{"v":1,"n":1.50,"big":12345678901234567890123}"#).unwrap(),
+        document: Json::new(r#"{"v":1,"n":1.50}"#).unwrap(),
     })
     .await;
     let attempt = hand.attempt(&delete("a", json!({"v": 2}))).await;
@@ -490,6 +491,88 @@ pub(crate) async fn deletes_a_document_only_as_it_is_meant(cluster: &Cluster) {
     assert!(matches!(acted, Acted::Unanswered(_)), "{acted:?}");
     let probed = cluster.probe(&change, &first).await.unwrap();
     assert!(matches!(probed, Probed::Applied { .. }), "{probed:?}");
+}
+
+pub(crate) async fn sends_a_raw_request_once_and_only_where_it_is_not_true_yet(cluster: &Cluster) {
+    let path = "/_ingest/pipeline/raw-p";
+    let raw = |method: Method, body: Option<Value>, subset: Value, negated: bool| {
+        Change::RawChange(
+            RawRequest::new(
+                method,
+                RequestPath::new(path).unwrap(),
+                vec![("master_timeout".into(), "30s".into())],
+                body.as_ref().map(json_text),
+                vec![AliasName::new("raw-p").unwrap()],
+                DoneWhen {
+                    predicate: Predicate::AnswerContains {
+                        path: path.into(),
+                        query: vec![],
+                        subset: json_text(&subset),
+                    },
+                    negated,
+                },
+            )
+            .unwrap(),
+        )
+    };
+    let body = |text: &str| json!({"description": text, "processors": []});
+    let shown = |text: &str| json!({"raw-p": {"description": text}});
+    let put = |text: &str| raw(Method::Put, Some(body(text)), shown(text), false);
+    let mut hand = Hand::new(cluster);
+
+    // Not there: it may be sent. Without an answer and after its time nobody knows, and nobody repeats it.
+    let mut attempt = hand.attempt(&put("one")).await;
+    assert_eq!(attempt.facts.get("index/raw-p/uuid"), Some(&Value::Null));
+    let probed = cluster.probe(&put("one"), &attempt).await.unwrap();
+    assert!(matches!(probed, Probed::Indeterminate(_)), "{probed:?}");
+    assert!(!put("one").class().may_repeat());
+    // Right after its intent it can still land.
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    attempt.intent_at_ms = i64::try_from(now.as_millis()).unwrap();
+    let probed = cluster.probe(&put("one"), &attempt).await.unwrap();
+    assert!(matches!(probed, Probed::InProgress(_)), "{probed:?}");
+    assert_eq!(cluster.automatic_undo(&put("one"), &attempt), None);
+
+    let acted = cluster.act(&put("one"), &attempt).await;
+    assert!(matches!(acted, Acted::Answered(_)), "{acted:?}");
+    let probed = cluster.probe(&put("one"), &attempt).await.unwrap();
+    assert!(
+        matches!(probed, Probed::Applied { ours: false, .. }),
+        "{probed:?}"
+    );
+    let again = cluster.observe(&put("one"), &attempt).await.unwrap();
+    assert!(again.already_true, "{:?}", again.evidence);
+
+    // Another content: the post-condition is false, whatever is there under the name.
+    let other = hand.attempt(&put("two")).await;
+    let probed = cluster.probe(&put("two"), &other).await.unwrap();
+    assert!(matches!(probed, Probed::Indeterminate(_)), "{probed:?}");
+
+    // What the server refuses changed nothing.
+    let bad = raw(
+        Method::Put,
+        Some(json!({"description": "bad"})),
+        shown("bad"),
+        false,
+    );
+    let attempt = hand.attempt(&bad).await;
+    let acted = cluster.act(&bad, &attempt).await;
+    assert!(
+        matches!(acted, Acted::Refused { status: 400, .. }),
+        "{acted:?}"
+    );
+
+    // Gone is what a negated post-condition reads.
+    let delete = raw(Method::Delete, None, json!({}), true);
+    let attempt = hand.attempt(&delete).await;
+    let acted = cluster.act(&delete, &attempt).await;
+    assert!(matches!(acted, Acted::Answered(_)), "{acted:?}");
+    let probed = cluster.probe(&delete, &attempt).await.unwrap();
+    assert!(matches!(probed, Probed::Applied { .. }), "{probed:?}");
+    let again = cluster.observe(&delete, &attempt).await.unwrap();
+    assert!(again.already_true, "{:?}", again.evidence);
 }
 
 pub(crate) async fn puts_templates_back(cluster: &Cluster) {
@@ -1071,6 +1154,7 @@ pub(crate) async fn everything(cluster: &Cluster, product: &str) {
     writes_documents_only_where_they_belong(cluster).await;
     undoes_a_created_document(cluster).await;
     deletes_a_document_only_as_it_is_meant(cluster).await;
+    sends_a_raw_request_once_and_only_where_it_is_not_true_yet(cluster).await;
     puts_templates_back(cluster).await;
     swaps_aliases_in_one_call(cluster).await;
     changes_settings_and_mappings(cluster).await;
