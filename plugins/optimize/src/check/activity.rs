@@ -7,7 +7,7 @@ use crate::inspect::state;
 use crate::seen::{Seen, is_of};
 
 pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
-    tasks(seen, found);
+    tasks(seen, goal, found);
     backups(seen, found);
     match &seen.service {
         None => found.push(
@@ -43,11 +43,20 @@ pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
 /// Most tasks that are shown: one is enough to stop, and a reindex in slices has hundreds.
 const TASKS_SHOWN_MAX: usize = 10;
 
-fn tasks(seen: &Seen, found: &mut Vec<Finding>) {
+/// What tokens of a run begin with: the host sends one with each change.
+const OF_A_RUN: &str = "liftlock-";
+
+fn tasks(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
+    let of_a_run = |task: &Task| {
+        let token = task.opaque_id.as_deref();
+        token.is_some_and(|token| token.starts_with(OF_A_RUN))
+    };
     let ours: Vec<&Task> = seen
         .tasks
         .iter()
         .filter(|task| touches(&task.description, seen.names.prefix(), &seen.neighbours))
+        // The claim sees to it that there is one run: on resume a run's task is this one's, and it is waited for.
+        .filter(|task| goal.moment != Moment::OnResume || !of_a_run(task))
         .collect();
     if ours.is_empty() {
         return;
@@ -55,9 +64,25 @@ fn tasks(seen: &Seen, found: &mut Vec<Finding>) {
     let ids: Vec<&str> = ours.iter().map(|task| task.id.as_str()).collect();
     let mut finding = Finding::blocker("optimize.task-running")
         .subject(some(&ids))
-        .what(format!("{} tasks write to Optimize's indices", ours.len()))
-        .why("somebody changes these indices now: another upgrade, perhaps. The vendor's has no lock")
-        .remedy("wait until they have ended, or find out who runs them");
+        .what(match ours.len() {
+            1 => "a server task works on Optimize's indices".to_owned(),
+            many => format!("{many} server tasks work on Optimize's indices"),
+        })
+        .why(
+            "somebody changes these indices now: another upgrade, perhaps, or what it left running when it was killed. \
+             The vendor's upgrader does not recognise a reindex with a script and starts a second one beside it",
+        )
+        .remedy(if ours.iter().any(|task| of_a_run(task)) {
+            "a run of Liftlock started one of them: go on with that run (`liftlock history` names it, `liftlock resume` \
+             waits for the task)"
+                .to_owned()
+        } else {
+            format!(
+                "wait until they have ended, or find out who runs them and cancel them: \
+                 `POST /_tasks/{}/_cancel`",
+                ids[0]
+            )
+        });
     for task in ours.iter().take(TASKS_SHOWN_MAX) {
         finding = finding.evidence(
             &task.id,
@@ -96,7 +121,7 @@ fn backups(seen: &Seen, found: &mut Vec<Finding>) {
                 .subject(&backups.name)
                 .what("the repository is not registered in the cluster")
                 .why("the plan takes its snapshot there")
-                .remedy("register it, then plan again"),
+                .remedy("register it"),
         );
         return;
     };
@@ -111,7 +136,7 @@ fn backups(seen: &Seen, found: &mut Vec<Finding>) {
                 .subject(&backups.name)
                 .what(format!("these data nodes do not reach it: {}", some(&deaf)))
                 .why("shards that they hold would be missing in the snapshot")
-                .remedy("mount or configure the repository on every node, then plan again")
+                .remedy("mount or configure the repository on every node")
                 .evidence("reached by", some(nodes)),
         );
     }
@@ -120,8 +145,11 @@ fn backups(seen: &Seen, found: &mut Vec<Finding>) {
             Finding::warning("optimize.snapshot-running")
                 .subject(&snapshot.name)
                 .what("a snapshot runs")
-                .why("an index cannot be deleted while it is in a running snapshot; the vendor's upgrader tries for ever")
-                .remedy("nothing to do: the run waits for it, as long as its patience says")
+                .why(
+                    "an index cannot be deleted while it is in a running snapshot; the vendor's upgrader tries every \
+                     30 s for ever",
+                )
+                .remedy("nothing to do: the run waits for its end before it takes its own, for an hour at most")
                 .evidence("state", &snapshot.state),
         );
     }

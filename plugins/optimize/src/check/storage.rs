@@ -14,6 +14,15 @@ pub(super) fn check(seen: &Seen, found: &mut Vec<Finding>) {
     documented_rule(seen, found);
 }
 
+/// The block that a server sets itself when a disk is past its flood stage.
+const FULL_DISK: &str = "read_only_allow_delete";
+
+fn is_opensearch(seen: &Seen) -> bool {
+    seen.identities
+        .first()
+        .is_some_and(|identity| identity.distribution == Distribution::Opensearch)
+}
+
 /// One finding for each kind of block: a full disk blocks every index of the site at once.
 fn blocks(seen: &Seen, found: &mut Vec<Finding>) {
     let closed: Vec<&str> = seen
@@ -28,7 +37,7 @@ fn blocks(seen: &Seen, found: &mut Vec<Finding>) {
                 .subject(some(&closed))
                 .what(format!("{} indices are closed", closed.len()))
                 .why("a closed index can be neither checked nor upgraded")
-                .remedy("open them, then plan again"),
+                .remedy("open them"),
         );
     }
     let mut blocked: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -39,20 +48,43 @@ fn blocks(seen: &Seen, found: &mut Vec<Finding>) {
             .push(&index.name);
     }
     for (blocks, indices) in blocked {
-        let full = blocks.contains("read_only_allow_delete");
+        let by_full_disk = blocks == FULL_DISK;
+        let refuses = match (by_full_disk, is_opensearch(seen)) {
+            // Seen on both servers: the same block does not mean the same.
+            (true, true) => "under it OpenSearch refuses documents, settings and mappings",
+            (true, false) => {
+                "under it Elasticsearch refuses documents and lets settings and mappings pass, so that the vendor's \
+                 sync ends well and the block stays"
+            }
+            (false, _) => "under it the server refuses what an upgrade and its sync have to write",
+        };
+        let lift = |name: &str| {
+            format!(
+                "`PUT /{}/_settings {{\"index.blocks.{name}\":null}}`",
+                indices[0]
+            )
+        };
         found.push(
             Finding::blocker("optimize.index-blocked")
                 .subject(some(&indices))
-                .what(format!("{} of {} indices have the block {blocks}", indices.len(), seen.indices.len()))
-                .why(
-                    "the vendor's upgrader sets the new version first and then fails at such an index; it lifts no \
-                     block. Elasticsearch lets settings pass under `read_only_allow_delete` and refuses documents, \
-                     OpenSearch refuses both",
-                )
-                .remedy(if full {
-                    "free space on the data nodes first, then set `index.blocks.read_only_allow_delete` to null"
+                .what(format!(
+                    "{} of {} indices have the block {blocks}",
+                    indices.len(),
+                    seen.indices.len()
+                ))
+                .why(format!(
+                    "{refuses}. The vendor's upgrader sets the new version first and then fails at such an index; it \
+                     lifts no block"
+                ))
+                .remedy(if by_full_disk {
+                    format!(
+                        "free space on the data nodes first; a server that does not lift the block then: {}, and so \
+                         for each",
+                        lift(FULL_DISK)
+                    )
                 } else {
-                    "find out who set it and why, then set it to null"
+                    let name = blocks.split(", ").next().unwrap_or_default();
+                    format!("find out who set it and why, then lift it: {}, and so for each", lift(name))
                 }),
         );
     }
@@ -96,7 +128,7 @@ fn watermarks(seen: &Seen, found: &mut Vec<Finding>) {
                     size(mark)
                 ))
                 .why(why)
-                .remedy("free space on it or add a data node, then plan again")
+                .remedy("free space on it or add a data node")
                 .evidence("free bytes", free)
                 .evidence(
                     "low, high, flood",
@@ -135,7 +167,7 @@ fn trial_restore(seen: &Seen, found: &mut Vec<Finding>) {
                     size(room)
                 ))
                 .why("a snapshot that was never restored is no backup, and this one could not be restored here")
-                .remedy("free space or add a data node, then plan again")
+                .remedy("free space or add a data node")
                 .evidence("bytes needed", needed)
                 .evidence("bytes free above the low watermark", room),
         );
