@@ -16,6 +16,31 @@ pub(crate) const CONFIG: &str = "disk.config";
 /// Files of [`CONFIG`] that a new installation needs again.
 pub(crate) const CONFIG_FILES: &[&str] = &["environment-config.yaml", "environment-logback.xml"];
 
+/// Most archives that the plan to 8.6 may delete: Optimize made one for each process of Camunda 7.
+///
+/// The largest site that the plan is made for has as many process definitions.
+const ARCHIVES_MAX: u32 = 1_000;
+
+/// What only the line before 8.6 has, deleted on the way there.
+const OLDER: &[&str] = &[
+    "{prefix}-onboarding-state_v2",
+    "{prefix}-import-index_v3",
+    "{prefix}-event_v4",
+    "{prefix}-event_v4-*",
+    "{prefix}-event-process-definition_v5",
+    "{prefix}-event-process-mapping_v4",
+    "{prefix}-event-process-publish-state_v4",
+    "{prefix}-event-sequence-count-external_v4",
+    "{prefix}-event-trace-state-external_v2",
+    "{prefix}-license_v3",
+];
+
+/// What the archives of process instances are called, and processes whose key begins with `archive-`.
+const ARCHIVES: &str = "{prefix}-process-instance-archive-*";
+
+/// The index that the plan to 8.6 brings to a new version, with both versions.
+const SETTINGS: &[&str] = &["{prefix}-settings_v2", "{prefix}-settings_v3"];
+
 /// Most indices that step 1 of 8.8.0 may delete.
 ///
 /// One is the rule; the index rolls over by size, and since Camunda 8 never writes to it, it stays at one.
@@ -27,8 +52,9 @@ pub(crate) fn descriptor() -> Descriptor {
         product: "Camunda Optimize".into(),
         name: "camunda-optimize".into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        summary: "takes a self-managed Camunda Optimize from 8.6 to 8.8, one minor line at a time"
-            .into(),
+        summary:
+            "takes a self-managed Camunda Optimize from 8.5 (3.13) to 8.8, one minor line at a time"
+                .into(),
         edges: HOPS
             .iter()
             .map(|hop| describe::edge(hop.from, hop.to, hop.note))
@@ -68,9 +94,59 @@ pub(crate) fn descriptor() -> Descriptor {
     }
 }
 
+/// The index that is unused in Camunda 8, with its rollovers.
+const DOOMED: &str = "{prefix}-variable-update-instance_v2*";
+
+/// The vendor's update log.
+const UPDATE_LOG: &str = "{prefix}-update-log_v1";
+
+/// Indices of process instances, where the hop for tests gives them a new version.
+#[cfg(feature = "test-edge")]
+const PROCESSES: &[&str] = &["{prefix}-process-instance*"];
+#[cfg(not(feature = "test-edge"))]
+const PROCESSES: &[&str] = &[];
+
+/// Most indices that one plan brings to a new version: the settings; for tests, one for each process.
+const RENEWED_MAX: u32 = if cfg!(feature = "test-edge") {
+    1_000
+} else {
+    1
+};
+
+/// The update log comes on top.
+const CREATED_MAX: u32 = RENEWED_MAX + 1;
+
+/// The older indices with a few rollovers of one of them, the old version of what is renewed, and the archives.
+const DELETED_MAX: u32 =
+    OLDER.len() as u32 + DOOMED_INDICES_MAX as u32 + RENEWED_MAX + ARCHIVES_MAX;
+
+/// A document for each step: templates come on top.
+const LOGGED_MAX: u32 = DELETED_MAX + 2;
+
+fn deleted(doomed: &'static str) -> Vec<&'static str> {
+    [OLDER, &[doomed, SETTINGS[0], ARCHIVES], PROCESSES].concat()
+}
+
+fn counted() -> Vec<&'static str> {
+    let seen = ["{prefix}-process-definition_v*", UPDATE_LOG];
+    [&deleted(DOOMED)[..], SETTINGS, &seen].concat()
+}
+
+fn renewed() -> Vec<&'static str> {
+    [SETTINGS, PROCESSES].concat()
+}
+
+fn created() -> Vec<&'static str> {
+    [&[UPDATE_LOG, "{prefix}-update-log", SETTINGS[1]], PROCESSES].concat()
+}
+
+fn moved() -> Vec<&'static str> {
+    [&["{prefix}-settings"], SETTINGS, PROCESSES].concat()
+}
+
 fn database() -> Request {
-    let doomed = "{prefix}-variable-update-instance_v2*";
-    let (log, metadata) = ("{prefix}-update-log_v1", "{prefix}-metadata_v3");
+    let doomed = DOOMED;
+    let (log, metadata) = (UPDATE_LOG, "{prefix}-metadata_v3");
     describe::one(DATABASE, "Optimize keeps all of its data there")
         .verb("cluster.observe", &[], "version of each node, health, disk, heap and running tasks")
         .verb(
@@ -79,26 +155,58 @@ fn database() -> Request {
             "names, settings and aliases, no documents: a wrong prefix, a tenant inside ours and templates that \
              catch our names are only found by looking at all of them",
         )
-        .verb("cluster.count", &[doomed, "{prefix}-license_v3"], "the index to be deleted must be empty")
+        .verb(
+            "cluster.count",
+            &counted(),
+            "what is deleted must be empty or known; archives are told from processes by what they hold; the update \
+             log is read after a refresh",
+        )
         .verb(
             "cluster.read-documents",
             &["{prefix}-*"],
             "schema version and update log; checksums that show that no document changed",
         )
         .except(&["{neighbours}-*"])
-        .verb_at_most("cluster.create-index", &[log, "{prefix}-update-log"], 1, "the vendor's update log, where it is missing")
-        .verb_at_most("cluster.create-document", &[log], 3, "the vendor's update log: one document for each step")
+        .verb_at_most(
+            "cluster.create-index",
+            &created(),
+            CREATED_MAX,
+            "the vendor's update log, where it is missing; the new version of the settings index to 8.6.0",
+        )
+        .verb_at_most(
+            "cluster.reindex",
+            &renewed(),
+            RENEWED_MAX,
+            "the vendor's step 11 of 8.6.0: the settings without two fields",
+        )
+        .verb_at_most(
+            "cluster.update-aliases",
+            &moved(),
+            RENEWED_MAX,
+            "from the old version of the index to the new one, in one request",
+        )
+        .verb_at_most(
+            "cluster.create-document",
+            &[log],
+            LOGGED_MAX,
+            "the vendor's update log: one document for each step",
+        )
         .verb_at_most(
             "cluster.delete-index",
-            &[doomed],
-            DOOMED_INDICES_MAX as u32,
-            "the vendor's step 1 of 8.8.0: the index is unused",
+            &deleted(doomed),
+            DELETED_MAX,
+            "the vendor's deletions: to 8.8.0 one unused index; to 8.6.0 what only Camunda 7 used, the archives, and \
+             the old version of the settings index",
         )
         .verb_at_most(
             "cluster.delete-template",
-            &["{prefix}-variable-update-instance_v2", "{prefix}-external-process-variable_v2"],
+            &[
+                "{prefix}-event_v4",
+                "{prefix}-variable-update-instance_v2",
+                "{prefix}-external-process-variable_v2",
+            ],
             2,
-            "the vendor's steps 2 and 3 of 8.8.0: rollover is gone",
+            "the vendor's steps 2 and 3 of 8.8.0: rollover is gone; step 4 of 8.6.0",
         )
         .verb_at_most("cluster.replace-document", &[metadata], 1, "the schema version")
 }
@@ -128,8 +236,8 @@ fn backups() -> Request {
     )
     .verb(
         "snapshot.restore",
-        &["{prefix}-variable-update-instance_v2*"],
-        "only to undo the deletion",
+        &deleted(DOOMED),
+        "only to undo a deletion",
     )
 }
 
@@ -160,6 +268,24 @@ fn config() -> Request {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(not(feature = "test-edge"))]
+    #[test]
+    fn what_is_shipped_may_not_touch_the_indices_of_process_instances() {
+        for request in descriptor().requests {
+            for verb in request.verbs.iter().filter(|verb| verb.at_most.is_some()) {
+                for scope in &verb.scope {
+                    let beginning = scope.trim_end_matches('*');
+                    let reaches = "{prefix}-process-instance-invoice_v8".starts_with(beginning);
+                    assert!(
+                        !reaches || verb.verb == "snapshot.take",
+                        "{} {scope}",
+                        verb.verb
+                    );
+                }
+            }
+        }
+    }
 
     #[test]
     fn no_destructive_verb_has_the_scope_of_the_reads() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use liftlock_sdk::prelude::*;
 
+use crate::archives::Archive;
 use crate::check::{Goal, findings};
 use crate::names::Names;
 use crate::seen::{Backups, LogEntry, Metadata, Seen};
@@ -162,6 +163,7 @@ pub(crate) fn site(schema: &str) -> Seen {
         counts: BTreeMap::from([(names.alias("variable-update-instance_v2-000001"), 0)]),
         indices,
         aliases,
+        foreign_aliases: Some(Vec::new()),
         stray_aliases: Vec::new(),
         legacy_templates: vec![
             legacy("optimize-variable-update-instance_v2"),
@@ -173,6 +175,8 @@ pub(crate) fn site(schema: &str) -> Seen {
             installation: Some("id-1".into()),
             source,
         },
+        archives: BTreeMap::new(),
+        begun: BTreeMap::new(),
         log: BTreeMap::new(),
         tasks: Vec::new(),
         backups: Some(Backups {
@@ -190,7 +194,59 @@ pub(crate) fn site(schema: &str) -> Seen {
     }
 }
 
-/// With these steps of the 8.8.0 plan in the update log.
+/// What only the line before 8.6 has.
+const OLDER: &[&str] = &[
+    "onboarding-state_v2",
+    "import-index_v3",
+    "event_v4-000001",
+    "event-process-definition_v5",
+    "event-process-mapping_v4",
+    "event-process-publish-state_v4",
+    "event-sequence-count-external_v4",
+    "event-trace-state-external_v2",
+    "license_v3",
+];
+
+/// A healthy site of 3.13, with the archives of its two processes.
+pub(crate) fn site_3_13() -> Seen {
+    let mut seen = site("3.13.4");
+    for index in &mut seen.indices {
+        index.name = index.name.replace("settings_v3", "settings_v2");
+        index.uuid = format!("uuid-of-{}", index.name);
+    }
+    for alias in &mut seen.aliases {
+        alias.index = alias.index.replace("settings_v3", "settings_v2");
+    }
+    for name in OLDER {
+        let index = index(&seen.names.alias(name), 0);
+        let own = index.name.rsplit_once("_v").map(|(base, _)| base).unwrap();
+        seen.aliases.push(alias(own, &index.name, Some(true)));
+        seen.counts.insert(index.name.clone(), 0);
+        seen.indices.push(index);
+    }
+    for key in ["invoice", "order"] {
+        let index = index(
+            &seen
+                .names
+                .alias(&format!("process-instance-archive-{key}_v8")),
+            0,
+        );
+        let own = seen.names.alias(&format!("process-instance-archive-{key}"));
+        seen.aliases.push(alias(&own, &index.name, Some(true)));
+        seen.aliases
+            .push(alias("optimize-process-instance", &index.name, Some(false)));
+        seen.archives.insert(
+            index.name.clone(),
+            Archive::Yes("its process is there".into()),
+        );
+        seen.indices.push(index);
+    }
+    seen.legacy_templates.push(legacy("optimize-event_v4"));
+    seen.everything = Some(seen.indices.clone());
+    seen
+}
+
+/// With these steps in the update log.
 pub(crate) fn logged(seen: &mut Seen, ids: impl IntoIterator<Item = String>) {
     for id in ids {
         let applied = Some("2026-11-21T09:05:59.626Z".to_owned());
@@ -205,11 +261,7 @@ pub(crate) fn logged(seen: &mut Seen, ids: impl IntoIterator<Item = String>) {
 }
 
 pub(crate) fn goal(seen: &Seen, to: &str) -> Goal {
-    Goal {
-        from: seen.version().cloned(),
-        to: version(to),
-        moment: Moment::BeforePlan,
-    }
+    Goal::of(seen.version().cloned(), version(to), Moment::BeforePlan)
 }
 
 /// Ids of the findings on the way to that version, with their severity in front: `blocker optimize.x`.

@@ -2,28 +2,40 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `edges` | the ways between versions, as data: the vendor's steps, the databases each line wants |
+//! | `edges` | the ways between versions, as data: the vendor's steps |
+//! | `step` | kinds of the vendor's steps, and one of them on one site |
+//! | `lines` | what each line of the product wants around it |
 //! | `names` | what an index name says |
 //! | `descriptor` | edges, requests and options for the host |
 //! | `seen` | what stands there now, read once |
 //! | `inspect` | the inventory |
+//! | `archives` | archives of process instances, told from processes that are named like them |
+//! | `standing` | how far each of the vendor's steps is on this site |
+//! | `way` | a way of several hops |
 //! | `check` | what speaks against the upgrade: pure functions over `seen` |
 //! | `outline` | what is left to do: pure |
 //! | `plan` | the steps |
+//! | `renew` | the steps that bring one index to a new version |
 //! | `validate` | the end compared with the beginning |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod archives;
 mod check;
 mod descriptor;
 mod edges;
 #[cfg(test)]
 mod fixture;
 mod inspect;
+mod lines;
 mod names;
 mod outline;
 mod plan;
+mod renew;
 mod seen;
+mod standing;
+mod step;
 mod validate;
+mod way;
 
 use liftlock_sdk::prelude::*;
 

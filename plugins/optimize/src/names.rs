@@ -1,6 +1,6 @@
 //! Names of an Optimize schema: `prefix-name_vN`, some with a rollover number behind.
 
-/// The indices that every Optimize of the 8.6 to 8.8 lines has, each behind the alias `prefix-name`.
+/// The indices that every Optimize of the 3.13 to 8.8 lines has, each behind the alias `prefix-name`.
 pub(crate) const FIXED: &[&str] = &[
     "alert",
     "business-key",
@@ -95,6 +95,24 @@ impl Names {
 
     pub(crate) fn update_log(&self) -> String {
         self.alias("update-log_v1")
+    }
+
+    /// `settings` of `optimize-settings_v3`.
+    pub(crate) fn base<'a>(&self, index: &'a str) -> Option<&'a str> {
+        base_of(index.strip_prefix(&self.prefix)?.strip_prefix('-')?)
+    }
+
+    /// The version in an index name: 3 of `optimize-settings_v3`, 2 of `optimize-event_v2-000001`.
+    pub(crate) fn version(&self, index: &str) -> Option<u32> {
+        self.base(index)?;
+        let (_, version) = index.rsplit_once("_v")?;
+        version.split('-').next()?.parse().ok()
+    }
+
+    /// The same index one version earlier: `optimize-settings_v2` of `optimize-settings_v3`.
+    pub(crate) fn before(&self, index: &str) -> Option<String> {
+        let version = self.version(index)?.checked_sub(1)?;
+        Some(self.alias(&format!("{}_v{version}", self.base(index)?)))
     }
 
     /// What this index is.
@@ -209,6 +227,20 @@ mod tests {
         assert_eq!(kind("optimizer-settings_v3"), Kind::Foreign);
         assert_eq!(kind("optimize-notes"), Kind::Unknown);
         assert_eq!(kind("optimize-notes_v1"), Kind::Unknown);
+    }
+
+    #[test]
+    fn a_name_gives_its_version() {
+        let names = Names::new("optimize");
+        for (index, version) in [
+            ("optimize-settings_v3", Some(3)),
+            ("optimize-event_v4-000001", Some(4)),
+            ("optimize-process-instance-my_v2_v8", Some(8)),
+            ("optimize-notes", None),
+            ("acme-settings_v3", None),
+        ] {
+            assert_eq!(names.version(index), version, "{index}");
+        }
     }
 
     #[test]

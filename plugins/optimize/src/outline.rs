@@ -5,9 +5,11 @@
 
 use liftlock_sdk::prelude::*;
 
-use crate::check::{Goal, contradiction, way_of};
-use crate::edges::{Hop, VendorStep};
+use crate::check::{Goal, way_of};
+use crate::edges::Hop;
 use crate::seen::{Metadata, Seen};
+use crate::standing::{contradiction, updates};
+use crate::step::{StepKind, VendorStep};
 
 /// One deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,11 +17,28 @@ pub(crate) enum Deletion {
     Index {
         name: String,
         uuid: String,
-        is_empty: bool,
+        docs: u64,
     },
     Template {
         name: String,
     },
+}
+
+/// A new version of an index in the place of the old one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Update {
+    pub(crate) source: String,
+    pub(crate) source_uuid: String,
+    pub(crate) target: String,
+    /// The alias by which the product writes.
+    pub(crate) own: String,
+    /// All aliases of the old version with their write flags.
+    pub(crate) aliases: Vec<(String, Option<bool>)>,
+    /// Fields that the new version is without.
+    pub(crate) drops: &'static [&'static str],
+    pub(crate) docs: u64,
+    /// With replicas.
+    pub(crate) bytes: u64,
 }
 
 /// What is left of one of the vendor's steps.
@@ -29,14 +48,15 @@ pub(crate) struct Left {
     pub(crate) number: usize,
     pub(crate) step: VendorStep,
     pub(crate) deletions: Vec<Deletion>,
-    /// The document of the update log is missing.
-    pub(crate) log: bool,
+    pub(crate) update: Option<Update>,
 }
 
 /// What is left of the hop.
 #[derive(Debug)]
 pub(crate) struct Outline {
     pub(crate) hop: &'static Hop,
+    /// How many steps the vendor's plan has on this site.
+    pub(crate) of: usize,
     pub(crate) from: Version,
     pub(crate) to: Version,
     /// The document as it is, to be replaced with another version in it; none where the version is set already.
@@ -57,26 +77,30 @@ impl Outline {
         else {
             return Err(Vec::new());
         };
-        if let Some(finding) = contradiction(seen, hop) {
-            return Err(vec![finding]);
+        let mut blocked = Vec::from_iter(contradiction(seen, hop));
+        if blocked.is_empty() {
+            updates(seen, hop, &mut blocked);
+        }
+        if !blocked.is_empty() {
+            return Err(blocked);
         }
         let mut left = Vec::new();
         let mut skipped = Vec::new();
-        for (at, step) in hop.steps.iter().enumerate() {
+        let steps = hop.steps(seen);
+        let of = steps.len();
+        for (at, step) in steps.into_iter().enumerate() {
             let number = at + 1;
-            let deletions = deletions(seen, hop, *step);
-            match seen.log.get(&hop.log_id(*step)) {
+            match seen.log.get(&hop.log_id(seen, &step)) {
                 Some(entry) => skipped.push(format!(
-                    "step {number} of {}, {}: done already at {}, and the state agrees",
-                    hop.steps.len(),
-                    step.log_name(),
+                    "step {number} of {of}, {}: done already at {}, and the state agrees",
+                    step.log_name(&seen.names),
                     entry.applied.as_deref().unwrap_or("an unknown time"),
                 )),
                 None => left.push(Left {
                     number,
-                    step: *step,
-                    deletions,
-                    log: true,
+                    deletions: deletions(seen, &step),
+                    update: update(seen, &step),
+                    step,
                 }),
             }
         }
@@ -84,6 +108,7 @@ impl Outline {
         let has_log = seen.index(&seen.names.update_log()).is_some();
         Ok(Self {
             hop,
+            of,
             from: version.clone(),
             to: goal.to.clone(),
             metadata: set_version.then(|| source.clone()),
@@ -100,43 +125,77 @@ impl Outline {
 
     /// What is destroyed needs a snapshot.
     pub(crate) fn destroys(&self) -> bool {
-        self.left.iter().any(|left| !left.deletions.is_empty())
+        self.left
+            .iter()
+            .any(|left| !left.deletions.is_empty() || left.update.is_some())
+    }
+
+    /// Indices that get a new version.
+    pub(crate) fn updates(&self) -> impl Iterator<Item = (&Left, &Update)> {
+        self.left
+            .iter()
+            .filter_map(|left| Some((left, left.update.as_ref()?)))
     }
 
     /// The vendor's document for a step, without its instant.
-    pub(crate) fn log_document(&self, left: &Left) -> Value {
+    pub(crate) fn log_document(&self, seen: &Seen, left: &Left) -> Value {
         json!({
-            "indexName": left.step.log_name(),
+            "indexName": left.step.log_name(&seen.names),
             "optimizeVersion": self.hop.logged_as,
-            "stepType": left.step.kind(),
+            "stepType": left.step.log_type(),
             "stepNumber": left.number,
         })
     }
 }
 
-fn deletions(seen: &Seen, hop: &Hop, step: VendorStep) -> Vec<Deletion> {
-    match step {
-        VendorStep::DeleteIndex { .. } => seen
-            .doomed(hop)
-            .into_iter()
-            .map(|index| Deletion::Index {
-                name: index.name.clone(),
-                uuid: index.uuid.clone(),
-                is_empty: seen.counts.get(&index.name).copied().unwrap_or(index.docs) == 0,
-            })
-            .collect(),
-        VendorStep::DeleteTemplate { .. } => {
-            let name = step.object(&seen.names);
-            let there = seen
-                .legacy_templates
-                .iter()
-                .any(|template| template.name == name);
-            there
-                .then_some(Deletion::Template { name })
-                .into_iter()
-                .collect()
-        }
+fn deletions(seen: &Seen, step: &VendorStep) -> Vec<Deletion> {
+    if step.is_update() {
+        return Vec::new();
     }
+    seen.there(step)
+        .into_iter()
+        .filter_map(|name| match step.kind {
+            StepKind::DeleteTemplate { .. } => Some(Deletion::Template { name }),
+            _ => {
+                let index = seen.index(&name)?;
+                Some(Deletion::Index {
+                    uuid: index.uuid.clone(),
+                    docs: seen.counts.get(&name).copied().unwrap_or(index.docs),
+                    name,
+                })
+            }
+        })
+        .collect()
+}
+
+/// Only where the old version is there and the new one is not: all else is done, or has a finding.
+fn update(seen: &Seen, step: &VendorStep) -> Option<Update> {
+    let (Some(source), None) = seen.versions(step) else {
+        return None;
+    };
+    let own = step.alias(&seen.names);
+    let aliases = seen
+        .aliases_on(&source.name)
+        .map(|alias| {
+            // The product writes by its own alias, also where nothing was said because the index was alone.
+            let write = if alias.name == own {
+                Some(true)
+            } else {
+                alias.write
+            };
+            (alias.name.clone(), write)
+        })
+        .collect();
+    Some(Update {
+        source: source.name.clone(),
+        source_uuid: source.uuid.clone(),
+        target: step.object(&seen.names),
+        own,
+        aliases,
+        drops: step.drops(),
+        docs: source.docs,
+        bytes: source.bytes,
+    })
 }
 
 /// The index of the vendor's update log: the frame that all of Optimize's indices have, and five fields.
@@ -203,15 +262,74 @@ const UPDATE_LOG_BODY: &str = r#"{
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{goal, logged, site};
+    use crate::fixture::{goal, logged, site, site_3_13};
 
     fn outline(seen: &Seen, to: &str) -> Outline {
         Outline::new(seen, &goal(seen, to)).unwrap()
     }
 
     #[test]
+    fn the_way_to_8_6_has_one_update_with_its_aliases() {
+        let seen = site_3_13();
+        let outline = outline(&seen, "8.6.0");
+        assert_eq!((outline.of, outline.left.len()), (13, 13));
+        let (left, update) = outline.updates().next().unwrap();
+        assert_eq!(left.number, 11);
+        assert_eq!(update.source, "optimize-settings_v2");
+        assert_eq!(update.target, "optimize-settings_v3");
+        assert_eq!(update.own, "optimize-settings");
+        assert_eq!(
+            update.aliases,
+            [("optimize-settings".to_owned(), Some(true))]
+        );
+        assert_eq!(update.drops, ["metadataTelemetryEnabled", "lastModifier"]);
+        assert_eq!(
+            outline.log_document(&seen, left)["indexName"],
+            "optimize-settings_v3"
+        );
+    }
+
+    #[test]
+    fn an_update_whose_old_version_is_gone_is_recorded_only() {
+        let mut seen = site_3_13();
+        for index in &mut seen.indices {
+            index.name = index.name.replace("settings_v2", "settings_v3");
+        }
+        for alias in &mut seen.aliases {
+            alias.index = alias.index.replace("settings_v2", "settings_v3");
+        }
+        let outline = outline(&seen, "8.6.0");
+        assert_eq!(outline.left.len(), 13);
+        assert_eq!(outline.updates().count(), 0);
+    }
+
+    #[test]
+    fn every_process_gets_its_new_index_and_its_shared_alias_stays_read_only() {
+        let outline = outline(&site("8.9.0"), "8.10.0");
+        let updates: Vec<_> = outline.updates().map(|(_, update)| update).collect();
+        assert_eq!(
+            updates
+                .iter()
+                .map(|update| update.target.as_str())
+                .collect::<Vec<_>>(),
+            [
+                "optimize-process-instance-invoice_v9",
+                "optimize-process-instance-order_v9"
+            ]
+        );
+        assert_eq!(
+            updates[0].aliases,
+            [
+                ("optimize-process-instance-invoice".to_owned(), Some(true)),
+                ("optimize-process-instance".to_owned(), Some(false)),
+            ]
+        );
+    }
+
+    #[test]
     fn the_three_steps_come_in_the_vendors_order() {
-        let outline = outline(&site("8.7.26"), "8.8.36");
+        let seen = site("8.7.26");
+        let outline = outline(&seen, "8.8.36");
         let deletions: Vec<_> = outline
             .left
             .iter()
@@ -226,7 +344,7 @@ mod tests {
                     vec![Deletion::Index {
                         name: "optimize-variable-update-instance_v2-000001".into(),
                         uuid: "uuid-of-optimize-variable-update-instance_v2-000001".into(),
-                        is_empty: true,
+                        docs: 0,
                     }]
                 ),
                 (2, template("optimize-variable-update-instance_v2")),
@@ -234,7 +352,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            outline.log_document(&outline.left[2]),
+            outline.log_document(&seen, &outline.left[2]),
             json!({
                 "indexName": "external-process-variable_v2[Template]",
                 "optimizeVersion": "8.8.0",

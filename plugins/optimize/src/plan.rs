@@ -1,12 +1,16 @@
 //! The plan, native strategy: the vendor's steps in the vendor's order, with its update log.
 
+use std::collections::BTreeMap;
+
 use liftlock_sdk::prelude::*;
 
+use crate::archives::Archive;
 use crate::check::Goal;
 use crate::descriptor::{BACKUPS, CONFIG, DATABASE, OPTIMIZE};
 use crate::names::Kind;
 use crate::outline::{Deletion, Left, Outline, update_log_body};
 use crate::seen::{METADATA_ID, Seen};
+use crate::way;
 
 /// Capture of lists: indices, aliases, templates, metadata.
 pub(crate) const BASELINE: &str = "baseline";
@@ -14,6 +18,9 @@ pub(crate) const BASELINE: &str = "baseline";
 pub(crate) const CONTENT_BEFORE: &str = "content-before";
 /// Likewise, at the end.
 pub(crate) const CONTENT_AFTER: &str = "content-after";
+
+/// The step that makes the vendor's update log.
+pub(crate) const CREATE_LOG: &str = "create-update-log";
 
 /// Checksums in one capture. The host takes lists of at most 1,000; half of that leaves room.
 const CHECKSUMS_PER_CAPTURE: usize = 500;
@@ -40,6 +47,7 @@ pub(crate) fn propose(
         ));
         return Ok(());
     }
+    way::say(seen, goal, plan);
     plan.summary(&match outline.left.len() {
         0 => format!(
             "Optimize {} to {}: the schema version only",
@@ -47,9 +55,7 @@ pub(crate) fn propose(
         ),
         left => format!(
             "Optimize {} to {}: {left} of the vendor's {} steps, then the schema version",
-            outline.from,
-            outline.to,
-            outline.hop.steps.len()
+            outline.from, outline.to, outline.of
         ),
     });
     let database = Cluster::open(site, DATABASE)?;
@@ -63,17 +69,18 @@ pub(crate) fn propose(
     writer.prepare()?;
     let snapshot = writer.protect()?;
     writer.expand()?;
+    writer.switch()?;
     writer.contract(snapshot.as_deref())?;
     say(seen, &outline, plan);
     Ok(())
 }
 
-struct Writer<'a> {
-    site: &'a Site,
-    seen: &'a Seen,
-    outline: &'a Outline,
-    database: &'a Cluster,
-    plan: &'a Plan<'a>,
+pub(crate) struct Writer<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) seen: &'a Seen,
+    pub(crate) outline: &'a Outline,
+    pub(crate) database: &'a Cluster,
+    pub(crate) plan: &'a Plan<'a>,
 }
 
 impl Writer<'_> {
@@ -164,7 +171,7 @@ impl Writer<'_> {
     }
 
     fn capture_content(&self, name: &str, phase: Phase, title: &str) -> Result<()> {
-        let compared = compared(self.seen, self.outline);
+        let compared = compared(self.seen, self.outline, name == CONTENT_AFTER);
         let documents: u64 = compared.iter().map(|(_, docs)| docs).sum();
         for (at, part) in compared.chunks(CHECKSUMS_PER_CAPTURE).enumerate() {
             let id = format!("{name}-{}", at + 1);
@@ -234,73 +241,83 @@ impl Writer<'_> {
     fn expand(&self) -> Result<()> {
         if self.outline.create_log {
             self.plan
-                .step("create-update-log", Phase::Expand, "create the vendor's update log")
+                .step(CREATE_LOG, Phase::Expand, "create the vendor's update log")
                 .because("the vendor's tool reads there what is done, so that either tool can go on with the other's work")
                 .does(self.database.create_index(&self.seen.names.update_log(), &liftlock_sdk::serde_json::from_str(&update_log_body(self.seen))?))
                 .add()?;
         }
-        Ok(())
+        self.copies()
     }
 
-    /// The vendor's order: each deletion, then its document in the log, then the next; the version last.
+    /// The vendor's order: each step, then its document in the log, then the next; the version last. What
+    /// replaces an index stands for itself, so that many of them can go side by side.
     fn contract(&self, snapshot: Option<&str>) -> Result<()> {
         let mut last: Option<String> = None;
+        let mut ends = Vec::new();
         for left in &self.outline.left {
-            for deletion in &left.deletions {
-                last = Some(self.delete(left, deletion, snapshot, last.as_deref())?);
+            if let Some(update) = &left.update {
+                let deleted = self.delete_old(left, update, snapshot)?;
+                ends.push(self.log(left, Some(&deleted))?);
+                continue;
             }
-            if left.log {
-                last = Some(self.log(left, last.as_deref())?);
+            for (at, deletion) in left.deletions.iter().enumerate() {
+                last = Some(self.delete(left, at, deletion, snapshot, last.as_deref())?);
             }
+            last = Some(self.log(left, last.as_deref())?);
         }
+        ends.extend(last);
         if let Some(was) = &self.outline.metadata {
-            last = Some(self.set_version(was, last.as_deref())?);
+            self.set_version(was, &ends)?;
         }
-        let _ = last;
         self.capture_content(CONTENT_AFTER, Phase::Contract, "checksums again")
+    }
+
+    /// `step 3 of 13 in the vendor's plan to 8.6.0`.
+    pub(crate) fn of(&self, left: &Left) -> String {
+        format!(
+            "step {} of {} in the vendor's plan to {}",
+            left.number, self.outline.of, self.outline.hop.logged_as
+        )
     }
 
     fn delete(
         &self,
         left: &Left,
+        at: usize,
         deletion: &Deletion,
         snapshot: Option<&str>,
         after: Option<&str>,
     ) -> Result<String> {
-        let of = format!(
-            "step {} of {} in the vendor's plan to {}",
-            left.number,
-            self.outline.hop.steps.len(),
-            self.outline.hop.logged_as
-        );
+        let of = self.of(left);
         let step = match deletion {
-            Deletion::Index {
-                name,
-                uuid,
-                is_empty,
-            } => {
-                let rollover = name.rsplit('-').next().unwrap_or_default();
+            Deletion::Index { name, uuid, docs } => {
+                let because = match self.seen.archives.get(name) {
+                    Some(Archive::Yes(why)) => {
+                        format!("{of}: an archive that 8.6 does not know; {why}")
+                    }
+                    _ if left.step.wants_empty() => {
+                        format!("{of}: Camunda 8 never writes to it, and 8.8 does not know it")
+                    }
+                    _ => format!("{of}: only Optimize for Camunda 7 used it; 8.6 does not know it"),
+                };
+                let title = match docs {
+                    0 => format!("delete {name}"),
+                    docs => format!("delete {name} with its {docs} documents"),
+                };
                 let step = self
                     .plan
-                    .step(
-                        format!("delete-{}-{rollover}", left.number),
-                        Phase::Contract,
-                        &format!("delete {name}"),
-                    )
-                    .because(&format!(
-                        "{of}: Camunda 8 never writes to it, and 8.8 does not know it"
-                    ))
+                    .step(delete_id(left.number, at, name), Phase::Contract, &title)
+                    .because(&because)
                     .does(self.database.delete_index(name, uuid))
                     .memo(&json!({ "index": name, "uuid": uuid }));
-                let step = if *is_empty {
-                    step.opens_when("it is empty", self.database.count_is(name, None, 0))
-                } else {
-                    step.own_approval("it holds documents, which are deleted with it")
+                let step = match (left.step.wants_empty(), docs) {
+                    (true, 0) => {
+                        step.opens_when("it is empty", self.database.count_is(name, None, 0))
+                    }
+                    (true, _) => step.own_approval("it holds documents, which are deleted with it"),
+                    (false, _) => step,
                 };
-                match snapshot {
-                    Some(snapshot) => step.undo_by_restore(snapshot),
-                    None => step.cannot_undo("no snapshot repository is bound"),
-                }
+                back(step, snapshot)
             }
             Deletion::Template { name } => self
                 .plan
@@ -310,7 +327,8 @@ impl Writer<'_> {
                     &format!("delete template {name}"),
                 )
                 .because(&format!(
-                    "{of}: 8.8 has no rollover any more; the index itself stays"
+                    "{of}: the line {} does not use it",
+                    self.outline.hop.to
                 ))
                 .does(self.database.delete_template(TemplateKind::Legacy, name))
                 .memo(&json!({ "template": name })),
@@ -320,8 +338,8 @@ impl Writer<'_> {
 
     fn log(&self, left: &Left, after: Option<&str>) -> Result<String> {
         let index = self.seen.names.update_log();
-        let id = self.outline.hop.log_id(left.step);
-        let document = self.outline.log_document(left);
+        let id = self.outline.hop.log_id(self.seen, &left.step);
+        let document = self.outline.log_document(self.seen, left);
         let step = self
             .plan
             .step(
@@ -339,12 +357,12 @@ impl Writer<'_> {
         after_maybe(step, after).add()
     }
 
-    fn set_version(&self, was: &Value, after: Option<&str>) -> Result<String> {
+    fn set_version(&self, was: &Value, after: &[String]) -> Result<String> {
         let to = self.outline.to.to_string();
         let index = self.seen.names.metadata();
         let mut now = was.clone();
         now["schemaVersion"] = json!(to);
-        let step = self
+        let mut step = self
             .plan
             .step("schema-version", Phase::Contract, &format!("set the schema version to {to}"))
             .because("last, as the vendor does: Optimize starts only where it equals its own, and the vendor's tool stops there")
@@ -353,7 +371,30 @@ impl Writer<'_> {
                 &format!("the schema version is {to}"),
                 self.database.document_contains(&index, METADATA_ID, &json!({ "schemaVersion": to })),
             );
-        after_maybe(step, after).add()
+        for id in after {
+            step = step.after(id);
+        }
+        step.add()
+    }
+}
+
+/// The id of a step that deletes an index: with the number of a rollover where it has one.
+fn delete_id(number: usize, at: usize, index: &str) -> String {
+    let rollover = index.rsplit('-').next().unwrap_or_default();
+    if !rollover.is_empty() && rollover.bytes().all(|byte| byte.is_ascii_digit()) {
+        format!("delete-{number}-{rollover}")
+    } else if at == 0 {
+        format!("delete-{number}")
+    } else {
+        format!("delete-{number}.{at}")
+    }
+}
+
+/// How an index that was deleted comes back.
+pub(crate) fn back(step: StepBuilder, snapshot: Option<&str>) -> StepBuilder {
+    match snapshot {
+        Some(snapshot) => step.undo_by_restore(snapshot),
+        None => step.cannot_undo("no snapshot repository is bound"),
     }
 }
 
@@ -365,8 +406,12 @@ fn after_maybe(step: StepBuilder, after: Option<&str>) -> StepBuilder {
 }
 
 /// Indices whose content must be the same at the end, with their documents: not what is deleted, nor where the
-/// plan writes.
-pub(crate) fn compared(seen: &Seen, outline: &Outline) -> Vec<(String, u64)> {
+/// plan writes. What gets a new version is in it as the old one before, and as the new one `afterwards`.
+pub(crate) fn compared(seen: &Seen, outline: &Outline, afterwards: bool) -> Vec<(String, u64)> {
+    let renewed: BTreeMap<&str, &str> = outline
+        .updates()
+        .map(|(_, update)| (update.source.as_str(), update.target.as_str()))
+        .collect();
     let mut compared: Vec<(String, u64)> = seen
         .indices
         .iter()
@@ -376,12 +421,19 @@ pub(crate) fn compared(seen: &Seen, outline: &Outline) -> Vec<(String, u64)> {
                 Kind::ProcessInstance(_) | Kind::DecisionInstance(_)
             );
             index.open
-                && !outline.hop.dooms_index(&seen.names, &index.name)
+                && !outline.hop.dooms_index(seen, &index.name)
                 && index.name != seen.names.metadata()
                 && index.name != seen.names.update_log()
-                && (seen.checksums_of_all || !big)
+                // The copy of an index is compared with it always.
+                && (seen.checksums_of_all || !big || renewed.contains_key(index.name.as_str()))
         })
-        .map(|index| (index.name.clone(), index.docs))
+        .map(|index| {
+            let renewed = renewed.get(index.name.as_str()).filter(|_| afterwards);
+            (
+                renewed.unwrap_or(&index.name.as_str()).to_string(),
+                index.docs,
+            )
+        })
         .collect();
     compared.sort();
     compared

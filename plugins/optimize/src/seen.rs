@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use liftlock_sdk::prelude::*;
 
+use crate::archives::{self, Archive};
 use crate::descriptor::{BACKUPS, CONFIG, CONFIG_FILES, DATABASE, OPTIMIZE};
 use crate::edges::{HOPS, Hop};
 use crate::names::{Kind, Names};
+use crate::step::VendorStep;
 
 /// The document that holds the schema version.
 pub(crate) const METADATA_ID: &str = "1";
@@ -29,6 +31,15 @@ pub(crate) enum Metadata {
 pub(crate) struct LogEntry {
     pub(crate) id: String,
     pub(crate) applied: Option<String>,
+}
+
+/// An old and a new version of an index that stand beside each other, counted after a refresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Begun {
+    pub(crate) source: u64,
+    pub(crate) target: u64,
+    /// Documents that the new version alone has; none where there are too many to compare.
+    pub(crate) strangers: Option<u64>,
 }
 
 /// The snapshot repository.
@@ -63,12 +74,18 @@ pub(crate) struct Seen {
     pub(crate) indices: Vec<Index>,
     pub(crate) shards: Vec<Shard>,
     pub(crate) aliases: Vec<Alias>,
+    /// Aliases with other names on our indices; none where the cluster has more aliases than a list may hold.
+    pub(crate) foreign_aliases: Option<Vec<Alias>>,
     /// Aliases that Optimize takes for its own by mistake: `decision-instance-*` without a prefix.
     pub(crate) stray_aliases: Vec<Alias>,
     pub(crate) legacy_templates: Vec<Template>,
     pub(crate) composable_templates: Vec<Template>,
     pub(crate) metadata: Metadata,
-    /// Entries of the vendor's update log for steps of our hops, by id.
+    /// Indices that bear the name of an archive, and what they are.
+    pub(crate) archives: BTreeMap<String, Archive>,
+    /// Copies that somebody began, by the new version's name.
+    pub(crate) begun: BTreeMap<String, Begun>,
+    /// Entries of the vendor's update log, by id.
     pub(crate) log: BTreeMap<String, LogEntry>,
     /// Documents of doomed indices and of the license index, after a refresh.
     pub(crate) counts: BTreeMap<String, u64>,
@@ -119,7 +136,11 @@ impl Seen {
         };
         let mut counts = BTreeMap::new();
         for index in &indices {
-            let doomed = HOPS.iter().any(|hop| hop.dooms_index(&names, &index.name));
+            let doomed = HOPS
+                .iter()
+                .flat_map(|hop| hop.kinds)
+                .filter_map(VendorStep::one)
+                .any(|step| step.names_index(&names, &index.name));
             let license = names.kind(&index.name) == Kind::Other("license");
             if index.open
                 && (doomed || license)
@@ -144,6 +165,7 @@ impl Seen {
                 .into_iter()
                 .filter(|alias| ours(&alias.name) && ours(&alias.index))
                 .collect(),
+            foreign_aliases: read_foreign_aliases(&database, &names, &indices)?,
             stray_aliases: database.aliases("decision-instance-*")?,
             legacy_templates: database
                 .templates(TemplateKind::Legacy, &names.all())?
@@ -155,6 +177,8 @@ impl Seen {
                 .supported()?
                 .unwrap_or_default(),
             metadata,
+            archives: archives::read(&database, &names, &indices)?,
+            begun: read_begun(&database, &names, &indices)?,
             log,
             counts,
             tasks: database.tasks(&["*reindex".to_owned(), "*byquery".to_owned()])?,
@@ -199,11 +223,11 @@ impl Seen {
     }
 
     /// Indices that the hop deletes, in order of their names.
-    pub(crate) fn doomed(&self, hop: &Hop) -> Vec<&Index> {
+    pub(crate) fn doomed(&self, hop: &'static Hop) -> Vec<&Index> {
         let mut doomed: Vec<&Index> = self
             .indices
             .iter()
-            .filter(|index| hop.dooms_index(&self.names, &index.name))
+            .filter(|index| hop.dooms_index(self, &index.name))
             .collect();
         doomed.sort_by(|a, b| a.name.cmp(&b.name));
         doomed
@@ -282,20 +306,120 @@ fn serde_json_value(text: &str) -> Result<Value> {
     Ok(liftlock_sdk::serde_json::from_str(text)?)
 }
 
-/// By id, so that an entry that no search sees yet is found too.
+/// Entries of one page of the update log.
+const LOG_PAGE: u32 = 1_000;
+
+fn log_order() -> Value {
+    let by = |field: &str| json!({ field: { "order": "asc", "unmapped_type": "keyword" } });
+    json!([by("optimizeVersion"), by("stepType"), by("indexName")])
+}
+
+/// After a refresh, so that an entry that no search sees yet is found too.
 fn read_log(database: &Cluster, names: &Names) -> Result<BTreeMap<String, LogEntry>> {
+    // A count refreshes the index first.
+    database.count(&names.update_log(), None)?;
     let mut log = BTreeMap::new();
-    for id in HOPS.iter().flat_map(Hop::log_ids) {
-        if let Some(document) = database.get(&names.update_log(), &id).found()? {
-            let applied = match &document.json()?["appliedDate"] {
+    let mut after = None;
+    loop {
+        let page = database.search(&Search {
+            indices: vec![names.update_log()],
+            query: json!({ "match_all": {} }).to_string(),
+            // What the vendor makes the id of.
+            sort: Some(log_order().to_string()),
+            size: LOG_PAGE,
+            after,
+        })?;
+        let mut last = None;
+        for document in &page {
+            let source = document.json()?;
+            let applied = match &source["appliedDate"] {
                 Value::Null => None,
                 Value::String(text) => Some(text.clone()),
                 other => Some(other.to_string()),
             };
+            let id = document.id.clone();
             log.insert(id.clone(), LogEntry { id, applied });
+            last = Some(json!([
+                source["optimizeVersion"],
+                source["stepType"],
+                source["indexName"]
+            ]));
         }
+        if page.len() < LOG_PAGE as usize {
+            return Ok(log);
+        }
+        after = last.map(|last| last.to_string());
     }
-    Ok(log)
+}
+
+fn read_foreign_aliases(
+    database: &Cluster,
+    names: &Names,
+    indices: &[Index],
+) -> Result<Option<Vec<Alias>>> {
+    let all = match database.aliases("*") {
+        Ok(all) => all,
+        Err(Error::Invalid(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let front = names.alias("");
+    let ours = |name: &str| indices.iter().any(|index| index.name == name);
+    let foreign = all
+        .into_iter()
+        .filter(|alias| !alias.name.starts_with(&front) && ours(&alias.index));
+    Ok(Some(foreign.collect()))
+}
+
+/// Most documents of a copy that are compared with their source while planning: one page of a search. More
+/// would need a scroll, which plugins have not.
+const COMPARED_MAX: u32 = 1_000;
+
+/// Versions of one index that an update leads from and to, where both are there.
+fn read_begun(
+    database: &Cluster,
+    names: &Names,
+    indices: &[Index],
+) -> Result<BTreeMap<String, Begun>> {
+    let mut begun = BTreeMap::new();
+    for target in indices.iter().filter(|index| index.open) {
+        let source = names.before(&target.name);
+        let replaced = HOPS
+            .iter()
+            .flat_map(|hop| hop.kinds)
+            .any(|kind| kind.makes(names, &target.name));
+        let Some(source) = indices
+            .iter()
+            .find(|index| index.open && Some(&index.name) == source.as_ref())
+            .filter(|_| replaced)
+        else {
+            continue;
+        };
+        let count = |index: &str, query: Option<&str>| database.count(index, query);
+        let mut halves = Begun {
+            source: count(&source.name, None)?,
+            target: count(&target.name, None)?,
+            strangers: None,
+        };
+        if halves.target <= u64::from(COMPARED_MAX) {
+            let page = database.search(&Search {
+                indices: vec![target.name.clone()],
+                query: json!({ "match_all": {} }).to_string(),
+                sort: None,
+                size: COMPARED_MAX,
+                after: None,
+            });
+            // Large documents go over the bound of an answer sooner than small ones.
+            if !matches!(page, Err(Error::Invalid(_))) {
+                let page = page?;
+                let ids: Vec<&str> = page.iter().map(|document| document.id.as_str()).collect();
+                let known = json!({ "ids": { "values": ids } }).to_string();
+                let known = count(&source.name, Some(&known))?;
+                halves.strangers = Some((ids.len() as u64).saturating_sub(known));
+            }
+        }
+        begun.insert(target.name.clone(), halves);
+    }
+    Ok(begun)
 }
 
 fn read_settings(database: &Cluster) -> Result<BTreeMap<String, String>> {

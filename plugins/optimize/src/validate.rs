@@ -1,14 +1,15 @@
 //! After the run: the state itself, and what must not have changed against what the run kept before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use liftlock_sdk::prelude::*;
 
 use crate::check::{Goal, some};
-use crate::edges::{Hop, VendorStep};
+use crate::edges::Hop;
 use crate::names::FIXED;
 use crate::plan::{BASELINE, CONTENT_AFTER, CONTENT_BEFORE};
 use crate::seen::{Metadata, Seen};
+use crate::step::VendorStep;
 
 /// What a run kept, read back.
 #[derive(Debug, Default)]
@@ -16,6 +17,10 @@ pub(crate) struct Kept {
     pub(crate) baseline: Option<Vec<Captured>>,
     pub(crate) before: Vec<Captured>,
     pub(crate) after: Vec<Captured>,
+    /// Indices that its steps deleted, archives among them, which nobody finds by looking at what is left.
+    pub(crate) deleted: BTreeSet<String>,
+    /// Documents that its steps put into the update log.
+    pub(crate) logged: BTreeSet<String>,
 }
 
 impl Kept {
@@ -30,7 +35,16 @@ impl Kept {
             }
             Ok(all)
         };
+        let (mut deleted, mut logged) = (BTreeSet::new(), BTreeSet::new());
+        for step in run.steps().iter().filter(|step| step.is_done()) {
+            let memo = step.memo_as::<Value>()?.unwrap_or_default();
+            let text = |key: &str| memo[key].as_str().map(ToOwned::to_owned);
+            deleted.extend(text("uuid").and_then(|_| text("index")));
+            logged.extend(text("id"));
+        }
         Ok(Self {
+            deleted,
+            logged,
             baseline: run.capture(BASELINE)?,
             before: numbered(CONTENT_BEFORE)?,
             after: numbered(CONTENT_AFTER)?,
@@ -48,7 +62,7 @@ pub(crate) fn findings(
     let mut found = Vec::new();
     version(seen, goal, kept, &mut found);
     if let Some(hop) = goal.hop() {
-        steps(seen, hop, &mut found);
+        steps(seen, hop, kept, &mut found);
         unchanged(seen, hop, kept, neighbours, &mut found);
     }
     writers(seen, &mut found);
@@ -119,9 +133,11 @@ fn source_of(answer: &Value) -> Option<Value> {
     }
 }
 
-fn steps(seen: &Seen, hop: &Hop, found: &mut Vec<Finding>) {
-    for step in hop.steps {
-        let id = hop.log_id(*step);
+fn steps(seen: &Seen, hop: &'static Hop, kept: &Kept, found: &mut Vec<Finding>) {
+    let steps = hop.steps(seen);
+    let mut wanted: BTreeSet<String> = kept.logged.clone();
+    wanted.extend(steps.iter().map(|step| hop.log_id(seen, step)));
+    for id in wanted {
         let applied = seen.log.get(&id).and_then(|entry| entry.applied.as_deref());
         if applied.is_none_or(str::is_empty) {
             found.push(
@@ -136,33 +152,43 @@ fn steps(seen: &Seen, hop: &Hop, found: &mut Vec<Finding>) {
                     .remedy("resume the run"),
             );
         }
-        let object = step.object(&seen.names);
-        let left: Vec<String> = match step {
-            VendorStep::DeleteIndex { name, .. } => {
-                let alias = seen.names.alias(name);
-                let indices = seen.doomed(hop).into_iter().map(|index| index.name.clone());
-                let aliases = seen.aliases.iter().filter(|on| on.name == alias);
-                indices
-                    .chain(aliases.map(|on| format!("alias {} on {}", on.name, on.index)))
-                    .collect()
-            }
-            VendorStep::DeleteTemplate { .. } => seen
-                .legacy_templates
-                .iter()
-                .filter(|template| template.name == object)
-                .map(|template| format!("legacy template {}", template.name))
-                .collect(),
-        };
+    }
+    for step in &steps {
+        let left = left_of(seen, step);
         if !left.is_empty() {
             found.push(
                 Finding::blocker("optimize.left-over")
-                    .subject(object)
+                    .subject(step.object(&seen.names))
                     .what(format!("still there: {}", some(&left)))
-                    .why("the upgrade deletes it")
+                    .why("the upgrade does away with it")
                     .remedy("find out who made it again, then resume the run"),
             );
         }
+        if step.is_update() && seen.versions(step).1.is_none() {
+            found.push(
+                Finding::blocker("optimize.new-version-missing")
+                    .subject(step.object(&seen.names))
+                    .what("the new version of the index is not there")
+                    .why("what was in the old one is out of Optimize's reach")
+                    .remedy("restore the old index from the snapshot of this run"),
+            );
+        }
     }
+}
+
+/// What a step does away with, as far as it is there, and its aliases.
+fn left_of(seen: &Seen, step: &VendorStep) -> Vec<String> {
+    if step.is_update() {
+        let source = seen.versions(step).0;
+        return source.map(|index| index.name.clone()).into_iter().collect();
+    }
+    let mut left = seen.there(step);
+    if step.deletes_index() {
+        let alias = step.alias(&seen.names);
+        let aliases = seen.aliases.iter().filter(|on| on.name == alias);
+        left.extend(aliases.map(|on| format!("alias {} on {}", on.name, on.index)));
+    }
+    left
 }
 
 fn writers(seen: &Seen, found: &mut Vec<Finding>) {
@@ -171,7 +197,8 @@ fn writers(seen: &Seen, found: &mut Vec<Finding>) {
         let on: Vec<&Alias> = seen.aliases.iter().filter(|on| on.name == alias).collect();
         let writers = on.iter().filter(|on| on.write == Some(true)).count();
         let single = on.len() == 1 && on[0].write.is_none();
-        let gone = on.is_empty() && *name == "external-process-variable";
+        // The settings are the one index that a plan gives a new version by itself.
+        let gone = on.is_empty() && matches!(*name, "external-process-variable" | "settings");
         if gone || !on.is_empty() && writers != 1 && !single {
             found.push(
                 Finding::blocker("optimize.alias-write-index")
@@ -181,7 +208,7 @@ fn writers(seen: &Seen, found: &mut Vec<Finding>) {
                         on.len()
                     ))
                     .why("Optimize could not write")
-                    .remedy("find out who changed it; this plan changes no alias"),
+                    .remedy("find out who changed it; let the alias write to the index that is whole, and to that alone"),
             );
         }
     }
@@ -195,7 +222,13 @@ struct Before {
 }
 
 /// Everything else is as it was.
-fn unchanged(seen: &Seen, hop: &Hop, kept: &Kept, neighbours: &[Index], found: &mut Vec<Finding>) {
+fn unchanged(
+    seen: &Seen,
+    hop: &'static Hop,
+    kept: &Kept,
+    neighbours: &[Index],
+    found: &mut Vec<Finding>,
+) {
     let Some(baseline) = &kept.baseline else {
         return;
     };
@@ -207,11 +240,19 @@ fn unchanged(seen: &Seen, hop: &Hop, kept: &Kept, neighbours: &[Index], found: &
         .chain(neighbours)
         .map(|index| (index.name.as_str(), index))
         .collect();
+    let renewed = renewed(seen, hop);
+    let doomed = |name: &str| hop.dooms_index(seen, name) || kept.deleted.contains(name);
     for read in baseline.iter().filter(|read| read.kind == "indices") {
         for (name, before) in indices_of(read) {
-            if hop.dooms_index(&seen.names, &name)
-                || !now.contains_key(name.as_str()) && is_unseen(seen, &name)
-            {
+            if let Some(index) = renewed.get(&name).and_then(|new| seen.index(new)) {
+                changed.extend(
+                    unlike(&before, index)
+                        .into_iter()
+                        .map(|what| (index.name.clone(), what)),
+                );
+                continue;
+            }
+            if doomed(&name) || !now.contains_key(name.as_str()) && is_unseen(seen, &name) {
                 continue;
             }
             let of_neighbour = crate::seen::is_of(&seen.neighbours, &name);
@@ -241,35 +282,13 @@ fn unchanged(seen: &Seen, hop: &Hop, kept: &Kept, neighbours: &[Index], found: &
             }
         }
     }
-    for (alias, was, is) in aliases_changed(seen, hop, baseline) {
+    for (alias, was, is) in aliases_changed(seen, &doomed, &renewed, baseline) {
         changed.push((alias, format!("alias: {was}, now {is}")));
     }
     for template in templates_lost(seen, hop, baseline) {
         changed.push((template, "legacy template gone".into()));
     }
-    let after: BTreeMap<&str, &Captured> = kept
-        .after
-        .iter()
-        .filter_map(|read| Some((read.argument("index")?, read)))
-        .collect();
-    for before in &kept.before {
-        let Some(index) = before.argument("index") else {
-            continue;
-        };
-        let (was, is) = (
-            before.answer.as_ref(),
-            after.get(index).and_then(|read| read.answer.as_ref()),
-        );
-        if is.is_none() || was != is {
-            let text = |value: Option<&Value>| {
-                value.map_or_else(|| "not read".to_owned(), ToString::to_string)
-            };
-            changed.push((
-                index.to_owned(),
-                format!("content {}, now {}", text(was), text(is)),
-            ));
-        }
-    }
+    contents(seen, hop, kept, &renewed, &mut changed);
     if changed.is_empty() {
         return;
     }
@@ -284,6 +303,77 @@ fn unchanged(seen: &Seen, hop: &Hop, kept: &Kept, neighbours: &[Index], found: &
         finding = finding.evidence(name, what);
     }
     found.push(finding);
+}
+
+/// Old indices to the new ones that stand in their place.
+fn renewed(seen: &Seen, hop: &'static Hop) -> BTreeMap<String, String> {
+    hop.steps(seen)
+        .iter()
+        .filter_map(|step| Some((step.source(&seen.names)?, step.object(&seen.names))))
+        .collect()
+}
+
+/// How a new index differs from the one in whose place it stands.
+fn unlike(before: &Before, index: &Index) -> Vec<String> {
+    let mut unlike = Vec::new();
+    if before.replicas != u64::from(index.replicas) {
+        unlike.push(format!(
+            "{} replicas, now {}",
+            before.replicas, index.replicas
+        ));
+    }
+    if before.docs != index.docs {
+        unlike.push(format!("{} documents, now {}", before.docs, index.docs));
+    }
+    unlike
+}
+
+/// Checksums before and after: of the same index all of them; of one in whose place another stands, documents and
+/// ids, and the sources too where none was meant to change.
+fn contents(
+    seen: &Seen,
+    hop: &'static Hop,
+    kept: &Kept,
+    renewed: &BTreeMap<String, String>,
+    changed: &mut Vec<(String, String)>,
+) {
+    let rewritten: BTreeSet<String> = hop
+        .steps(seen)
+        .iter()
+        .filter(|step| !step.drops().is_empty())
+        .map(|step| step.object(&seen.names))
+        .collect();
+    let after: BTreeMap<&str, &Captured> = kept
+        .after
+        .iter()
+        .filter_map(|read| Some((read.argument("index")?, read)))
+        .collect();
+    for before in &kept.before {
+        let Some(index) = before.argument("index") else {
+            continue;
+        };
+        let now = renewed.get(index).map_or(index, String::as_str);
+        let compared = |read: Option<&Captured>| -> Option<Value> {
+            let mut answer = read?.answer.clone()?;
+            if let Some(members) = answer.as_object_mut() {
+                members.shift_remove("index");
+                if rewritten.contains(now) {
+                    members.shift_remove("content");
+                }
+            }
+            Some(answer)
+        };
+        let (was, is) = (compared(Some(before)), compared(after.get(now).copied()));
+        if is.is_none() || was != is {
+            let text = |value: Option<Value>| {
+                value.map_or_else(|| "not read".to_owned(), |value| value.to_string())
+            };
+            changed.push((
+                now.to_owned(),
+                format!("content {}, now {}", text(was), text(is)),
+            ));
+        }
+    }
 }
 
 /// An index of nobody we know: neither ours nor of a declared neighbour.
@@ -307,7 +397,12 @@ fn indices_of(read: &Captured) -> Vec<(String, Before)> {
 }
 
 /// Aliases of indices that stay: name and index, with how they were and are.
-fn aliases_changed(seen: &Seen, hop: &Hop, baseline: &[Captured]) -> Vec<(String, String, String)> {
+fn aliases_changed(
+    seen: &Seen,
+    doomed: &dyn Fn(&str) -> bool,
+    renewed: &BTreeMap<String, String>,
+    baseline: &[Captured],
+) -> Vec<(String, String, String)> {
     let write = |write: Option<bool>| match write {
         Some(true) => "write index",
         Some(false) => "not the write index",
@@ -323,10 +418,19 @@ fn aliases_changed(seen: &Seen, hop: &Hop, baseline: &[Captured]) -> Vec<(String
         let (Some(name), Some(index)) = (alias["name"].as_str(), alias["index"].as_str()) else {
             continue;
         };
-        if hop.dooms_index(&seen.names, index) || crate::seen::is_of(&seen.neighbours, name) {
+        let moved = renewed.get(index);
+        if moved.is_none() && doomed(index) || crate::seen::is_of(&seen.neighbours, name) {
             continue;
         }
-        let was = alias["write"].as_bool();
+        let index = moved.map_or(index, String::as_str);
+        // The product's own alias writes to the new index, also where nothing was said of the old one.
+        let own = moved.is_some()
+            && seen.names.base(index).map(|base| seen.names.alias(base)) == Some(name.into());
+        let was = if own {
+            Some(true)
+        } else {
+            alias["write"].as_bool()
+        };
         let is = seen
             .aliases
             .iter()
@@ -358,7 +462,7 @@ fn templates_lost(seen: &Seen, hop: &Hop, baseline: &[Captured]) -> Vec<String> 
         .flatten()
         .filter_map(|template| template["name"].as_str())
         .filter(|name| {
-            !hop.dooms_template(&seen.names, name)
+            !hop.dooms_template(seen, name)
                 && !crate::seen::is_of(&seen.neighbours, name)
                 && !seen
                     .legacy_templates
@@ -423,6 +527,7 @@ mod tests {
             ]),
             before: vec![content(3)],
             after: vec![content(3)],
+            ..Kept::default()
         };
         let mut after = before;
         after.metadata = parse_metadata(r#"{"schemaVersion":"8.8.0","installationId":"id-1"}"#);
@@ -433,8 +538,8 @@ mod tests {
             .aliases
             .retain(|alias| !alias.name.contains("variable-update"));
         after.legacy_templates.clear();
-        let hop = goal.hop().unwrap();
-        logged(&mut after, hop.log_ids());
+        let ids = goal.hop().unwrap().log_ids(&after);
+        logged(&mut after, ids);
         (after, goal, kept)
     }
 

@@ -3,8 +3,8 @@
 use liftlock_sdk::prelude::*;
 
 use super::Goal;
-use crate::edges::{Database, database};
 use crate::inspect::product;
+use crate::lines::{Database, database};
 use crate::seen::Seen;
 
 /// The vendor asks for a heap of at least 1g on each node of the database.

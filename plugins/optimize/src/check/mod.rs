@@ -13,17 +13,19 @@ mod version;
 
 use liftlock_sdk::prelude::*;
 
-use crate::edges::{Hop, hop};
+use crate::edges::{Hop, hop, way};
 use crate::seen::{Metadata, Seen};
 
-pub(crate) use version::{contradiction, way_of};
+pub(crate) use version::way_of;
 
 /// Where the upgrade goes, as far as it is known.
 #[derive(Debug, Clone)]
 pub(crate) struct Goal {
     /// What the plan says, else what the metadata says.
     pub(crate) from: Option<Version>,
+    /// Where this plan ends: the first stop of a longer way, else what was asked for.
     pub(crate) to: Version,
+    pub(crate) asked: Version,
     pub(crate) moment: Moment,
 }
 
@@ -31,11 +33,21 @@ impl Goal {
     /// `target.from` is what was there when the plan was made: on resume it counts, not what stands there now.
     pub(crate) fn new(seen: &Seen, target: &Target, moment: Moment) -> Result<Self> {
         let planned = target.from.as_deref().map(str::parse).transpose()?;
-        Ok(Self {
-            from: planned.or_else(|| seen.version().cloned()),
-            to: target.to.parse()?,
+        let from = planned.or_else(|| seen.version().cloned());
+        Ok(Self::of(from, target.to.parse()?, moment))
+    }
+
+    /// A way longer than one hop is gone one hop at a time.
+    pub(crate) fn of(from: Option<Version>, asked: Version, moment: Moment) -> Self {
+        let first = from
+            .as_ref()
+            .and_then(|from| way(from, &asked).into_iter().next());
+        Self {
+            from,
+            to: first.map_or_else(|| asked.clone(), |leg| leg.to),
+            asked,
             moment,
-        })
+        }
     }
 
     /// The hop, where there is one.

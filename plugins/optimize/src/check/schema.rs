@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use liftlock_sdk::prelude::*;
 
 use super::{Goal, some};
-use crate::edges::{Hop, VendorStep};
+use crate::edges::Hop;
 use crate::names::{FIXED, Kind};
 use crate::seen::Seen;
 
@@ -17,7 +17,7 @@ pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
     }
     check_templates(seen, found);
     replicas(seen, found);
-    archives(seen, found);
+    archives(seen, goal, found);
     if !seen.stray_aliases.is_empty() {
         let names: Vec<&str> = seen
             .stray_aliases
@@ -83,7 +83,7 @@ fn tenants(seen: &Seen, found: &mut Vec<Finding>) {
     }
 }
 
-fn aliases(seen: &Seen, hop: Option<&Hop>, found: &mut Vec<Finding>) {
+fn aliases(seen: &Seen, hop: Option<&'static Hop>, found: &mut Vec<Finding>) {
     let mut on: BTreeMap<&str, Vec<&Alias>> = BTreeMap::new();
     for alias in &seen.aliases {
         on.entry(&alias.name).or_default().push(alias);
@@ -99,11 +99,8 @@ fn aliases(seen: &Seen, hop: Option<&Hop>, found: &mut Vec<Finding>) {
             })
             .map(|index| index.name.as_str())
             .collect();
-        let is_doomed = hop.is_some_and(|hop| {
-            indices
-                .iter()
-                .any(|index| hop.dooms_index(&seen.names, index))
-        });
+        let is_doomed =
+            hop.is_some_and(|hop| indices.iter().any(|index| hop.dooms_index(seen, index)));
         match on.get(alias.as_str()) {
             None if indices.is_empty() => {
                 let expected = *name != "update-log" && *name != "variable-update-instance";
@@ -191,32 +188,51 @@ fn per_definition(seen: &Seen, on: &BTreeMap<&str, Vec<&Alias>>, found: &mut Vec
 }
 
 /// What the hop deletes: it must be what the vendor thinks it is.
-fn doomed(seen: &Seen, hop: &Hop, found: &mut Vec<Finding>) {
+fn doomed(seen: &Seen, hop: &'static Hop, found: &mut Vec<Finding>) {
+    let mut known = Vec::new();
     for index in seen.doomed(hop) {
         let count = seen.counts.get(&index.name).copied().unwrap_or(index.docs);
-        if count > 0 {
-            found.push(
-                Finding::blocker("optimize.doomed-index-has-documents")
-                    .subject(&index.name)
-                    .what(format!("the upgrade deletes it, and it holds {count} documents"))
-                    .why("the vendor deletes it because Camunda 8 never writes to it; somebody did")
-                    .remedy(
-                        "find out what they are; if they may go, waive this finding with the reason: the step then \
-                         asks for an approval of its own",
-                    )
-                    .evidence("documents", count),
-            );
-        }
-    }
-    for step in hop.steps {
-        let VendorStep::DeleteIndex { name, .. } = step else {
+        if count == 0 {
             continue;
-        };
-        let alias = seen.names.alias(name);
+        }
+        let wants_empty = hop
+            .steps(seen)
+            .iter()
+            .any(|step| step.wants_empty() && step.names_index(&seen.names, &index.name));
+        if !wants_empty {
+            known.push(format!("{}: {count}", index.name));
+            continue;
+        }
+        found.push(
+            Finding::blocker("optimize.doomed-index-has-documents")
+                .subject(&index.name)
+                .what(format!("the upgrade deletes it, and it holds {count} documents"))
+                .why("the vendor deletes it because Camunda 8 never writes to it; somebody did")
+                .remedy(
+                    "find out what they are; if they may go, waive this finding with the reason: the step then \
+                     asks for an approval of its own",
+                )
+                .evidence("documents", count),
+        );
+    }
+    if !known.is_empty() {
+        found.push(
+            Finding::warning("optimize.deletes-documents")
+                .subject(some(&known))
+                .what(format!("the upgrade deletes {} indices that hold documents", known.len()))
+                .why(
+                    "the vendor gave up what they were for (events and archives of Camunda 7), and its own upgrader \
+                     deletes them too; afterwards they are in the snapshot of the run alone",
+                )
+                .remedy("export what you want to keep before you approve the plan"),
+        );
+    }
+    for step in hop.steps(seen).iter().filter(|step| step.deletes_index()) {
+        let alias = step.alias(&seen.names);
         let strangers: Vec<&str> = seen
             .aliases
             .iter()
-            .filter(|on| on.name == alias && !hop.dooms_index(&seen.names, &on.index))
+            .filter(|on| on.name == alias && !hop.dooms_index(seen, &on.index))
             .map(|on| on.index.as_str())
             .collect();
         if !strangers.is_empty() {
@@ -229,7 +245,11 @@ fn doomed(seen: &Seen, hop: &Hop, found: &mut Vec<Finding>) {
             );
         }
     }
-    let many = seen.doomed(hop).len();
+    let many = seen
+        .doomed(hop)
+        .iter()
+        .filter(|index| seen.names.kind(&index.name) == Kind::Fixed("variable-update-instance"))
+        .count();
     if many > crate::descriptor::DOOMED_INDICES_MAX {
         found.push(
             Finding::blocker("optimize.too-many-doomed-indices")
@@ -315,7 +335,11 @@ fn replicas(seen: &Seen, found: &mut Vec<Finding>) {
     }
 }
 
-fn archives(seen: &Seen, found: &mut Vec<Finding>) {
+fn archives(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
+    // Where archives are deleted, what is one has been looked at more closely.
+    if goal.hop().is_some_and(Hop::deletes_archives) {
+        return;
+    }
     let archives: Vec<&str> = seen
         .indices
         .iter()

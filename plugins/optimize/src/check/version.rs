@@ -3,19 +3,22 @@
 use liftlock_sdk::prelude::*;
 
 use super::{Goal, some};
-use crate::edges::{Hop, LINES, VendorStep, hop, is_gap, way};
+use crate::edges::{Hop, hop};
+use crate::lines::{self, is_gap};
 use crate::names::{Kind, prefixes_with_metadata};
 use crate::seen::{Metadata, Seen};
+use crate::{standing, way};
 
 pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
     match way_of(seen, goal) {
         Err(finding) => found.push(*finding),
         Ok(hop) => {
-            if let Some(finding) = contradiction(seen, hop) {
-                found.push(finding);
-            }
-            if hop.to == "8.7" && hop.from == "8.6" {
-                camunda_7(seen, found);
+            found.extend(standing::contradiction(seen, hop));
+            standing::updates(seen, hop, found);
+            standing::archives(seen, hop, found);
+            found.extend(way::finding(seen, goal));
+            if hop.camunda_8_only {
+                camunda_7(seen, goal, found);
             }
             let now = seen.version();
             if now == Some(&goal.to) && matches!(goal.moment, Moment::Asked | Moment::BeforePlan) {
@@ -131,36 +134,22 @@ fn no_index(seen: &Seen) -> Finding {
 
 /// The vendor's words in both of its wordings, so that whoever searches for them finds this.
 fn mismatch(seen: &Seen, from: &Version, to: &Version) -> Finding {
-    let line = to.minor_line();
-    let before = LINES.iter().take_while(|known| **known != line).last();
-    let expected = before.map_or_else(
-        || "the line before".to_owned(),
-        |before| (*before).to_owned(),
-    );
-    let finding = if !LINES.contains(&line.as_str()) {
+    let expected = lines::before(to).unwrap_or("the line before");
+    let finding = if !lines::is_known(to) {
         Finding::blocker("optimize.target-unknown")
-            .what(format!("this plugin does not know {line}"))
+            .what(format!("this plugin does not know {}", to.minor_line()))
             .remedy(format!(
                 "it knows {}; a newer plugin may know more",
-                LINES.join(", ")
+                lines::listed()
             ))
-    } else if !LINES.iter().any(|known| from.matches(known)) {
+    } else {
         Finding::blocker("optimize.schema-unknown")
             .what(format!(
                 "this plugin has no way from the schema version {from}"
             ))
             .remedy(format!(
                 "bring the site to one of {} with the vendor's own tool first",
-                LINES.join(", ")
-            ))
-    } else {
-        let way = way(from, to).unwrap_or_default();
-        Finding::blocker("optimize.minor-skipped")
-            .what(format!(
-                "the schema version is {from}; no minor line may be skipped on the way to {to}"
-            ))
-            .remedy(format!(
-                "upgrade one line after the other: {way}; plan `{expected}` first"
+                lines::listed()
             ))
     };
     finding
@@ -176,54 +165,8 @@ fn mismatch(seen: &Seen, from: &Version, to: &Version) -> Finding {
         )
 }
 
-/// The vendor's update log says that a step is done, and the state says that it is not.
-pub(crate) fn contradiction(seen: &Seen, hop: &Hop) -> Option<Finding> {
-    let mut contradicted = Vec::new();
-    for step in hop.steps {
-        let id = hop.log_id(*step);
-        let object = step.object(&seen.names);
-        let there = match step {
-            VendorStep::DeleteIndex { .. } => seen
-                .indices
-                .iter()
-                .any(|index| hop.dooms_index(&seen.names, &index.name)),
-            VendorStep::DeleteTemplate { .. } => seen
-                .legacy_templates
-                .iter()
-                .any(|template| template.name == object),
-        };
-        if seen.log.contains_key(&id) && there {
-            contradicted.push((id, object));
-        }
-    }
-    let mut finding = Finding::blocker("optimize.update-log-contradicts")
-        .subject(seen.names.update_log())
-        .what(format!(
-            "the update log says that {} of {} steps of {} are done, but what they delete is still there",
-            contradicted.len(),
-            hop.steps.len(),
-            hop.logged_as,
-        ))
-        .why(
-            "this is what a restore leaves behind that kept the update log: the vendor's upgrader skips the steps, \
-             sets the version and ends with success; a log that contradicts the state is believed by nobody here",
-        )
-        .remedy(format!(
-            "delete the entries of {} from `{}` (they are bookkeeping, no data of Optimize), then plan again",
-            hop.logged_as,
-            seen.names.update_log()
-        ));
-    if contradicted.is_empty() {
-        return None;
-    }
-    for (id, object) in contradicted {
-        finding = finding.evidence(id, format!("`{object}` is there"));
-    }
-    Some(finding)
-}
-
-/// 8.7 is Camunda 8 only: its upgrader looks for a license of Camunda 7 and refuses.
-fn camunda_7(seen: &Seen, found: &mut Vec<Finding>) {
+/// From 8.6 on it is for Camunda 8 only: the vendor's upgrader looks for a license of Camunda 7 and refuses.
+fn camunda_7(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
     for index in &seen.indices {
         let count = seen.counts.get(&index.name).copied().unwrap_or_default();
         if seen.names.kind(&index.name) == Kind::Other("license") && count > 0 {
@@ -231,8 +174,11 @@ fn camunda_7(seen: &Seen, found: &mut Vec<Finding>) {
                 Finding::blocker("optimize.camunda-7-data")
                     .subject(&index.name)
                     .what(format!("it holds {count} license documents of Camunda 7"))
-                    .why("Optimize 8.7 is for Camunda 8 only, and its own upgrader refuses such a site")
-                    .remedy("keep this site on its line, or clear the Camunda 7 data as the vendor describes"),
+                    .why(format!(
+                        "Optimize {} is for Camunda 8 only, and its own upgrader refuses such a site",
+                        goal.to.minor_line()
+                    ))
+                    .remedy("keep this site on its line (for Camunda 7 that is 3.14), or clear the Camunda 7 data as the vendor describes"),
             );
         }
     }
