@@ -1,4 +1,4 @@
-//! The field-list notation of `optimize-8.7.fields`, and the mappings it stands for.
+//! The field-list notation of `optimize-8.7.fields` and its like, and the mappings it stands for.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,9 @@ use crate::error::LabError;
 
 /// The field lists of an Optimize 8.7 site.
 const OPTIMIZE_8_7: &str = include_str!("optimize-8.7.fields");
+
+/// Where a 3.13 site differs.
+const OPTIMIZE_3_13: &str = include_str!("optimize-3.13.fields");
 
 /// What one index looks like, without prefix and settings common to all.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +30,23 @@ pub struct IndexShape {
 /// All indices of an 8.7 site.
 pub fn optimize_8_7() -> Result<Vec<IndexShape>, LabError> {
     parse("optimize-8.7.fields", OPTIMIZE_8_7)
+}
+
+/// All indices of a 3.13 site, without archives.
+pub(crate) fn optimize_3_13() -> Result<Vec<IndexShape>, LabError> {
+    let mut shapes = parse("optimize-3.13.fields", OPTIMIZE_3_13)?;
+    let base = |name: &str| {
+        name.rsplit_once("_v")
+            .map_or(name, |(base, _)| base)
+            .to_owned()
+    };
+    let own: Vec<String> = shapes.iter().map(|shape| base(&shape.name)).collect();
+    shapes.extend(
+        optimize_8_7()?
+            .into_iter()
+            .filter(|shape| !own.contains(&base(&shape.name))),
+    );
+    Ok(shapes)
 }
 
 #[derive(Default)]
@@ -253,6 +273,18 @@ index b-<key>_v2
             assert!(error.starts_with(&format!("t:{line}: ")), "{error}");
             assert!(error.contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn a_3_13_site_has_other_settings_and_nine_indices_more() {
+        let shapes = optimize_3_13().unwrap();
+        let names: Vec<&str> = shapes.iter().map(|shape| shape.name.as_str()).collect();
+        assert_eq!(names.len(), 24 + 9);
+        assert!(names.contains(&"settings_v2") && !names.contains(&"settings_v3"));
+        let positions = names
+            .iter()
+            .filter(|name| name.starts_with("position-based-import-index"));
+        assert_eq!(positions.count(), 1);
     }
 
     #[test]

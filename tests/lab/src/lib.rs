@@ -9,7 +9,7 @@
 //! - [`servers`]: [`Server`], one node of OpenSearch or Elasticsearch
 //! - [`sites`]: servers that outlive this process: [`up`], [`down`], [`status`], [`logs`]
 //! - [`fields`]: the compact field-list notation of `optimize-8.7.fields`
-//! - [`site`]: builds an Optimize 8.7 site with data and neighbours
+//! - [`site`]: builds an Optimize site with data and neighbours
 //! - [`dump`](mod@dump): the comparable state of a cluster, and the difference of two
 //! - [`proxy`]: records requests, and makes them fail on purpose
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
@@ -44,6 +44,7 @@ pub use servers::Authority;
 pub use servers::Credentials;
 pub use servers::Server;
 pub use servers::ServerKind;
+pub use site::Shape;
 pub use site::SiteFacts;
 pub use site::SiteSpec;
 pub use site::build;

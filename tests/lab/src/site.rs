@@ -1,10 +1,11 @@
-//! Builds an Optimize 8.7 site over HTTP: indices, aliases, templates, data and neighbours.
+//! Builds an Optimize site of 8.7, or of 3.13, over HTTP: indices, aliases, templates, data and neighbours.
 //!
 //! No vendor code is involved. The same specification gives the same site, byte for byte.
 
 mod documents;
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Instant;
 
 use futures::StreamExt;
@@ -25,13 +26,41 @@ use crate::http::HttpTarget;
 /// takes several of them into one change of its state.
 const CREATE_AT_ONCE: usize = 8;
 
+/// The line whose schema a site has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// Optimize 3.13, of Camunda 8.5: older settings, indices and archives of Camunda 7.
+    Of3_13,
+    /// Optimize 8.7; what 8.6 and later lines have on top is not built.
+    #[default]
+    Of8_7,
+}
+
+impl FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "3.13" => Ok(Self::Of3_13),
+            "8.7" => Ok(Self::Of8_7),
+            other => Err(format!("`{other}` is no shape: 3.13 and 8.7 are")),
+        }
+    }
+}
+
 /// What site to build. [`SiteSpec::default`] is the small one; change what matters.
 #[derive(Clone, Debug)]
 pub struct SiteSpec {
     /// Prefix of all names of the site.
     pub prefix: String,
+    /// Whose schema it has.
+    pub shape: Shape,
     /// `schemaVersion` in the metadata document.
     pub schema_version: String,
+    /// Keys of processes with an archive of instances, in lower case.
+    pub archive_keys: Vec<String>,
+    /// Documents of the first archive; the product left all of them empty.
+    pub archived_instances: usize,
     /// Keys of process definitions, in lower case; each has its own index.
     pub process_keys: Vec<String>,
     /// Keys of decision definitions, in lower case; each has its own index.
@@ -61,7 +90,10 @@ impl Default for SiteSpec {
     fn default() -> Self {
         Self {
             prefix: "optimize".into(),
+            shape: Shape::Of8_7,
             schema_version: "8.7.0".into(),
+            archive_keys: Vec::new(),
+            archived_instances: 0,
             process_keys: vec!["invoice".into(), "order-process".into()],
             decision_keys: vec!["invoice-classification".into()],
             process_instances: 200,
@@ -74,6 +106,40 @@ impl Default for SiteSpec {
             zeebe_date: "2026-01-15".into(),
             seed: 87,
         }
+    }
+}
+
+impl SiteSpec {
+    /// A site of 3.13, with an archive for each of its processes.
+    pub fn of_3_13() -> Self {
+        let spec = Self::default();
+        Self {
+            shape: Shape::Of3_13,
+            schema_version: "3.13.4".into(),
+            archive_keys: spec.process_keys.clone(),
+            archived_instances: 3,
+            without_replicas: vec!["settings_v2".into(), "process-instance-invoice_v8".into()],
+            ..spec
+        }
+    }
+
+    /// The default one of a shape.
+    pub fn of(shape: Shape) -> Self {
+        match shape {
+            Shape::Of3_13 => Self::of_3_13(),
+            Shape::Of8_7 => Self::default(),
+        }
+    }
+
+    /// The same with so many process definitions, each with its own index.
+    #[must_use]
+    pub fn with_processes(mut self, count: usize) -> Self {
+        self.process_keys = (1..=count)
+            .map(|number| format!("process-{number}"))
+            .collect();
+        self.without_replicas
+            .retain(|name| !name.starts_with("process-instance-"));
+        self
     }
 }
 
@@ -115,7 +181,10 @@ pub async fn build(target: &HttpTarget, spec: &SiteSpec) -> Result<SiteFacts, La
     let root = target.get("/").await?;
     let is_opensearch = root["version"]["distribution"] == "opensearch";
     let cluster_uuid = root["cluster_uuid"].as_str().unwrap_or_default().to_owned();
-    let shapes = fields::optimize_8_7()?;
+    let shapes = match spec.shape {
+        Shape::Of3_13 => fields::optimize_3_13()?,
+        Shape::Of8_7 => fields::optimize_8_7()?,
+    };
     let frame = Frame::new(is_opensearch);
 
     for (name, body) in templates(spec, &shapes, &frame) {
@@ -194,8 +263,9 @@ async fn create(target: &HttpTarget, name: &str, body: &Value) -> Result<(), Lab
 /// The index that the step to 8.8 drops.
 const DOOMED: &str = "variable-update-instance_v2-000001";
 
-/// Indices that come from a legacy template as well.
-const TEMPLATED: [&str; 2] = [
+/// Indices that come from a legacy template as well, where the site has them.
+const TEMPLATED: [&str; 3] = [
+    "event_v4",
     "external-process-variable_v2",
     "variable-update-instance_v2",
 ];
@@ -304,17 +374,39 @@ fn site_indices(spec: &SiteSpec, shapes: &[IndexShape], frame: &Frame) -> BTreeM
             );
             indices.insert(format!("{prefix}-{name}"), frame.index(shape, aliases));
         }
+        if shape.name.starts_with("process-instance-") {
+            for key in &spec.archive_keys {
+                let name = format!("{prefix}-process-instance-archive-{key}");
+                let mut aliases = write_alias(name.clone());
+                aliases.insert(
+                    format!("{prefix}-process-instance"),
+                    json!({ "is_write_index": false }),
+                );
+                indices.insert(format!("{name}_v8"), frame.index(shape, aliases));
+            }
+        }
     }
     indices
+}
+
+/// 2 of `optimize-external-process-variable_v2`.
+fn version_of(name: &str) -> u32 {
+    let version = name.rsplit_once("_v").map(|(_, version)| version.parse());
+    version.and_then(Result::ok).unwrap_or_default()
 }
 
 fn templates(spec: &SiteSpec, shapes: &[IndexShape], frame: &Frame) -> Vec<(String, Value)> {
     let mut templates = Vec::new();
     for name in TEMPLATED {
-        for shape in shapes.iter().filter(|shape| shape.name.starts_with(name)) {
+        for shape in shapes.iter().filter(|shape| {
+            shape
+                .name
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('-'))
+        }) {
             let name = format!("{}-{name}", spec.prefix);
             let body = json!({
-                "version": 2,
+                "version": version_of(&name),
                 "order": 0,
                 "index_patterns": [format!("{name}*")],
                 "settings": frame.settings(shape),
@@ -340,7 +432,7 @@ fn neighbour_indices(
     let tenant = tenant_prefix(spec);
     let mut indices: Vec<(String, Value)> = shapes
         .iter()
-        .filter(|shape| ["metadata_v3", "settings_v3"].contains(&shape.name.as_str()))
+        .filter(|shape| ["metadata", "settings"].contains(&alias_part(&shape.name)))
         .map(|shape| {
             let aliases = write_alias(format!("{tenant}-{}", alias_part(&shape.name)));
             (
@@ -427,6 +519,35 @@ mod tests {
                 "optimize-variable-update-instance_v2*"
             ]
         );
+    }
+
+    #[test]
+    fn names_indices_of_a_3_13_site_with_its_archives() {
+        let spec = SiteSpec::of_3_13();
+        let shapes = fields::optimize_3_13().unwrap();
+        let frame = Frame::new(true);
+        let indices = site_indices(&spec, &shapes, &frame);
+        assert_eq!(indices.len(), 25 + 9 + 2);
+        assert_eq!(
+            indices["optimize-process-instance-archive-invoice_v8"]["aliases"],
+            json!({
+                "optimize-process-instance-archive-invoice": { "is_write_index": true },
+                "optimize-process-instance": { "is_write_index": false },
+            })
+        );
+        let templates = templates(&spec, &shapes, &frame);
+        assert_eq!(templates.len(), 3);
+        assert_eq!(templates[0].0, "optimize-event_v4");
+        assert_eq!(templates[0].1["version"], 4);
+    }
+
+    #[test]
+    fn makes_as_many_processes_as_asked_for() {
+        let spec = SiteSpec::default().with_processes(8);
+        let shapes = fields::optimize_8_7().unwrap();
+        let indices = site_indices(&spec, &shapes, &Frame::new(false));
+        assert!(indices.contains_key("optimize-process-instance-process-8_v8"));
+        assert_eq!(indices.len(), 25 - 2 + 8);
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! `cargo xtask lab`: real servers with an 8.7 site that stay until they are taken down.
+//! `cargo xtask lab`: real servers with an Optimize site that stay until they are taken down.
 
 use std::path::PathBuf;
 
 use anyhow::bail;
 use liftlock_e2e::artifacts;
 use liftlock_lab::ServerKind;
+use liftlock_lab::Shape;
 use liftlock_lab::SiteSpec;
 use liftlock_lab::SiteStatus;
 use liftlock_lab::sites;
@@ -17,15 +18,21 @@ const LOG_LINES: usize = 100;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Start a server and build an Optimize 8.7 site on it.
+    /// Start a server and build an Optimize site on it.
     Up {
         /// The site's name.
         site: String,
         /// Which server: opensearch-2, opensearch-3, elasticsearch-8, elasticsearch-8-secured.
         #[arg(long, default_value = "opensearch-2")]
         server: ServerKind,
-        /// Build no site on it.
+        /// The line whose schema the site has: 8.7 or 3.13.
+        #[arg(long, default_value = "8.7")]
+        shape: Shape,
+        /// So many process definitions in place of the two.
         #[arg(long)]
+        processes: Option<usize>,
+        /// Build no site on it.
+        #[arg(long, conflicts_with_all = ["shape", "processes"])]
         empty: bool,
     },
     /// End a site's server and remove its data.
@@ -66,8 +73,17 @@ pub(crate) async fn run(command: Command, summary: &mut Summary) -> anyhow::Resu
         Command::Up {
             site,
             server,
+            shape,
+            processes,
             empty,
-        } => up(&site, server, empty, summary).await,
+        } => {
+            let spec = SiteSpec::of(shape);
+            let spec = match processes {
+                Some(count) => spec.with_processes(count),
+                None => spec,
+            };
+            up(&site, server, (!empty).then_some(&spec), summary).await
+        }
         Command::Down { site } => {
             let before = sites::down(&lab_root(), &site).await?;
             if before == SiteStatus::Absent {
@@ -101,12 +117,10 @@ pub(crate) async fn run(command: Command, summary: &mut Summary) -> anyhow::Resu
 async fn up(
     site: &str,
     server: ServerKind,
-    is_empty: bool,
+    spec: Option<&SiteSpec>,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
     summary.step("look for a JDK and Maven", tools::install_for_servers)?;
-    let spec = SiteSpec::default();
-    let spec = (!is_empty).then_some(&spec);
     let what = format!("start {server} {}", server.version());
     let up = summary
         .wait(&what, async {

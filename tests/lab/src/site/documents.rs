@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use serde_json::json;
 
+use super::Shape;
 use super::SiteSpec;
 use super::tenant_prefix;
 use super::uuid_from;
@@ -19,6 +20,14 @@ pub(super) const OPERATE_INDEX: &str = "operate-process-8.3.0_";
 /// The index that Zeebe's exporter fills.
 pub(super) fn zeebe_index(spec: &SiteSpec) -> String {
     format!("zeebe-record_process_8.7.0_{}", spec.zeebe_date)
+}
+
+/// The index of settings.
+fn settings_index(spec: &SiteSpec) -> String {
+    match spec.shape {
+        Shape::Of3_13 => "settings_v2".into(),
+        Shape::Of8_7 => "settings_v3".into(),
+    }
 }
 
 /// Lines for `_bulk`, cut into requests of bounded size, and counts per index.
@@ -138,11 +147,13 @@ impl<'a> Documents<'a> {
                 "installationId": self.installation_id(),
             }),
         );
-        bulk.add(
-            &self.name("settings_v3"),
-            "1",
-            &json!({ "sharingEnabled": true, "lastModified": date(FIRST_MS) }),
-        );
+        let mut settings = json!({ "sharingEnabled": true, "lastModified": date(FIRST_MS) });
+        if self.spec.shape == Shape::Of3_13 {
+            settings["metadataTelemetryEnabled"] = true.into();
+            settings["lastModifier"] = "demo".into();
+            self.older(bulk);
+        }
+        bulk.add(&self.name(&settings_index(self.spec)), "1", &settings);
         for (at, key) in self.spec.process_keys.iter().enumerate() {
             self.process_definition(bulk, key);
             self.process_instances(bulk, key, 10 + at as u64);
@@ -156,6 +167,36 @@ impl<'a> Documents<'a> {
         self.reports(bulk);
         self.collections(bulk);
         self.dashboards(bulk);
+    }
+
+    /// What the upgrade to 8.6 deletes, as far as there is anything in it.
+    fn older(&self, bulk: &mut Bulk) {
+        bulk.add(
+            &self.name("onboarding-state_v2"),
+            "demo:whatsnew",
+            &json!({ "id": "demo:whatsnew", "key": "whatsnew", "userId": "demo", "seen": true }),
+        );
+        for number in 0..3 {
+            let id = format!("event-{number}");
+            bulk.add(
+                &self.name("event_v4-000001"),
+                &id,
+                &json!({ "id": id, "eventName": "paid", "traceId": "1", "timestamp": FIRST_MS }),
+            );
+        }
+        for key in self.spec.archive_keys.iter().take(1) {
+            for number in 0..self.spec.archived_instances {
+                let id = format!("archived-{number}");
+                bulk.add(
+                    &self.name(&format!("process-instance-archive-{key}_v8")),
+                    &id,
+                    &json!({
+                        "processInstanceId": id, "processDefinitionKey": key,
+                        "startDate": date(FIRST_MS), "state": "COMPLETED",
+                    }),
+                );
+            }
+        }
     }
 
     fn process_definition(&self, bulk: &mut Bulk, key: &str) {
@@ -427,7 +468,7 @@ impl<'a> Documents<'a> {
             }),
         );
         bulk.add(
-            &format!("{tenant}-settings_v3"),
+            &format!("{tenant}-{}", settings_index(self.spec)),
             "1",
             &json!({ "sharingEnabled": false, "lastModified": date(FIRST_MS) }),
         );
