@@ -160,6 +160,7 @@ pub static RULES: &[Rule] = &[
         token: "X-Opaque-Id on the server task",
         probe: "a task with our token on any node = in progress; else ids of both sides compared",
         post: "both sides refreshed; each id that the query selects is in the destination; no failures",
+        automatic_undo: "none needed: the destination is the run's own, and goes when its creation is undone",
         ..row("cluster.reindex", SEARCH, Class::Convergent)
     },
     Rule {

@@ -206,6 +206,8 @@ pub(crate) fn undo(cluster: &Cluster, change: &Change, attempt: &Attempt) -> Opt
             ..
         } => document::undo_replace(index, id, document, attempt),
         Change::SetClusterSetting { key, .. } => cluster::undo_setting(key, attempt),
+        // The destination is this run's own: the undo of its creation takes the copies with it.
+        Change::Reindex { .. } => Some(Vec::new()),
         _ => None,
     }?;
     let binding = cluster.binding();
