@@ -13,6 +13,8 @@
 //! | `pass` | the one path of every change |
 //! | `settle` | what became of a change that has an intent and no outcome |
 //! | `wait` | conditions |
+//! | `beside` | which steps may go side by side |
+//! | `watch` | whether the clusters could be reached meanwhile |
 //! | `runner`, `before`, `steps`, `borrowed`, `finish` | a run from its first step to its end, or its abort |
 //! | `resume`, `replan`, `takeover` | a run that goes on: after a crash or a stop, by another plan, from a dead runner |
 //! | `rollback`, `compare` | a run that goes back, and whether all is as before |
@@ -22,6 +24,7 @@
 
 mod approval;
 mod before;
+mod beside;
 mod borrowed;
 mod claim;
 mod clock;
@@ -43,6 +46,7 @@ mod state;
 mod steps;
 mod takeover;
 mod wait;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,3 +71,4 @@ pub use runner::{Decision, End, Halt, Parts, Runner, Who};
 pub use settle::Timing;
 pub use state::{AttemptState, RecoverError, RunState, StepState, recover};
 pub use takeover::{Holder, abandon, holder_of};
+pub use watch::Watched;

@@ -194,7 +194,7 @@ pub(crate) fn point_of_no_return(steps: &[Step]) -> Option<StepId> {
             step.change().is_some_and(|planned| {
                 let rule = planned.change.rule();
                 (rule.destructive || rule.writes_schema)
-                    && matches!(step.undo, Undo::ByRestore(_) | Undo::None { .. })
+                    && (step.undo.restores() || matches!(step.undo, Undo::None { .. }))
             })
         })
         .map(|step| step.id.clone())

@@ -3,6 +3,7 @@
 use liftlock_types::event::Event;
 use liftlock_types::{Change, Exit, Moment, Probed, Step};
 
+use crate::beside::frontier;
 use crate::boot_time_ms;
 use crate::pass::{Origin, Passing};
 use crate::runner::{Decision, End, Halt, Runner};
@@ -15,6 +16,7 @@ impl Runner {
     /// done is sent again. Decisions settle doubts; without them a doubt stops the run at once with 21.
     pub async fn resume(self, decisions: Vec<Decision>) -> End {
         let begun = boot_time_ms();
+        self.watch();
         let result = self.resume_inner(decisions).await;
         self.end(result, begun).await
     }
@@ -159,24 +161,36 @@ impl Runner {
         Ok(())
     }
 
+    /// Done steps that nothing which has begun waits for: a crash may have cut short what comes after their outcome.
+    fn last_done(&self) -> Vec<Step> {
+        let state = self.state();
+        frontier(
+            &self.plan.steps,
+            |id| state.step(id).is_done(),
+            |id| state.steps.contains_key(id),
+        )
+        .into_iter()
+        .cloned()
+        .collect()
+    }
+
     /// A crash between an outcome and its clean-up leaves beside the effect what the attempt put there.
     pub(crate) async fn clean_up_last(&self) {
-        let Some(id) = self.state().concluded_last.clone() else {
-            return;
-        };
-        let planned = self.plan.step(&id).and_then(Step::change).cloned();
-        if let (Some(planned), Some(last)) = (planned, self.state().step(&id).last().cloned())
-            && let (Some(intent), Some(outcome)) = (&last.intent, &last.outcome)
-            && outcome.kind.is_done()
-        {
-            let passing = Passing {
-                id: &id,
-                planned: &planned,
-                facts: None,
-                rests_on: &[],
-                origin: Origin::Plan,
-            };
-            self.clean_up(&passing, &intent.change, last.number).await;
+        for step in self.last_done() {
+            if let (Some(planned), Some(last)) =
+                (step.change(), self.state().step(&step.id).last().cloned())
+                && let (Some(intent), Some(outcome)) = (&last.intent, &last.outcome)
+                && outcome.kind.is_done()
+            {
+                let passing = Passing {
+                    id: &step.id,
+                    planned,
+                    facts: None,
+                    rests_on: &[],
+                    origin: Origin::Plan,
+                };
+                self.clean_up(&passing, &intent.change, last.number).await;
+            }
         }
     }
 
@@ -235,16 +249,9 @@ impl Runner {
         Ok(())
     }
 
-    /// The conditions after the step that was concluded last may not have been waited for.
+    /// The conditions after the steps that were concluded last may not have been waited for.
     pub(crate) async fn last_conditions(&self) -> Result<(), Halt> {
-        let last = self
-            .plan
-            .steps
-            .iter()
-            .rev()
-            .find(|step| self.state().step(&step.id).is_done())
-            .cloned();
-        if let Some(step) = last {
+        for step in self.last_done() {
             for condition in &step.ends_when {
                 self.wait_for(&step.id, condition).await?;
             }

@@ -62,7 +62,7 @@ fn how(step: &Step, state: &StepState, made: &[String]) -> Option<(String, bool)
     }
     match state.outcome()?.kind {
         OutcomeKind::AppliedOurs => {}
-        OutcomeKind::TrueUnknownWhose if matches!(step.undo, Undo::ByRestore(_)) => {}
+        OutcomeKind::TrueUnknownWhose if step.undo.restores() => {}
         OutcomeKind::Partial | OutcomeKind::Doubt if state.decision() != Some(false) => {}
         _ => return None,
     }
@@ -147,6 +147,7 @@ impl Runner {
     /// back as well, once.
     pub async fn rollback(self, reason: &str, decisions: Vec<Decision>) -> End {
         let begun = boot_time_ms();
+        self.watch();
         let result = self.rollback_inner(reason, decisions).await;
         self.end(result, begun).await
     }
@@ -217,7 +218,7 @@ impl Runner {
     /// A half-done effect of this step goes with an index of this run, or with a restore.
     fn is_covered(&self, id: &StepId, made: &[String]) -> bool {
         self.step_of(id).is_some_and(|step| {
-            matches!(step.undo, Undo::ByRestore(_))
+            step.undo.restores()
                 || step
                     .change()
                     .is_some_and(|planned| is_within(&planned.change, made))

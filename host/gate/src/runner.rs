@@ -14,6 +14,7 @@ use crate::observer::{Happening, Observer, StopSignal};
 use crate::planner::{Planner, PlannerFault};
 use crate::settle::Timing;
 use crate::state::RunState;
+use crate::watch::{Watch, Watched};
 use crate::{Approval, Bindings, boot_time_ms, now_ms};
 
 /// Why a run stopped, with the way on.
@@ -50,6 +51,25 @@ impl Halt {
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();
         self
+    }
+
+    /// The stronger of two (gate, section 11); the other is told.
+    pub(crate) fn or_stronger(self, other: Self, tell: impl FnOnce(Self)) -> Self {
+        let strength = |halt: &Self| match halt.exit {
+            Exit::PersonNeeded => 6,
+            Exit::RollbackFailed => 5,
+            Exit::ClaimLost => 4,
+            Exit::Frozen => 3,
+            Exit::Resumable => 2,
+            _ => 1,
+        };
+        let (stronger, weaker) = if strength(&other) > strength(&self) {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        tell(weaker);
+        stronger
     }
 
     /// The journal failed: nothing more is sent.
@@ -101,6 +121,8 @@ pub struct End {
     pub took_ms: u64,
     /// Durable writes of the journal by this process.
     pub durable_writes: u64,
+    /// Whether the clusters could be reached meanwhile.
+    pub watched: Vec<Watched>,
 }
 
 /// One run of one plan.
@@ -120,6 +142,8 @@ pub struct Runner {
     pub(crate) approvals_wanted: usize,
     pub(crate) who: Who,
     pub(crate) timing: Timing,
+    pub(crate) side_by_side: usize,
+    watch: Mutex<Option<Watch>>,
     state: Mutex<Arc<RunState>>,
     findings: Mutex<Vec<Finding>>,
     left_behind: Mutex<Vec<String>>,
@@ -161,6 +185,8 @@ pub struct Parts {
     pub who: Who,
     /// How long it waits before it concludes.
     pub timing: Timing,
+    /// Most steps at once, from 1.
+    pub side_by_side: usize,
 }
 
 impl Runner {
@@ -183,6 +209,8 @@ impl Runner {
             approvals_wanted: parts.approvals_wanted,
             who: parts.who,
             timing: parts.timing,
+            side_by_side: parts.side_by_side.max(1),
+            watch: Mutex::new(None),
             findings: Mutex::new(Vec::new()),
             left_behind: Mutex::new(Vec::new()),
             writing: tokio::sync::Mutex::new(()),
@@ -199,6 +227,11 @@ impl Runner {
     /// Takes what the journal said of the run.
     pub(crate) fn recovered(&self, state: RunState) {
         *held(&self.state) = Arc::new(state);
+    }
+
+    /// From here on the clusters are looked at until the run is over.
+    pub(crate) fn watch(&self) {
+        *held(&self.watch) = Some(Watch::begin(&self.bindings, self.timing.watch_every_ms));
     }
 
     /// Keeps a finding for the report.
@@ -226,6 +259,10 @@ impl Runner {
             left_behind: self.left_behind(),
             took_ms: boot_time_ms().saturating_sub(begun),
             durable_writes: self.journal.durable_writes(),
+            watched: held(&self.watch)
+                .as_ref()
+                .map(Watch::seen)
+                .unwrap_or_default(),
         }
     }
 
@@ -236,6 +273,7 @@ impl Runner {
     /// resumed.
     pub async fn run(self) -> End {
         let begun = boot_time_ms();
+        self.watch();
         let result = self.run_inner().await;
         self.end(result, begun).await
     }

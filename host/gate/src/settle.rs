@@ -29,6 +29,10 @@ pub struct Timing {
     pub settle_ms: u64,
     /// How long a target that cannot be read is waited for before the run stops, resumable.
     pub unreadable_ms: u64,
+    /// How often each cluster is looked at while the run goes, for the report; 0: never.
+    ///
+    /// Two seconds: a restart of a node is seen, and a look costs nothing.
+    pub watch_every_ms: u64,
 }
 
 impl Default for Timing {
@@ -37,6 +41,7 @@ impl Default for Timing {
             effect_ms: 30_000,
             settle_ms: 10_000,
             unreadable_ms: 120_000,
+            watch_every_ms: 2_000,
         }
     }
 }

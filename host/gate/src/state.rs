@@ -120,8 +120,6 @@ pub struct RunState {
     pub steps: BTreeMap<StepId, StepState>,
     /// Captures by name.
     pub captures: BTreeMap<String, Vec<Captured>>,
-    /// The step that was concluded last.
-    pub concluded_last: Option<StepId>,
     /// Steps in the order in which they came to their last outcome.
     pub completed: Vec<StepId>,
     /// Captures made before this run wrote anything that the old version reads.
@@ -204,7 +202,6 @@ impl RunState {
             claims: BTreeMap::new(),
             steps: BTreeMap::new(),
             captures: BTreeMap::new(),
-            concluded_last: None,
             completed: Vec::new(),
             captured_before: Vec::new(),
             rolling_back: None,
@@ -329,7 +326,6 @@ impl RunState {
             }
             Event::Outcome(outcome) => {
                 let id = step_id()?;
-                self.concluded_last = Some(id.clone());
                 self.completed.retain(|completed| *completed != id);
                 self.completed.push(id.clone());
                 let step = self.steps.entry(id).or_default();

@@ -1,52 +1,83 @@
-//! The steps, one after another.
+//! The steps, in their order.
 
 use liftlock_types::event::{Captured, Event};
 use liftlock_types::rules::Borrow;
 use liftlock_types::{Body, Change, Exit, Predicate, ReadError, Step, StepId};
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+
+use crate::beside::Order;
 use crate::observer::Happening;
 use crate::pass::{Origin, Passing};
 use crate::runner::{Halt, Runner};
 
 impl Runner {
+    /// Every step that is not done, in the plan's order, side by side where that is safe.
+    ///
+    /// When one fails, those beside it come to their own end; none begins after that.
     pub(crate) async fn steps(&self) -> Result<(), Halt> {
-        let steps = self.plan.steps.clone();
-        let of = steps.len();
-        for (at, step) in steps.iter().enumerate() {
-            if self.state().step(&step.id).is_done() && !self.must_borrow_again(&steps[at..]) {
-                let state = self.state().step(&step.id);
-                let why = state
-                    .outcome()
-                    .map_or("recorded", |outcome| outcome.kind.as_str());
-                self.tell(Happening::StepSkipped {
-                    step: step.id.clone(),
-                    why: why.into(),
-                });
-                continue;
+        let steps = &self.plan.steps;
+        let mut order = Order::new(steps);
+        let mut under_way = FuturesUnordered::new();
+        let mut halt: Option<Halt> = None;
+        loop {
+            while halt.is_none() && under_way.len() < self.side_by_side {
+                let Some(at) = order.next() else { break };
+                let step = &steps[at];
+                if self.state().step(&step.id).is_done() && !self.must_borrow_again(&steps[at..]) {
+                    let state = self.state().step(&step.id);
+                    let why = state
+                        .outcome()
+                        .map_or("recorded", |outcome| outcome.kind.as_str());
+                    self.tell(Happening::StepSkipped {
+                        step: step.id.clone(),
+                        why: why.into(),
+                    });
+                    order.done(at);
+                    continue;
+                }
+                if self.stop.is_set() {
+                    halt = Some(self.stopped_by_person());
+                    break;
+                }
+                order.begun(at);
+                under_way.push(async move { (at, self.one_step(at, step).await) });
             }
-            if self.stop.is_set() {
-                return Err(self.stopped_by_person());
+            match under_way.next().await {
+                None => break,
+                Some((at, Ok(()))) => {
+                    if !order.done(at).is_empty() {
+                        self.write_head().await?;
+                    }
+                }
+                Some((_, Err(other))) => {
+                    halt = Some(match halt {
+                        None => other,
+                        Some(first) => first.or_stronger(other, |less| {
+                            self.tell(Happening::Note(format!("beside it: {}", less.why)));
+                        }),
+                    });
+                }
             }
-            self.tell(Happening::StepBegun {
-                step: step.id.clone(),
-                title: step.title.clone(),
-                number: at + 1,
-                of,
-            });
-            self.approved_by_itself(step)?;
-            for condition in &step.opens_when {
-                self.wait_for(&step.id, condition).await?;
-            }
-            self.body(step).await?;
-            for condition in &step.ends_when {
-                self.wait_for(&step.id, condition).await?;
-            }
-            if steps
-                .get(at + 1)
-                .is_none_or(|next| next.phase != step.phase)
-            {
-                self.write_head().await?;
-            }
+        }
+        halt.map_or(Ok(()), Err)
+    }
+
+    async fn one_step(&self, at: usize, step: &Step) -> Result<(), Halt> {
+        self.tell(Happening::StepBegun {
+            step: step.id.clone(),
+            title: step.title.clone(),
+            number: at + 1,
+            of: self.plan.steps.len(),
+        });
+        self.approved_by_itself(step)?;
+        for condition in &step.opens_when {
+            self.wait_for(&step.id, condition).await?;
+        }
+        self.body(step).await?;
+        for condition in &step.ends_when {
+            self.wait_for(&step.id, condition).await?;
         }
         Ok(())
     }

@@ -106,6 +106,7 @@ impl Runner {
     /// Its journal must be here and reach its head. A holder that cannot be proved dead needs an attestation.
     pub async fn takeover(self, attestation: Option<String>, decisions: Vec<Decision>) -> End {
         let begun = boot_time_ms();
+        self.watch();
         let result = self.takeover_inner(attestation, decisions).await;
         self.end(result, begun).await
     }

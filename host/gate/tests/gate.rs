@@ -259,6 +259,7 @@ struct Lab {
     stop: StopSignal,
     host: String,
     timing: Timing,
+    side_by_side: usize,
 }
 
 impl Lab {
@@ -303,7 +304,9 @@ impl Lab {
                 effect_ms: 60,
                 settle_ms: 60,
                 unreadable_ms: 150,
+                watch_every_ms: 0,
             },
+            side_by_side: 1,
         }
     }
 
@@ -346,6 +349,7 @@ impl Lab {
                 state_dir: "dir".into(),
             },
             timing: self.timing,
+            side_by_side: self.side_by_side,
         })
     }
 
