@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Binding, Condition, Digest, Finding, Json, Planned, Reading, StepId};
+use crate::{Binding, Change, Condition, Digest, Finding, Json, Planned, Reading, StepId};
 
 /// The plan format this host writes and reads.
 pub const PLAN_FORMAT: u32 = 1;
@@ -86,6 +86,19 @@ pub enum Undo {
         /// Why not.
         because: String,
     },
+}
+
+impl Undo {
+    /// It takes something out of a snapshot.
+    pub fn restores(&self) -> bool {
+        match self {
+            Self::ByRestore(_) => true,
+            Self::Changes(changes) => changes
+                .iter()
+                .any(|planned| matches!(planned.change, Change::RestoreSnapshot { .. })),
+            Self::Automatic | Self::None { .. } => false,
+        }
+    }
 }
 
 /// Work in the plugin's own unit.

@@ -3,6 +3,7 @@
 use liftlock_sdk::prelude::*;
 
 use crate::edges::HOPS;
+use crate::{heap, shipped, tuned, upgraded, vendor};
 
 /// The search cluster that Optimize keeps its data in.
 pub(crate) const DATABASE: &str = "cluster.database";
@@ -59,8 +60,29 @@ pub(crate) fn descriptor() -> Descriptor {
             .iter()
             .map(|hop| describe::edge(hop.from, hop.to, hop.note))
             .collect(),
-        requests: vec![database(), backups(), optimize(), config()],
+        requests: vec![
+            database(),
+            backups(),
+            optimize(),
+            config(),
+            shipped::request(),
+            upgraded::request(),
+            heap::files(),
+            heap::service(),
+        ],
         options: vec![
+            describe::choice(
+                "strategy",
+                &["auto", "native", "vendor"],
+                "who does the steps: this plugin (`native`) or the vendor's own upgrader (`vendor`); `auto` is the \
+                 vendor's where a distribution of the target version is bound and a task runs it",
+            ),
+            describe::number(
+                "synced-replicas",
+                1,
+                "`number_of_replicas` in the configuration of the vendor's upgrader: what its sync sets on most \
+                 indices, so that the plan puts back what differs",
+            ),
             describe::text(
                 "prefix",
                 "optimize",
@@ -88,7 +110,9 @@ pub(crate) fn descriptor() -> Descriptor {
             ("vendor".into(), "Camunda".into()),
             (
                 "strategy".into(),
-                "native: the vendor's steps and its update log, without the vendor's tool".into(),
+                "native: the vendor's steps and its update log, without the vendor's tool; vendor: its own tool, \
+                 read back"
+                    .into(),
             ),
         ],
     }
@@ -209,6 +233,13 @@ fn database() -> Request {
             "the vendor's steps 2 and 3 of 8.8.0: rollover is gone; step 4 of 8.6.0",
         )
         .verb_at_most("cluster.replace-document", &[metadata], 1, "the schema version")
+        .verb_at_most(
+            "cluster.put-settings",
+            &["{prefix}-*"],
+            tuned::CHANGES_MAX,
+            "replicas and refresh intervals that the vendor's sync resets, put back; a mark that shows that it came",
+        )
+        .except(&["{neighbours}-*"])
 }
 
 fn backups() -> Request {
@@ -236,9 +267,10 @@ fn backups() -> Request {
     )
     .verb(
         "snapshot.restore",
-        &deleted(DOOMED),
-        "only to undo a deletion",
+        &["{prefix}-*"],
+        "only to undo what was deleted, or what the vendor's upgrader did",
     )
+    .except(&["{neighbours}-*"])
 }
 
 fn optimize() -> Request {
@@ -249,6 +281,12 @@ fn optimize() -> Request {
     .verb("service.read", &[], "is it stopped")
     .verb_at_most("service.stop", &[], 1, "before the snapshot")
     .verb_at_most("service.start", &[], 1, "only to undo the stop")
+    .verb_at_most(
+        "service.run-task",
+        &[vendor::TASK],
+        1,
+        "the vendor's own upgrader, where the strategy is `vendor`",
+    )
 }
 
 fn config() -> Request {

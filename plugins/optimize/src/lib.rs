@@ -1,4 +1,4 @@
-//! Upgrades a self-managed Camunda Optimize, with the vendor's own steps and without the vendor's tool.
+//! Upgrades a self-managed Camunda Optimize with the vendor's own steps, without the vendor's tool or by it.
 //!
 //! | module | holds |
 //! |---|---|
@@ -16,6 +16,12 @@
 //! | `outline` | what is left to do: pure |
 //! | `plan` | the steps |
 //! | `renew` | the steps that bring one index to a new version |
+//! | `vendor` | the steps by the vendor's own upgrader, and what must be true before and after it |
+//! | `tuned` | settings that the vendor's sync resets |
+//! | `shipped` | the new distribution: its release, the configuration carried into it |
+//! | `heap` | the database's heap |
+//! | `upgraded` | the start of the new release |
+//! | `handover` | what people have to do, with the values of the site |
 //! | `validate` | the end compared with the beginning |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -25,6 +31,8 @@ mod descriptor;
 mod edges;
 #[cfg(test)]
 mod fixture;
+mod handover;
+mod heap;
 mod inspect;
 mod lines;
 mod names;
@@ -32,9 +40,13 @@ mod outline;
 mod plan;
 mod renew;
 mod seen;
+mod shipped;
 mod standing;
 mod step;
+mod tuned;
+mod upgraded;
 mod validate;
+mod vendor;
 mod way;
 
 use liftlock_sdk::prelude::*;
@@ -58,7 +70,15 @@ impl Plugin for Optimize {
     fn check(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
         let seen = Seen::gather(site)?;
         let goal = Goal::new(&seen, target, run.moment())?;
-        Ok(check::findings(&seen, &goal))
+        let ways = vendor::Ways::gather(site)?;
+        let mut found = check::findings(&seen, &goal);
+        heap::remedy(&seen, site, &mut found);
+        vendor::check(&seen, &goal, &ways, &mut found);
+        upgraded::check(site, &goal, &mut found)?;
+        if let Some(shipped) = &ways.shipped {
+            shipped::check(&seen, site, shipped, &mut found)?;
+        }
+        Ok(found)
     }
 
     fn plan(
@@ -77,7 +97,12 @@ impl Plugin for Optimize {
         let goal = Goal::new(&seen, target, run.moment())?;
         let kept = validate::Kept::of(run)?;
         let neighbours = seen.indices_of_neighbours(site)?;
-        Ok(validate::findings(&seen, &goal, &kept, &neighbours))
+        let settled = upgraded::settled(seen.clone(), run)?;
+        let mut found = validate::findings(&settled, &goal, &kept, &neighbours);
+        found.extend(vendor::findings(run)?);
+        found.extend(upgraded::findings(&seen, &settled));
+        found.extend(heap::findings(&seen, run));
+        Ok(found)
     }
 }
 

@@ -10,7 +10,8 @@ use crate::descriptor::{BACKUPS, CONFIG, DATABASE, OPTIMIZE};
 use crate::names::Kind;
 use crate::outline::{Deletion, Left, Outline, update_log_body};
 use crate::seen::{METADATA_ID, Seen};
-use crate::way;
+use crate::vendor::{Strategy, Ways};
+use crate::{handover, way};
 
 /// Capture of lists: indices, aliases, templates, metadata.
 pub(crate) const BASELINE: &str = "baseline";
@@ -28,7 +29,7 @@ const CHECKSUMS_PER_CAPTURE: usize = 500;
 /// How long a running snapshot of someone else is waited for.
 ///
 /// One hour: a first snapshot of a large site takes that; an incremental one takes minutes.
-const SNAPSHOT_PATIENCE_MS: u64 = 3_600_000;
+pub(crate) const SNAPSHOT_PATIENCE_MS: u64 = 3_600_000;
 
 pub(crate) fn propose(
     site: &Site,
@@ -58,6 +59,8 @@ pub(crate) fn propose(
             outline.from, outline.to, outline.of
         ),
     });
+    let ways = Ways::gather(site)?;
+    let strategy = ways.strategy(&outline.to);
     let database = Cluster::open(site, DATABASE)?;
     let writer = Writer {
         site,
@@ -68,10 +71,18 @@ pub(crate) fn propose(
     };
     writer.prepare()?;
     let snapshot = writer.protect()?;
-    writer.expand()?;
-    writer.switch()?;
-    writer.contract(snapshot.as_deref())?;
-    say(seen, &outline, plan);
+    writer.carry_config(ways.shipped.as_ref())?;
+    match strategy {
+        Strategy::Native => {
+            writer.expand()?;
+            writer.switch()?;
+            writer.contract(snapshot.as_deref())?;
+        }
+        Strategy::Vendor => writer.by_the_vendor(&ways, snapshot.as_deref())?,
+    }
+    writer.capture_content(CONTENT_AFTER, Phase::Contract, "checksums again")?;
+    writer.start_upgraded()?;
+    handover::say(site, seen, &outline, strategy, plan);
     Ok(())
 }
 
@@ -87,6 +98,7 @@ impl Writer<'_> {
     /// Writers stopped, then the state of before.
     fn prepare(&self) -> Result<()> {
         self.stop()?;
+        self.raise_heap()?;
         // Before the lists: a checksum refreshes its index, so that the counts in the lists are the true ones.
         self.capture_content(
             CONTENT_BEFORE,
@@ -269,7 +281,7 @@ impl Writer<'_> {
         if let Some(was) = &self.outline.metadata {
             self.set_version(was, &ends)?;
         }
-        self.capture_content(CONTENT_AFTER, Phase::Contract, "checksums again")
+        Ok(())
     }
 
     /// `step 3 of 13 in the vendor's plan to 8.6.0`.
@@ -454,58 +466,4 @@ pub(crate) fn trial_restore_peaks(seen: &Seen) -> Vec<(String, u64)> {
         .into_iter()
         .map(|node| (node.to_owned(), share.max(largest.unwrap_or_default())))
         .collect()
-}
-
-/// What people have to know and to do.
-fn say(seen: &Seen, outline: &Outline, plan: &Plan<'_>) {
-    let to = &outline.to;
-    plan.not_done(&format!(
-        "The vendor's mapping and settings sync: Optimize {to} does it itself, at the end of its own upgrader and \
-         at its start. It puts `number_of_replicas` and `refresh_interval` of most indices to its configuration, and \
-         adds the fields that are new in {}.",
-        to.minor_line()
-    ));
-    if outline.destroys() {
-        plan.not_done(
-            "What stands in the snapshot repository stays there: the snapshot of this run is named in the report.",
-        );
-    }
-    let prefix = seen.names.prefix();
-    let is_opensearch = seen
-        .identities
-        .first()
-        .is_some_and(|identity| identity.distribution == Distribution::Opensearch);
-    let (database, variable) = if is_opensearch {
-        (
-            "opensearch",
-            "CAMUNDA_OPTIMIZE_OPENSEARCH_SETTINGS_INDEX_PREFIX",
-        )
-    } else {
-        (
-            "elasticsearch",
-            "CAMUNDA_OPTIMIZE_ELASTICSEARCH_SETTINGS_INDEX_PREFIX",
-        )
-    };
-    plan.hand_over(
-        &format!("start Optimize {to}"),
-        &format!(
-            "Only the release {to} starts on this schema: it compares the version as text. Put \
-             environment-config.yaml and environment-logback.xml of the old installation into its `config` \
-             directory, then start it. Its upgrader finds nothing left but its own sync."
-        ),
-    );
-    plan.hand_over(
-        "Docker Compose",
-        &format!(
-            "image: camunda/optimize:{to}\nenvironment:\n  CAMUNDA_OPTIMIZE_DATABASE: {database}\n  {variable}: {prefix}"
-        ),
-    );
-    plan.hand_over(
-        "Helm",
-        &format!(
-            "optimize:\n  image:\n    tag: {to}\n  migration:\n    enabled: true\n  env:\n    - name: {variable}\n      \
-             value: {prefix}\nThe migration container then does the sync only; it wants as many replicas in its own \
-             environment as the indices have, else it resets them."
-        ),
-    );
 }

@@ -17,6 +17,7 @@
 
 use liftlock_sdk::prelude::*;
 
+use crate::descriptor::BACKUPS;
 use crate::outline::{Left, Update};
 use crate::plan::{BASELINE, CREATE_LOG, Writer, back};
 
@@ -78,20 +79,11 @@ impl Writer<'_> {
     pub(crate) fn switch(&self) -> Result<()> {
         for (left, update) in self.outline.updates() {
             let mut actions = Vec::new();
-            for (alias, write) in &update.aliases {
+            for (alias, _) in &update.aliases {
                 actions.push(AliasAction::Remove((update.source.clone(), alias.clone())));
-                actions.push(AliasAction::Add((
-                    update.target.clone(),
-                    alias.clone(),
-                    *write,
-                )));
             }
-            if !update.aliases.iter().any(|(alias, _)| *alias == update.own) {
-                actions.push(AliasAction::Add((
-                    update.target.clone(),
-                    update.own.clone(),
-                    Some(true),
-                )));
+            for (alias, write) in Self::after_the_switch(update) {
+                actions.push(AliasAction::Add((update.target.clone(), alias, write)));
             }
             self.plan
                 .step(
@@ -109,6 +101,15 @@ impl Writer<'_> {
                 .add()?;
         }
         Ok(())
+    }
+
+    /// The aliases of the new index: those of the old one, and in any case the product's own.
+    fn after_the_switch(update: &Update) -> Vec<(String, Option<bool>)> {
+        let mut aliases = update.aliases.clone();
+        if !aliases.iter().any(|(alias, _)| *alias == update.own) {
+            aliases.push((update.own.clone(), Some(true)));
+        }
+        aliases
     }
 
     pub(crate) fn delete_old(
@@ -134,7 +135,18 @@ impl Writer<'_> {
             )
             .after(&format!("switch-{}", left.number))
             .memo(&json!({ "index": update.source, "uuid": update.source_uuid }));
-        back(step, snapshot).add()
+        let Some(snapshot) = snapshot else {
+            return back(step, None).add();
+        };
+        // The old index comes back with its write alias, which the new one must have given up by then.
+        let given_up: Vec<AliasAction> = Self::after_the_switch(update)
+            .into_iter()
+            .map(|(alias, _)| AliasAction::Remove((update.target.clone(), alias)))
+            .collect();
+        let backups = Repository::open(self.site, BACKUPS)?;
+        step.undo(self.database.update_aliases(&given_up))
+            .undo(backups.restore(snapshot, std::slice::from_ref(&update.source)))
+            .add()
     }
 
     /// Bytes on each data node: an even share.

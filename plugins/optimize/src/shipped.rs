@@ -103,7 +103,12 @@ fn carry(name: &str, old: &str, new: Option<&str>) -> Carry {
 }
 
 /// What the operator has to know of a configuration that is not carried.
-pub(crate) fn check(seen: &Seen, site: &Site, shipped: &Shipped, found: &mut Vec<Finding>) -> Result<()> {
+pub(crate) fn check(
+    seen: &Seen,
+    site: &Site,
+    shipped: &Shipped,
+    found: &mut Vec<Finding>,
+) -> Result<()> {
     for (name, _) in left(seen, site, shipped)? {
         found.push(
             Finding::info("optimize.config-differs")
@@ -215,7 +220,10 @@ mod tests {
     #[test]
     fn the_release_stands_in_the_names_of_the_vendors_jars() {
         let release = |name: &str| release_in(name).map(|version| version.to_string());
-        assert_eq!(release("optimize-backend-8.8.0.jar").as_deref(), Some("8.8.0"));
+        assert_eq!(
+            release("optimize-backend-8.8.0.jar").as_deref(),
+            Some("8.8.0")
+        );
         assert_eq!(
             release("upgrade-optimize-8.8.24.jar").as_deref(),
             Some("8.8.24")

@@ -8,6 +8,10 @@ use crate::seen::Seen;
 /// How often new documents become visible.
 pub(crate) const REFRESH: &str = "index.refresh_interval";
 
+/// Most changes of settings in one plan: the largest site that plans are made for has a thousand indices, each of
+/// which may be tuned; twice that leaves room for the marks.
+pub(crate) const CHANGES_MAX: u32 = 2_500;
+
 const REPLICAS: &str = "index.number_of_replicas";
 
 /// What the vendor's configuration says where nobody says anything else.

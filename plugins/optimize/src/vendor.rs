@@ -425,7 +425,9 @@ fn marked(seen: &Seen) -> Vec<String> {
     let mut dynamic: Vec<&str> = seen
         .indices
         .iter()
-        .filter(|index| index.open && matches!(seen.names.kind(&index.name), Kind::ProcessInstance(_)))
+        .filter(|index| {
+            index.open && matches!(seen.names.kind(&index.name), Kind::ProcessInstance(_))
+        })
         .map(|index| index.name.as_str())
         .collect();
     dynamic.sort_unstable();
@@ -454,7 +456,13 @@ fn step_part(seen: &Seen, index: &str) -> String {
         .strip_prefix(&seen.names.alias(""))
         .unwrap_or(index)
         .chars()
-        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c) { c } else { '.' })
+        .map(|c| {
+            if c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c) {
+                c
+            } else {
+                '.'
+            }
+        })
         .collect();
     if part.len() <= PART_MAX && part.is_ascii() && !part.contains("..") {
         part
@@ -500,7 +508,10 @@ mod tests {
             ..ways("auto")
         };
         assert_eq!(without_task.strategy(&to), Strategy::Native);
-        assert_eq!(found(&without_task, |_| {}), ["optimize.vendor-task-missing"]);
+        assert_eq!(
+            found(&without_task, |_| {}),
+            ["optimize.vendor-task-missing"]
+        );
         let without_any = Ways {
             shipped: None,
             ..ways("auto")
@@ -525,7 +536,10 @@ mod tests {
         other.has_task = false;
         assert_eq!(
             found(&other, |_| {}),
-            ["optimize.vendor-task-missing", "optimize.distribution-unknown"]
+            [
+                "optimize.vendor-task-missing",
+                "optimize.distribution-unknown"
+            ]
         );
     }
 
@@ -533,13 +547,17 @@ mod tests {
     fn a_site_on_which_the_tool_dies_or_lies_is_refused() {
         let vendor = ways("vendor");
         assert_eq!(
-            found(&vendor, |seen| seen
-                .stray_aliases
-                .push(alias("decision-instance-foo", "x", None))),
+            found(&vendor, |seen| seen.stray_aliases.push(alias(
+                "decision-instance-foo",
+                "x",
+                None
+            ))),
             ["optimize.vendor-stray-alias"]
         );
         assert_eq!(
-            found(&vendor, |seen| seen.indices[0].blocks.push("read_only".into())),
+            found(&vendor, |seen| seen.indices[0]
+                .blocks
+                .push("read_only".into())),
             ["optimize.vendor-block"]
         );
         assert_eq!(

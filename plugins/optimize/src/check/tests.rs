@@ -546,6 +546,8 @@ fn whatever_runs_is_told() {
             description: "reindex from [optimize-settings_v2] to [optimize-settings_v3]".into(),
             opaque_id: None,
             running_ms: 5,
+            from: vec![],
+            to: None,
         })),
         ["blocker optimize.task-running"]
     );

@@ -38,21 +38,23 @@ fn wanted(actions: &[AliasAction]) -> BTreeMap<Pair, Option<Value>> {
         .collect()
 }
 
-/// What each pair is now. `None`: an index of the list is missing.
+/// What each pair is now. `None`: an index that an alias should be on is missing.
 async fn now(
     cluster: &Cluster,
     wanted: &BTreeMap<Pair, Option<Value>>,
 ) -> Result<Option<BTreeMap<Pair, Option<Value>>>, ReadError> {
     let mut states = BTreeMap::new();
     let mut found = BTreeMap::new();
-    for (index, alias) in wanted.keys() {
+    for ((index, alias), after) in wanted {
         if !states.contains_key(index) {
             states.insert(index.clone(), cluster.index(index.as_str()).await?);
         }
-        let Some(Some(state)) = states.get(index) else {
-            return Ok(None);
+        let properties = match states.get(index) {
+            Some(Some(state)) => state.aliases.get(alias.as_str()).map(alias_properties),
+            // An alias is off an index that is gone.
+            _ if after.is_none() => None,
+            _ => return Ok(None),
         };
-        let properties = state.aliases.get(alias.as_str()).map(alias_properties);
         found.insert((index.clone(), alias.clone()), properties);
     }
     Ok(Some(found))
