@@ -203,6 +203,10 @@ pub mod cluster {
         pub opaque_id: Option<String>,
         /// For how long.
         pub running_ms: u64,
+        /// Indices that a reindex or a by-query task reads; empty: its description names none of this cluster.
+        pub from: Vec<String>,
+        /// Where a reindex writes; a by-query task writes where it reads.
+        pub to: Option<String>,
     }
 
     /// A warning of the server's own deprecation API.

@@ -107,8 +107,14 @@ pub(crate) fn moves(description: &str) -> Option<Moves> {
     if let Some(rest) = description.strip_prefix("reindex from ") {
         // A script's text can hold anything, ` to [` too; the destination stands last.
         let (_, to) = rest.rsplit_once(" to [")?;
+        // From another cluster: its indices are none of ours.
+        let is_remote = rest.starts_with("[scheme=");
         return Some(Moves {
-            from: bracketed(rest)?,
+            from: if is_remote {
+                Vec::new()
+            } else {
+                bracketed(rest)?
+            },
             to: Some(to.split_once(']')?.0.to_owned()),
         });
     }
@@ -148,6 +154,8 @@ mod tests {
             ["a", "b"]
         );
         assert_eq!(moves("delete-by-query [a]").unwrap().to, None);
+        let remote = moves("reindex from [scheme=http host=h port=9200][a] to [b]").unwrap();
+        assert_eq!((remote.from.len(), remote.to.as_deref()), (0, Some("b")));
         assert_eq!(moves("indices[a]"), None);
     }
 

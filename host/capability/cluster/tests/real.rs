@@ -11,7 +11,9 @@ use secrecy::SecretString;
 async fn on(kind: ServerKind, product: &str) {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(kind, dir.path()).await.unwrap();
-    suite::everything(&suite::open(server.base_url()), product).await;
+    let cluster = suite::open(server.base_url());
+    suite::everything(&cluster, product).await;
+    suite::shows_what_a_task_moves(&cluster).await;
     server.stop().await;
 }
 

@@ -287,6 +287,18 @@ async fn a_part_of_the_shards_is_no_count() {
 }
 
 #[tokio::test]
+async fn shows_what_a_task_moves() {
+    for product in [Product::OpenSearch2, Product::Elasticsearch8] {
+        let sim = SimCluster::builder(product)
+            .task_docs_per_request(1)
+            .start()
+            .await
+            .unwrap();
+        suite::shows_what_a_task_moves(&suite::open(&sim.url())).await;
+    }
+}
+
+#[tokio::test]
 async fn a_task_that_is_lost_half_way_is_a_part() {
     let sim = SimCluster::builder(Product::OpenSearch2)
         .task_docs_per_request(1)

@@ -245,6 +245,8 @@ impl From<cluster::Task> for wit::cluster::Task {
             description: it.description,
             opaque_id: it.opaque_id,
             running_ms: it.running_ms,
+            from: it.from,
+            to: it.to,
         }
     }
 }

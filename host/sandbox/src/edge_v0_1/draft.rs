@@ -225,7 +225,7 @@ impl wit::HostStep for State {
         self.session.enter()?;
         let label = self.session.line(&label)?;
         let condition = self.table.delete(that)?;
-        self.step(&on)?.opens_when(Condition { label, ..condition });
+        self.step(&on)?.opens_when(Condition { label, ..condition })?;
         Ok(())
     }
 
@@ -238,7 +238,7 @@ impl wit::HostStep for State {
         self.session.enter()?;
         let label = self.session.line(&label)?;
         let condition = self.table.delete(that)?;
-        self.step(&on)?.ends_when(Condition { label, ..condition });
+        self.step(&on)?.ends_when(Condition { label, ..condition })?;
         Ok(())
     }
 
@@ -250,7 +250,7 @@ impl wit::HostStep for State {
         self.session.enter()?;
         let reading = self.table.get(&what)?.clone();
         let fact = self.session.rest_on(reading).await?;
-        self.step(&on)?.rests_on(fact);
+        self.step(&on)?.rests_on(fact)?;
         Ok(())
     }
 
@@ -262,7 +262,7 @@ impl wit::HostStep for State {
     ) -> wasmtime::Result<()> {
         self.session.enter()?;
         let unit = self.session.line(&unit)?;
-        self.step(&on).map_err(ended)?.expect_work(unit, amount);
+        self.step(&on).map_err(ended)?.expect_work(unit, amount)?;
         Ok(())
     }
 
@@ -274,7 +274,7 @@ impl wit::HostStep for State {
     ) -> wasmtime::Result<()> {
         self.session.enter()?;
         let node = self.session.line(&node)?;
-        self.step(&on).map_err(ended)?.peak_disk(node, bytes);
+        self.step(&on).map_err(ended)?.peak_disk(node, bytes)?;
         Ok(())
     }
 
@@ -331,14 +331,14 @@ impl wit::HostDraft for State {
     async fn summary(&mut self, _on: Resource<DraftHandle>, text: String) -> wasmtime::Result<()> {
         self.session.enter()?;
         let text = self.session.paragraph(&text)?;
-        self.session.draft()?.add_summary(text);
+        self.session.draft()?.add_summary(text)?;
         Ok(())
     }
 
     async fn not_done(&mut self, _on: Resource<DraftHandle>, text: String) -> wasmtime::Result<()> {
         self.session.enter()?;
         let text = self.session.paragraph(&text)?;
-        self.session.draft()?.add_not_done(text);
+        self.session.draft()?.add_not_done(text)?;
         Ok(())
     }
 
@@ -351,7 +351,7 @@ impl wit::HostDraft for State {
         self.session.enter()?;
         let title = self.session.line(&title)?;
         let text = self.session.paragraph(&text)?;
-        self.session.draft()?.add_hand_over(title, text);
+        self.session.draft()?.add_hand_over(title, text)?;
         Ok(())
     }
 

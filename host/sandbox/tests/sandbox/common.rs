@@ -246,7 +246,7 @@ fn answers() -> Vec<(&'static str, Read, Value)> {
             read(json!({"read": "tasks", "actions": ["*"]})),
             json!([{
                 "id": "n:1", "node": "n", "action": "indices:data/write/reindex",
-                "description": "d", "opaque_id": "o", "running_ms": 7,
+                "description": "d", "opaque_id": "o", "running_ms": 7, "from": ["a"], "to": "b",
             }]),
         ),
         (

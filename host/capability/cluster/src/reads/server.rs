@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{bounded, list, members, text};
 use crate::Cluster;
 use crate::call::Call;
+use crate::dialect::moves;
 use crate::watermark::{Watermarks, watermarks};
 
 /// Most tasks of one answer (contract).
@@ -225,13 +226,20 @@ impl Cluster {
     pub(crate) async fn tasks(&self, actions: &[String]) -> Result<Vec<Task>, ReadError> {
         let value = self.task_list(actions).await?;
         let tasks = running(&value)
-            .map(|(node, task)| Task {
-                id: task_id(task),
-                node: node.to_owned(),
-                action: text(task, "action").to_owned(),
-                description: text(task, "description").to_owned(),
-                opaque_id: token_of(task).map(str::to_owned),
-                running_ms: super::number(task, "running_time_in_nanos") / 1_000_000,
+            .map(|(node, task)| {
+                let description = text(task, "description");
+                let (from, to) =
+                    moves(description).map_or((Vec::new(), None), |moves| (moves.from, moves.to));
+                Task {
+                    id: task_id(task),
+                    node: node.to_owned(),
+                    action: text(task, "action").to_owned(),
+                    description: description.to_owned(),
+                    opaque_id: token_of(task).map(str::to_owned),
+                    running_ms: super::number(task, "running_time_in_nanos") / 1_000_000,
+                    from,
+                    to,
+                }
             })
             .collect();
         bounded(tasks, TASKS_MAX, "tasks")

@@ -920,6 +920,46 @@ pub(crate) async fn copies_documents_and_compares_ids(cluster: &Cluster) {
     assert_eq!(hand.read(sum("cp-v2")).await, a);
 }
 
+/// Needs a server whose tasks take a while: a real one that is throttled, or a simulated one that is slow.
+pub(crate) async fn shows_what_a_task_moves(cluster: &Cluster) {
+    let mut hand = Hand::new(cluster);
+    hand.make("moved-a", json!({"settings": {NO_REPLICA: 0}}))
+        .await;
+    for n in 0..20 {
+        hand.document("moved-a", &n.to_string(), json!({"n": n}))
+            .await;
+    }
+    for (to, script) in [
+        ("moved-b", None),
+        ("moved-c", Some("ctx._source.x = ' to [z]'")),
+    ] {
+        hand.make(to, json!({"settings": {NO_REPLICA: 0}})).await;
+        let change = Change::Reindex {
+            source: index("moved-a"),
+            destination: index(to),
+            query: None,
+            script: script.map(|source| Script {
+                lang: "painless".into(),
+                source: source.into(),
+                params: None,
+            }),
+            slices: Some(1),
+            // Twenty documents: the server waits for twenty seconds before it looks for more.
+            requests_per_second: Some(1),
+        };
+        let attempt = hand.attempt(&change).await;
+        let acted = cluster.act(&change, &attempt).await;
+        assert!(matches!(acted, Acted::Answered(_)), "{acted:?}");
+        let actions = vec!["indices:data/write/reindex".into()];
+        let tasks = hand.read(Read::Tasks { actions }).await;
+        let tasks = tasks.as_array().unwrap();
+        let task = tasks.iter().find(|task| task["to"] == json!(to));
+        assert_eq!(task.unwrap()["from"], json!(["moved-a"]), "{tasks:?}");
+        let task = task.unwrap()["id"].as_str().unwrap().to_owned();
+        hand.pass(&Change::CancelTask { id: task }).await;
+    }
+}
+
 pub(crate) async fn changes_documents_by_query(cluster: &Cluster) {
     let mut hand = Hand::new(cluster);
     hand.make("bq", json!({"settings": {NO_REPLICA: 0}, "mappings": {"properties": {"s": {"type": "keyword"}}}})).await;
