@@ -16,8 +16,9 @@ pub const PLUGIN_TARGET: &str = "wasm32-wasip2";
 
 /// What a component's content depends on, relative to the root. The lock file is among it, because
 /// a newer dependency is another component.
-const PLUGIN_SOURCES: [&str; 6] = [
+const PLUGIN_SOURCES: [&str; 7] = [
     "plugins/optimize",
+    "tests/optimize-test",
     "sdk/rust",
     "wit",
     "Cargo.toml",
@@ -97,10 +98,21 @@ pub fn optimize_plugin() -> anyhow::Result<Component> {
     if let Some(named) = std::env::var_os("LIFTLOCK_PLUGIN") {
         return component(Path::new(&named), false);
     }
+    built("liftlock-plugin-optimize", "optimize")
+}
+
+/// The same with its hop for tests, which is in nothing that is shipped: a component of its own, so that neither
+/// can be taken for the other.
+pub fn optimize_test_plugin() -> anyhow::Result<Component> {
+    built("liftlock-plugin-optimize-test", "optimize-test")
+}
+
+/// Builds a package as a component, unless one lies there that was made of the same sources.
+fn built(package: &str, name: &str) -> anyhow::Result<Component> {
     let made_of = sources_digest()?;
     let folder = target_dir().join("plugins");
-    let path = folder.join("optimize.wasm");
-    let stamp = folder.join("optimize.stamp");
+    let path = folder.join(format!("{name}.wasm"));
+    let stamp = folder.join(format!("{name}.stamp"));
     if let Ok(known) = fs::read_to_string(&stamp)
         && let Ok(found) = component(&path, false)
         && known == stamp_text(&made_of, &found.sha256)
@@ -111,7 +123,7 @@ pub fn optimize_plugin() -> anyhow::Result<Component> {
         "build",
         "--quiet",
         "--package",
-        "liftlock-plugin-optimize",
+        package,
         "--target",
         PLUGIN_TARGET,
         "--profile",
@@ -119,7 +131,8 @@ pub fn optimize_plugin() -> anyhow::Result<Component> {
     ]))?;
     let built = target_dir()
         .join(PLUGIN_TARGET)
-        .join("plugin/liftlock_plugin_optimize.wasm");
+        .join("plugin")
+        .join(format!("{}.wasm", package.replace('-', "_")));
     fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
     fs::copy(&built, &path).with_context(|| format!("cannot copy `{}`", built.display()))?;
     let made = component(&path, true)?;
