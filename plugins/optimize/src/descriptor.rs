@@ -315,8 +315,10 @@ mod tests {
                 for scope in &verb.scope {
                     let beginning = scope.trim_end_matches('*');
                     let reaches = "{prefix}-process-instance-invoice_v8".starts_with(beginning);
+                    // What the vendor's sync resets is put back on every index; no document is in that.
+                    let harmless = ["snapshot.take", "cluster.put-settings"];
                     assert!(
-                        !reaches || verb.verb == "snapshot.take",
+                        !reaches || harmless.contains(&verb.verb.as_str()),
                         "{} {scope}",
                         verb.verb
                     );
