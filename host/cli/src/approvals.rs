@@ -41,6 +41,13 @@ pub(crate) fn load(plan: &Path) -> Result<Vec<Approval>, Failure> {
     files.iter().map(|file| read(file)).collect()
 }
 
+/// Those beside a plan that are of this plan.
+pub(crate) fn of_plan(plan: &Path, hash: &Digest) -> Result<Vec<Approval>, Failure> {
+    let mut all = load(plan)?;
+    all.retain(|approval| approval.plan == *hash);
+    Ok(all)
+}
+
 fn read(file: &Path) -> Result<Approval, Failure> {
     let text = fs::read_to_string(file).map_err(|e| failure::file("read", file, &e))?;
     toml::from_str(&text).map_err(|error| {

@@ -127,11 +127,34 @@ pub(crate) enum Command {
     Resume(Resume),
     /// Where a run stands.
     Status(Status),
-    /// Take a run back: undo what it did, in reverse.
+    /// Takes a run back: what it did is undone in the reverse order in which it was done.
+    ///
+    /// Each undo passes the same gate as a step: recorded before it is sent, read back after. What was taken away is
+    /// restored from the snapshot that the run took and proved. Only what this run did is undone, and from its first row
+    /// on the run goes backwards only: `resume` continues the rollback, never the upgrade.
+    ///
+    /// Without a terminal it needs `--yes`. Look first: `liftlock rollback RUN --preview` shows every step and what would
+    /// be lost, and sends nothing.
+    ///
+    /// Exit codes: 0 all is as before; 2 nobody was there to ask; 21 a person must decide first; 24 it failed on the way
+    /// and `resume` goes on with it.
     Rollback(Rollback),
-    /// Make a new plan in the middle of a run.
+    /// Makes a new plan in the middle of a run, from the state of today.
+    ///
+    /// For a plugin or a plan that turned out wrong after the run had begun. What was proved done and is the same in the
+    /// new plan is carried over with its evidence and not done again; what is new, gone or changed is shown. The new plan
+    /// needs its own approval, a new plugin its own grant. Run, record and claim stay. Nothing is sent; refused while a
+    /// change is open or a doubt stands.
     Replan(Replan),
-    /// Go on with a run whose process is dead.
+    /// Goes on with a run whose process is dead, from here.
+    ///
+    /// The journal of the run must be here: it never moved, or `liftlock import` took it in. The holder of the claim must
+    /// be proved dead: on its own host by its process being gone, elsewhere by your word (`--attest`), which is recorded.
+    /// Then the settle time is waited for, since what the dead runner sent last may still land; a claim of the next number
+    /// is made, and the run goes on as with `resume`.
+    ///
+    /// What no claim can prevent: a runner that was frozen, not dead, can still send one request after it thaws. It looks
+    /// at the claim before each change, so it stops there with exit 31.
     Takeover(Takeover),
     /// End a run that is not to go on.
     Abort(Abort),
@@ -355,17 +378,6 @@ pub(crate) struct Decided {
     pub(crate) reason: Option<String>,
 }
 
-/// Takes a run back: what it did is undone in the reverse order in which it was done.
-///
-/// Each undo passes the same gate as a step: recorded before it is sent, read back after. What was taken away is
-/// restored from the snapshot that the run took and proved. Only what this run did is undone, and from its first row
-/// on the run goes backwards only: `resume` continues the rollback, never the upgrade.
-///
-/// Without a terminal it needs `--yes`. Look first: `liftlock rollback RUN --preview` shows every step and what would
-/// be lost, and sends nothing.
-///
-/// Exit codes: 0 all is as before; 2 nobody was there to ask; 21 a person must decide first; 24 it failed on the way
-/// and `resume` goes on with it.
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
     /// The run, or the first digits of its id.
@@ -383,15 +395,6 @@ pub(crate) struct Rollback {
     pub(crate) by: Option<String>,
 }
 
-/// Goes on with a run whose process is dead, from here.
-///
-/// The journal of the run must be here: it never moved, or `liftlock import` took it in. The holder of the claim must
-/// be proved dead: on its own host by its process being gone, elsewhere by your word (`--attest`), which is recorded.
-/// Then the settle time is waited for, since what the dead runner sent last may still land; a claim of the next number
-/// is made, and the run goes on as with `resume`.
-///
-/// What no claim can prevent: a runner that was frozen, not dead, can still send one request after it thaws. It looks
-/// at the claim before each change, so it stops there with exit 31.
 #[derive(Debug, Args)]
 pub(crate) struct Takeover {
     /// The run, or the first digits of its id.
@@ -410,12 +413,6 @@ pub(crate) struct Takeover {
     pub(crate) by: Option<String>,
 }
 
-/// Makes a new plan in the middle of a run, from the state of today.
-///
-/// For a plugin or a plan that turned out wrong after the run had begun. What was proved done and is the same in the
-/// new plan is carried over with its evidence and not done again; what is new, gone or changed is shown. The new plan
-/// needs its own approval, a new plugin its own grant. Run, record and claim stay. Nothing is sent; refused while a
-/// change is open or a doubt stands.
 #[derive(Debug, Args)]
 pub(crate) struct Replan {
     /// The run, or the first digits of its id.

@@ -65,8 +65,11 @@ impl Context {
     }
 }
 
-/// A command, or two joined by `&&`, with these options added to each.
+/// A command, or two joined by `&&`, with these options added to each; one that names another place has its own.
 pub(crate) fn with_options(command: &str, options: &str) -> String {
+    if command.contains(" --state ") {
+        return command.to_owned();
+    }
     let joined = command.replace(" && liftlock ", &format!("{options} && liftlock "));
     format!("{joined}{options}")
 }
@@ -90,6 +93,10 @@ mod tests {
         assert_eq!(
             with_options("liftlock a && liftlock b", " --site x"),
             "liftlock a --site x && liftlock b --site x"
+        );
+        assert_eq!(
+            with_options("liftlock a --state y", " --state x"),
+            "liftlock a --state y"
         );
     }
 

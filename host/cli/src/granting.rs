@@ -49,9 +49,35 @@ pub(crate) async fn ensure(
     targets: &Targets,
     yes: bool,
 ) -> Result<Grant, Failure> {
+    known_or_asked(context, site, guest, targets, yes, Grants::put).await
+}
+
+/// The same in the middle of a run: the grant of the build that made its plan stays, as the run may still go on by it
+/// or back.
+pub(crate) async fn ensure_beside(
+    context: &Context,
+    site: &Site,
+    guest: &Guest,
+    targets: &Targets,
+    yes: bool,
+) -> Result<Grant, Failure> {
+    known_or_asked(context, site, guest, targets, yes, Grants::add).await
+}
+
+/// How a grant is written.
+type Put = fn(&mut Grants, Grant) -> Result<(), Failure>;
+
+async fn known_or_asked(
+    context: &Context,
+    site: &Site,
+    guest: &Guest,
+    targets: &Targets,
+    yes: bool,
+    put: Put,
+) -> Result<Grant, Failure> {
     let options = options(site, guest)?;
     let grants = Grants::load(site)?;
-    match grants.find(&guest.descriptor.name, &site.name) {
+    match grants.of_plugin(&guest.descriptor.name, &site.name, &guest.installed.digest) {
         Some(known) if known.digest == guest.installed.digest && known.options == options => {
             check_identities(known, targets)?;
             known.within(&guest.descriptor).map_err(|denied| {
@@ -66,7 +92,7 @@ pub(crate) async fn ensure(
             })?;
             Ok(known.clone())
         }
-        _ => Ok(ask(context, site, guest, targets, yes).await?.0),
+        _ => Ok(ask_and(context, site, guest, targets, yes, put).await?.0),
     }
 }
 
@@ -140,6 +166,17 @@ pub(crate) async fn ask(
     targets: &Targets,
     yes: bool,
 ) -> Result<(Grant, GrantData), Failure> {
+    ask_and(context, site, guest, targets, yes, Grants::put).await
+}
+
+async fn ask_and(
+    context: &Context,
+    site: &Site,
+    guest: &Guest,
+    targets: &Targets,
+    yes: bool,
+    put: Put,
+) -> Result<(Grant, GrantData), Failure> {
     let (mut grants, grant, mut data) = asked(site, guest, targets).await?;
     let ui = &context.ui;
     let text = screen::text(&data, ui.paint_talk());
@@ -159,7 +196,7 @@ pub(crate) async fn ask(
     if !yes {
         question(context, site, guest, &grant)?;
     }
-    grants.put(grant.clone())?;
+    put(&mut grants, grant.clone())?;
     data.written = true;
     ui.say(&format!("granted; written to {}", grants.file().display()));
     Ok((grant, data))

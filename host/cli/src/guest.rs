@@ -183,11 +183,6 @@ pub(crate) fn fault_failure(fault: &PluginFault) -> Failure {
 
 /// Where an upgrade of this site goes when the operator named no version: the first way that the plugin knows.
 pub(crate) fn next_version(descriptor: &Descriptor, from: Option<&str>) -> Target {
-    let begins = |version: &str, prefix: &str| {
-        version
-            .strip_prefix(prefix)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
     let edge = descriptor
         .edges
         .iter()
@@ -199,6 +194,22 @@ pub(crate) fn next_version(descriptor: &Descriptor, from: Option<&str>) -> Targe
             .map(|edge| first_of(&edge.to, from))
             .unwrap_or_default(),
     }
+}
+
+/// The way on from a version that was reached: to the next line, where the plugin knows one.
+pub(crate) fn hop_after(descriptor: &Descriptor, reached: &str) -> Option<String> {
+    descriptor
+        .edges
+        .iter()
+        .find(|edge| begins(reached, &edge.from) && !begins(reached, &edge.to))
+        .map(|edge| first_of(&edge.to, Some(reached)))
+}
+
+/// The version is of this line.
+fn begins(version: &str, line: &str) -> bool {
+    version
+        .strip_prefix(line)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The first release of a line, written as exactly as the version that is here: `8.8` after `8.7.4` is `8.8.0`.
@@ -273,5 +284,7 @@ mod tests {
         assert_eq!(next_version(&descriptor, Some("8.7.4")).to, "8.8.0");
         assert_eq!(next_version(&descriptor, Some("8.6.1")).to, "8.7.0");
         assert_eq!(next_version(&descriptor, None).to, "8.8");
+        assert_eq!(hop_after(&descriptor, "8.7.0").as_deref(), Some("8.8.0"));
+        assert_eq!(hop_after(&descriptor, "8.8.0"), None);
     }
 }

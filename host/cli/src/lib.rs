@@ -15,6 +15,7 @@
 //! | `planning` | inspect, check, propose, freeze |
 //! | `plans`, `approvals` | plan files and the approvals beside them |
 //! | `runs`, `running`, `progress` | runs in the journal; one put together; one while it goes |
+//! | `claims`, `undoing`, `decisions` | who holds the targets; what a rollback would do and lose; a person's word |
 //! | `rates` | work into time |
 //! | `view` | what people see, and the same facts as data |
 //! | `schema` | the JSON schemas of `--json` |
@@ -22,10 +23,12 @@
 
 mod approvals;
 mod args;
+mod claims;
 mod code;
 mod command;
 mod connect;
 mod context;
+mod decisions;
 mod escape;
 mod explain;
 mod failure;
@@ -48,6 +51,7 @@ mod site;
 mod state;
 mod store;
 mod terms;
+mod undoing;
 mod view;
 mod who;
 

@@ -55,6 +55,7 @@ pub(crate) struct SitePlanner {
     log: Arc<dyn LogSink>,
     ui: Ui,
     plan: Option<(Plan, i64)>,
+    known: Option<RunState>,
 }
 
 impl SitePlanner {
@@ -83,12 +84,20 @@ impl SitePlanner {
             log: Arc::new(Talk::new(ui, guest)),
             ui,
             plan: None,
+            known: None,
         }
     }
 
     /// Of a run of this plan, which was made at that instant.
     pub(crate) fn of_plan(mut self, plan: &Plan, made_at_ms: i64) -> Self {
         self.plan = Some((plan.clone(), made_at_ms));
+        self
+    }
+
+    /// In the middle of a run of this plan: the plugin sees what was done.
+    pub(crate) fn of_run(mut self, plan: &Plan, state: &RunState) -> Self {
+        self.plan = Some((plan.clone(), now_ms()));
+        self.known = Some(state.clone());
         self
     }
 
@@ -137,7 +146,7 @@ impl SitePlanner {
 
     /// What stands in the way.
     pub(crate) async fn findings(&self, moment: Moment) -> Result<Vec<Finding>, Failure> {
-        let call = self.call(RunView::none(moment), now_ms());
+        let call = self.call(self.view_now(moment), now_ms());
         let called = self
             .plugin
             .check(&call)
@@ -152,7 +161,7 @@ impl SitePlanner {
         &self,
         at_ms: i64,
     ) -> Result<Result<(Proposal, Vec<RecordedRead>), Vec<Finding>>, Failure> {
-        let call = self.call(RunView::none(Moment::BeforePlan), at_ms);
+        let call = self.call(self.view_now(Moment::BeforePlan), at_ms);
         let called = self
             .plugin
             .plan(&call)
@@ -183,6 +192,13 @@ impl SitePlanner {
             Ok(proposal) => Ok(Ok((proposal, reads))),
             Err(Refusal::Blocked(findings)) => Ok(Err(findings)),
             Err(Refusal::Failed(error)) => Err(read_failure("the plugin could not plan", &error)),
+        }
+    }
+
+    fn view_now(&self, moment: Moment) -> RunView {
+        match &self.known {
+            Some(state) => self.view(moment, state),
+            None => RunView::none(moment),
         }
     }
 

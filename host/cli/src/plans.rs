@@ -28,12 +28,16 @@ pub(crate) fn write(site_dir: &Path, file: &PlanFile) -> Result<PathBuf, Failure
         plain(&plan.to),
         file.hash.short()
     );
-    let path = dir.join(name);
+    write_to(&dir.join(name), file)
+}
+
+/// Writes a plan to this file.
+pub(crate) fn write_to(path: &Path, file: &PlanFile) -> Result<PathBuf, Failure> {
     let text = serde_json::to_string_pretty(file).map_err(|e| {
         Failure::new(Code::Internal, "the plan cannot be written as JSON").because(&e)
     })?;
-    write_shared(&path, format!("{text}\n").as_bytes())?;
-    Ok(path)
+    write_shared(path, format!("{text}\n").as_bytes())?;
+    Ok(path.to_owned())
 }
 
 /// A version as a file name may hold it.

@@ -1,13 +1,13 @@
-//! A run while it goes: one line per event, and one that moves on a terminal.
+//! A run while it goes: one line per event, and on a terminal one that moves for each step at work.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use liftlock_gate::{Happening, Observer};
 use liftlock_types::event::OutcomeKind;
-use liftlock_types::{Digest, Finding, OnExpiry, Progress, StepId};
+use liftlock_types::{Digest, Finding, OnExpiry, Plan, Progress, StepId};
 
 use crate::escape;
 use crate::output::{Style, Ui};
@@ -28,100 +28,202 @@ const LINE_EVERY: Duration = Duration::from_secs(15);
 pub(crate) struct Teller {
     ui: Ui,
     planned: BTreeSet<(String, String)>,
-    bar: Option<ProgressBar>,
+    order: Order,
+    bars: Option<MultiProgress>,
     begun: Instant,
-    now: Mutex<Now>,
+    now: Mutex<Vec<Active>>,
 }
 
+/// Which steps of the plan must be over before one begins; what is over has no word of its own for it.
 #[derive(Default)]
-struct Now {
-    step: String,
+struct Order {
+    before: BTreeMap<StepId, Vec<StepId>>,
+}
+
+impl Order {
+    fn of(plan: &Plan, at_once: usize) -> Self {
+        if at_once <= 1 {
+            return Self::default();
+        }
+        let steps = &plan.steps;
+        let before = steps.iter().enumerate().map(|(at, step)| {
+            let earlier = steps.iter().take(at);
+            let over: Vec<StepId> = earlier
+                .clone()
+                .filter(|other| other.phase != step.phase || step.after.contains(&other.id))
+                .chain(earlier.last().filter(|_| step.after.is_empty()))
+                .map(|other| other.id.clone())
+                .collect();
+            (step.id.clone(), over)
+        });
+        Self {
+            before: before.collect(),
+        }
+    }
+
+    /// Is that one over when this one begins? Where nothing is known, one step follows the other.
+    fn ends(&self, step: &StepId, other: &StepId) -> bool {
+        match (self.before.get(step), self.before.contains_key(other)) {
+            (Some(over), true) => over.contains(other),
+            _ => true,
+        }
+    }
+}
+
+/// A step that goes on.
+struct Active {
+    step: StepId,
+    /// `[3/15] title`.
+    head: String,
     samples: VecDeque<(Instant, u64)>,
     said: Option<(String, Instant)>,
+    bar: Option<ProgressBar>,
+    /// Its conclusion is on the screen already.
+    told: bool,
+}
+
+impl Active {
+    fn number(&self) -> &str {
+        self.head.split(['/', ']']).next().unwrap_or_default()
+    }
 }
 
 impl Teller {
-    /// On this terminal, or in plain lines.
+    /// On this terminal, or in plain lines, of a run that does so many steps at once.
     ///
     /// Findings that the plan has already are told in one line.
-    pub(crate) fn new(ui: Ui, planned: &[Finding]) -> Self {
-        let bar = ui.is_live().then(|| {
-            let bar = ProgressBar::new_spinner();
-            // A template of ours: it parses, the test below sees to it.
-            if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(250));
-            bar
-        });
+    pub(crate) fn new(ui: Ui, plan: &Plan, at_once: usize) -> Self {
         Self {
             ui,
-            planned: planned.iter().map(key).collect(),
-            bar,
+            planned: plan.findings.iter().map(key).collect(),
+            order: Order::of(plan, at_once),
+            bars: ui.is_live().then(MultiProgress::new),
             begun: Instant::now(),
             now: Mutex::default(),
         }
     }
 
-    /// Takes the moving line away.
+    fn now(&self) -> MutexGuard<'_, Vec<Active>> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the moving lines away.
     pub(crate) fn close(&self) {
-        self.keep_unconcluded();
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        self.retire(|_| true);
+        if let Some(bars) = &self.bars {
+            // A terminal that went away needs no cleaning.
+            let _ = bars.clear();
         }
     }
 
     /// A line that stays.
     fn line(&self, text: &str) {
         let stamped = format!("{} {text}", clock(self.begun.elapsed()));
-        match &self.bar {
-            Some(bar) => bar.suspend(|| self.ui.say(&stamped)),
+        match &self.bars {
+            Some(bars) => bars.suspend(|| self.ui.say(&stamped)),
             None => self.ui.say(&stamped),
         }
     }
 
+    /// Steps that are over leave the moving lines; one without a conclusion of its own leaves its title.
+    fn retire(&self, over: impl Fn(&StepId) -> bool) {
+        let gone: Vec<Active> = self
+            .now()
+            .extract_if(.., |active| over(&active.step))
+            .collect();
+        for active in gone {
+            if let (Some(bar), Some(bars)) = (&active.bar, &self.bars) {
+                bar.finish_and_clear();
+                bars.remove(bar);
+                if !active.told {
+                    self.line(&active.head);
+                }
+            }
+        }
+    }
+
+    fn begin(&self, step: &StepId, head: String) {
+        self.retire(|other| self.order.ends(step, other));
+        if self.bars.is_none() {
+            self.line(&format!("{head}   ({step})"));
+        }
+        let bar = self.bar(&head);
+        self.now().push(Active {
+            step: step.clone(),
+            head,
+            samples: VecDeque::new(),
+            said: None,
+            bar,
+            told: false,
+        });
+    }
+
+    fn bar(&self, text: &str) -> Option<ProgressBar> {
+        let bar = self.bars.as_ref()?.add(ProgressBar::new_spinner());
+        // A template of ours: it parses, the test below sees to it.
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            bar.set_style(style);
+        }
+        bar.set_message(text.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Some(bar)
+    }
+
     /// What goes on now: redrawn on a terminal, repeated now and then elsewhere.
-    fn moving(&self, key: &str, text: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(text.to_owned());
+    fn moving(&self, step: &StepId, key: &str, text: &str) {
+        let mut now = self.now();
+        let several = now.len() > 1;
+        let Some(active) = now.iter_mut().find(|active| active.step == *step) else {
+            drop(now);
+            self.line(&format!("      {step}: {text}"));
+            return;
+        };
+        if let Some(bar) = &active.bar {
+            bar.set_message(format!("{}: {text}", active.head));
             return;
         }
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = match &now.said {
+        let due = match &active.said {
             Some((said, at)) => said != key || at.elapsed() >= LINE_EVERY,
             None => true,
         };
         if due {
-            now.said = Some((key.to_owned(), Instant::now()));
+            active.said = Some((key.to_owned(), Instant::now()));
+            let whose = if several {
+                format!("{}]", active.number())
+            } else {
+                String::new()
+            };
             drop(now);
-            self.line(text);
+            self.line(&format!("{whose:<5} {text}"));
         }
     }
 
     fn progress(&self, step: &StepId, progress: &Progress) {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = Instant::now();
-        if now
-            .samples
-            .back()
-            .is_some_and(|(_, done)| *done > progress.done)
-        {
-            now.samples.clear();
-        }
-        now.samples.push_back((at, progress.done));
-        while now
-            .samples
-            .front()
-            .is_some_and(|(then, _)| at.duration_since(*then) > RATE_WINDOW)
-        {
-            now.samples.pop_front();
-        }
-        let rate = rate(&now.samples);
+        let mut now = self.now();
+        let rate = now
+            .iter_mut()
+            .find(|active| active.step == *step)
+            .and_then(|active| {
+                sample(&mut active.samples, progress.done);
+                rate(&active.samples)
+            });
         drop(now);
-        self.moving(
-            step.as_str(),
-            &format!("      {}", progress_text(progress, rate)),
-        );
+        self.moving(step, step.as_str(), &progress_text(progress, rate));
+    }
+}
+
+/// One more point of the curve; what is too old for a rate is forgotten, and all of it when the work began anew.
+fn sample(samples: &mut VecDeque<(Instant, u64)>, done: u64) {
+    let at = Instant::now();
+    if samples.back().is_some_and(|(_, before)| *before > done) {
+        samples.clear();
+    }
+    samples.push_back((at, done));
+    while samples
+        .front()
+        .is_some_and(|(then, _)| at.duration_since(*then) > RATE_WINDOW)
+    {
+        samples.pop_front();
     }
 }
 
@@ -136,7 +238,7 @@ fn answer(text: &str) -> Option<String> {
         .then(|| escape::bounded(text, 80))
 }
 
-/// The moving line of a terminal.
+/// A moving line of a terminal.
 const TEMPLATE: &str = "{spinner} {wide_msg}";
 
 /// Units each second, once that means something.
@@ -212,21 +314,7 @@ impl Observer for Teller {
                 title,
                 number,
                 of,
-            } => {
-                let text = format!("[{number}/{of}] {}", escape::line(&title));
-                // A step without a change has no conclusion; on a terminal its line would be redrawn away.
-                self.keep_unconcluded();
-                {
-                    let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-                    now.step = text.clone();
-                    now.samples.clear();
-                    now.said = None;
-                }
-                match &self.bar {
-                    Some(bar) => bar.set_message(text),
-                    None => self.line(&format!("{text}   ({step})")),
-                }
-            }
+            } => self.begin(&step, format!("[{number}/{of}] {}", escape::line(&title))),
             Happening::StepSkipped { step, why } => {
                 self.line(&format!(
                     "      {step}: done before ({}), not done again",
@@ -236,11 +324,11 @@ impl Observer for Teller {
             Happening::Progress { step, progress } => self.progress(&step, &progress),
             Happening::Waiting { step, label, why } => {
                 let text = format!(
-                    "      waits for: {}; {}",
+                    "waits for: {}; {}",
                     escape::line(&label),
                     escape::line(&why)
                 );
-                self.moving(&format!("{step}/{label}"), &text);
+                self.moving(&step, &format!("{step}/{label}"), &text);
             }
             Happening::Expired { label, then, .. } => {
                 let then = match then {
@@ -266,33 +354,24 @@ impl Observer for Teller {
 }
 
 impl Teller {
-    fn keep_unconcluded(&self) {
-        let left = {
-            let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut now.step)
-        };
-        if self.bar.is_some() && !left.is_empty() {
-            self.line(&left);
-        }
-    }
-
     fn concluded(&self, step: &StepId, kind: OutcomeKind, why: &str) {
         let style = match kind {
             OutcomeKind::AppliedOurs | OutcomeKind::TrueNotOurs | OutcomeKind::TrueUnknownWhose => {
                 Style::Good
             }
-            OutcomeKind::NotSent => Style::Warn,
+            OutcomeKind::NotSent | OutcomeKind::Absent => Style::Warn,
             OutcomeKind::Refused | OutcomeKind::Partial | OutcomeKind::Doubt => Style::Bad,
         };
-        let begun = {
-            let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut now.step)
-        };
-        let what = if self.bar.is_some() && !begun.is_empty() {
-            begun
-        } else {
-            format!("      {step}")
-        };
+        let live = self.bars.is_some();
+        let head = self
+            .now()
+            .iter_mut()
+            .find(|active| live && active.step == *step)
+            .map(|active| {
+                active.told = true;
+                active.head.clone()
+            });
+        let what = head.unwrap_or_else(|| format!("      {step}"));
         let mut text = format!(
             "{what}: {}",
             self.ui.paint_talk().text(style, kind.as_str())
@@ -315,6 +394,33 @@ mod tests {
             unit: "documents".into(),
             note: String::new(),
         }
+    }
+
+    #[test]
+    fn a_step_that_begins_ends_those_it_waits_for_and_no_others() {
+        let mut plan = crate::view::plan::tests::sample().plan;
+        let id = |id: &str| StepId::new(id).unwrap();
+        let step = |id: &str, after: &[&str]| {
+            let mut step = plan.steps[1].clone();
+            step.id = StepId::new(id).unwrap();
+            step.after = after.iter().map(|id| StepId::new(*id).unwrap()).collect();
+            step
+        };
+        let more = [
+            step("a", &["delete"]),
+            step("b", &["delete"]),
+            step("c", &[]),
+        ];
+        plan.steps.extend(more);
+        let order = Order::of(&plan, 4);
+        assert!(order.ends(&id("delete"), &id("stop")), "the phase is over");
+        assert!(!order.ends(&id("b"), &id("a")), "they go side by side");
+        assert!(order.ends(&id("c"), &id("b")) && !order.ends(&id("c"), &id("a")));
+        assert!(
+            order.ends(&id("undo.a"), &id("b")),
+            "unknown: one after the other"
+        );
+        assert!(Order::of(&plan, 1).ends(&id("b"), &id("a")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Work into time: from what the same kinds of change took in earlier runs of this state directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use liftlock_journal::Journal;
 use liftlock_types::event::OutcomeKind;
@@ -53,9 +53,9 @@ impl Rates {
     }
 
     async fn add_run(&mut self, journal: &Journal, run: &str) {
-        let (Ok(state), Ok(file)) = (
+        let (Ok(state), Ok(plans)) = (
             runs::state_of(journal, run).await,
-            runs::plan_of(journal, run).await,
+            runs::plans_of(journal, run).await,
         ) else {
             return;
         };
@@ -63,7 +63,12 @@ impl Rates {
             return;
         }
         self.runs += 1;
-        for step in &file.plan.steps {
+        let mut seen = BTreeSet::new();
+        for step in plans.iter().rev().flat_map(|file| &file.plan.steps) {
+            // A step that was carried over is in both plans, and was done once.
+            if !seen.insert(&step.id) {
+                continue;
+            }
             let known = state.step(&step.id);
             let last = known.last().filter(|last| {
                 last.outcome

@@ -8,13 +8,14 @@ mod tests {
     use schemars::{JsonSchema, schema_for};
 
     use crate::command::data::{
-        ApproveData, AuditData, CheckData, DoctorData, ExportData, HistoryData, ImportData,
-        InitData, InspectData, PluginData, PluginListData,
+        AbandonData, ApproveData, AuditData, CheckData, DoctorData, ExportData, HistoryData,
+        ImportData, InitData, InspectData, PluginData, PluginListData, ReplanData,
     };
     use crate::explain::ExplainData;
     use crate::output::Envelope;
     use crate::running::EndData;
     use crate::runs::RunData;
+    use crate::undoing::UndoingData;
     use crate::view::grant::GrantData;
     use crate::view::plan::PlanData;
 
@@ -42,6 +43,11 @@ mod tests {
             ("run", of::<EndData>()),
             ("resume", of::<EndData>()),
             ("abort", of::<EndData>()),
+            ("rollback", of::<EndData>()),
+            ("rollback-preview", of::<UndoingData>()),
+            ("replan", of::<ReplanData>()),
+            ("takeover", of::<EndData>()),
+            ("takeover-abandon", of::<AbandonData>()),
             ("status", of::<RunData>()),
             ("history", of::<HistoryData>()),
             ("audit", of::<AuditData>()),

@@ -39,11 +39,13 @@ pub(super) async fn history(context: &Context) -> Result<Answer, Failure> {
     let mut list = Vec::new();
     for summary in journal.runs().await.map_err(|e| journal_failure(&e))? {
         let run = runs::state_of(&journal, &summary.run).await?;
-        let plan = runs::plan_of(&journal, &summary.run).await.ok();
+        let plans = runs::plans_of(&journal, &summary.run)
+            .await
+            .unwrap_or_default();
         let open = run.ended.is_none() && run.stopped.is_none();
         let busy = if open { state.holder().await } else { None };
         let standing = runs::standing(&run, &summary.state, busy.as_deref());
-        let data = runs::data(&run, plan.as_ref(), &standing);
+        let data = runs::data(&run, &plans, &standing);
         table.row(data.cells());
         list.push(data);
     }

@@ -12,10 +12,13 @@ mod init;
 mod inspect;
 mod plan;
 mod plugin;
+mod replan;
 mod resume;
+mod rollback;
 mod run;
 mod show;
 mod status;
+mod takeover;
 mod transfer;
 
 use crate::args::{Command, Plugin};
@@ -40,6 +43,9 @@ pub(crate) async fn perform(context: &Context, command: Command) -> Result<Answe
         Command::Run(args) => run::run(context, args).await,
         Command::Resume(args) => resume::resume(context, args).await,
         Command::Status(args) => status::status(context, args).await,
+        Command::Rollback(args) => rollback::rollback(context, args).await,
+        Command::Replan(args) => replan::replan(context, args).await,
+        Command::Takeover(args) => takeover::takeover(context, args).await,
         Command::Abort(args) => abort::abort(context, args).await,
         Command::History => history::history(context).await,
         Command::Audit(args) => audit::audit(context, args).await,
@@ -62,5 +68,7 @@ pub(crate) mod data {
     pub(crate) use super::init::InitData;
     pub(crate) use super::inspect::InspectData;
     pub(crate) use super::plugin::{PluginData, PluginListData};
+    pub(crate) use super::replan::ReplanData;
+    pub(crate) use super::takeover::AbandonData;
     pub(crate) use super::transfer::{ExportData, ImportData};
 }

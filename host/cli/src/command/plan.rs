@@ -7,10 +7,10 @@ use crate::context::{Context, word};
 use crate::failure::Failure;
 use crate::output::Answer;
 use crate::planning::{self, Planned};
-use crate::plans;
 use crate::rates::Rates;
 use crate::store::UNSIGNED;
-use crate::view::{findings, plan as screen};
+use crate::view::{findings, plan as screen, waived};
+use crate::{approvals, plans};
 
 pub(super) async fn plan(context: &Context, args: args::Plan) -> Result<Answer, Failure> {
     let ready = planning::ready(context, &args.with).await?;
@@ -34,7 +34,7 @@ pub(super) async fn plan(context: &Context, args: args::Plan) -> Result<Answer, 
         ui.say("nothing to do: the plan has no steps, and is not written");
         return Ok(Answer::done(
             screen::headline(&file),
-            &screen::data(&file, None, None),
+            &screen::data(&file, None, None, Vec::new()),
         ));
     }
     let path = plans::write(ready.site.dir(), &file)?;
@@ -42,7 +42,9 @@ pub(super) async fn plan(context: &Context, args: args::Plan) -> Result<Answer, 
     let time = Rates::measured(&context.state()?)
         .await
         .estimate(&file.plan);
-    let text = screen::text(&file, &mark, time.as_ref(), ui.paint());
+    // The same plan may have been made before, and approved.
+    let waived = waived::data(&approvals::of_plan(&path, &file.hash)?);
+    let text = screen::text(&file, &mark, time.as_ref(), &waived, ui.paint());
     ui.say(&format!("plan written to {shown}"));
     let blockers: Vec<&str> = findings::blockers(&file.plan.findings)
         .map(|finding| finding.id.as_str())
@@ -67,5 +69,5 @@ pub(super) async fn plan(context: &Context, args: args::Plan) -> Result<Answer, 
     } else {
         Exit::Done
     };
-    Ok(Answer::done(text, &screen::data(&file, Some(shown), time)).exit(exit))
+    Ok(Answer::done(text, &screen::data(&file, Some(shown), time, waived)).exit(exit))
 }

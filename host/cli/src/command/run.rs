@@ -73,9 +73,9 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Answer, Fa
     };
     let pins = [
         (pin::PLUGIN, guest.bytes.clone()),
-        (pin::PLAN, json(&file)?),
-        (pin::APPROVALS, json(&good)?),
-        (pin::ORIGIN, json(&origin)?),
+        (pin::PLAN, running::json(&file)?),
+        (pin::APPROVALS, running::json(&good)?),
+        (pin::ORIGIN, running::json(&origin)?),
     ];
     for (name, bytes) in pins {
         journal
@@ -89,8 +89,10 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Answer, Fa
         .say(&format!("run {run}; journal in {}", state.dir().display()));
     let assembly = Assembly {
         journal,
+        known: liftlock_gate::RunState::new(run.as_str()),
         run,
         file,
+        earlier: Vec::new(),
         guest,
         targets,
         grant,
@@ -100,16 +102,6 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Answer, Fa
         plan_path: path,
     };
     running::work(context, assembly, Verb::Run).await
-}
-
-fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, Failure> {
-    serde_json::to_vec(value).map_err(|e| {
-        Failure::new(
-            Code::Internal,
-            "what the run keeps cannot be written as JSON",
-        )
-        .because(&e)
-    })
 }
 
 /// The plugin that the site means is the one that made the plan.
@@ -197,6 +189,7 @@ async fn ask(context: &Context, path: &Path, file: &PlanFile, by: &str) -> Resul
             file,
             &format!(" ({UNSIGNED})"),
             time.as_ref(),
+            &[],
             ui.paint_talk(),
         )
         .trim_end(),

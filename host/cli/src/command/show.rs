@@ -4,10 +4,10 @@ use crate::args;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Answer;
-use crate::plans;
 use crate::rates::Rates;
 use crate::store::{Store, UNSIGNED};
-use crate::view::{markdown, plan as screen};
+use crate::view::{markdown, plan as screen, waived};
+use crate::{approvals, plans};
 
 pub(super) async fn show(context: &Context, args: &args::Show) -> Result<Answer, Failure> {
     let (path, file) = plans::find(&args.plan, context.site_path())?;
@@ -15,17 +15,18 @@ pub(super) async fn show(context: &Context, args: &args::Show) -> Result<Answer,
     let time = Rates::measured(&context.state()?)
         .await
         .estimate(&file.plan);
+    let waived = waived::data(&approvals::of_plan(&path, &file.hash)?);
     let mut text = if args.markdown {
-        markdown::text(&file, &mark)
+        markdown::text(&file, &mark, &waived)
     } else {
-        screen::text(&file, &mark, time.as_ref(), context.ui.paint())
+        screen::text(&file, &mark, time.as_ref(), &waived, context.ui.paint())
     };
     if args.full {
         text.push_str(&screen::full(&file.plan));
     }
     Ok(Answer::done(
         text,
-        &screen::data(&file, Some(path.display().to_string()), time),
+        &screen::data(&file, Some(path.display().to_string()), time, waived),
     ))
 }
 

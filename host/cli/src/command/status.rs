@@ -14,7 +14,7 @@ pub(super) async fn status(context: &Context, args: args::Status) -> Result<Answ
     let run = runs::state_of(&journal, &id).await?;
     let whole = journal.state(&id).await.map_err(|e| journal_failure(&e))?;
     // The pins may be gone with a damaged journal; what the rows say is said all the same.
-    let plan = runs::plan_of(&journal, &id).await.ok();
+    let plans = runs::plans_of(&journal, &id).await.unwrap_or_default();
     // Asked only where it can matter: the answer takes the journal's lock for a moment.
     let busy = if run.ended.is_none() && run.stopped.is_none() {
         state.holder().await
@@ -22,7 +22,7 @@ pub(super) async fn status(context: &Context, args: args::Status) -> Result<Answ
         None
     };
     let standing = runs::standing(&run, &whole, busy.as_deref());
-    let data = runs::data(&run, plan.as_ref(), &standing);
+    let data = runs::data(&run, &plans, &standing);
     if let Some(next) = &data.next {
         context.say_next(next);
     }

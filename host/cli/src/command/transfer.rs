@@ -99,13 +99,13 @@ pub(super) async fn import(context: &Context, args: args::Import) -> Result<Answ
             .untouched("nothing of the file was taken in; nothing was sent to any target")
     })?;
     let known = runs::state_of(&journal, &verified.run).await?;
-    let plan = runs::plan_of(&journal, &verified.run).await?;
+    let plans = runs::plans_of(&journal, &verified.run).await?;
     let whole = journal
         .state(&verified.run)
         .await
         .map_err(|e| journal_failure(&e))?;
     let standing = runs::standing(&known, &whole, None);
-    let mut data = runs::data(&known, Some(&plan), &standing);
+    let mut data = runs::data(&known, &plans, &standing);
     if known.ended.is_none() {
         data.next = Some(format!("liftlock takeover {}", verified.run));
     }

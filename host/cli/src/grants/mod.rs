@@ -72,11 +72,36 @@ impl Grants {
             .find(|grant| grant.plugin == plugin && grant.site == site)
     }
 
+    /// What these bytes of the plugin were granted; else what was granted to whichever, for a message that says so.
+    pub(crate) fn of_plugin(&self, plugin: &str, site: &str, digest: &Digest) -> Option<&Grant> {
+        self.list
+            .iter()
+            .rev()
+            .find(|grant| grant.plugin == plugin && grant.site == site && grant.digest == *digest)
+            .or_else(|| self.find(plugin, site))
+    }
+
+    /// Writes a grant behind those of other builds of the plugin, which a run that goes on still needs.
+    pub(crate) fn add(&mut self, grant: Grant) -> Result<(), Failure> {
+        self.write(grant, |known, new| known.digest == new.digest)
+    }
+
     /// Writes a grant, in the place of an earlier one of the same plugin and site. Comments stay.
     pub(crate) fn put(&mut self, grant: Grant) -> Result<(), Failure> {
-        let replaces = self.find(&grant.plugin, &grant.site).is_some();
-        self.list
-            .retain(|known| known.plugin != grant.plugin || known.site != grant.site);
+        self.write(grant, |_, _| true)
+    }
+
+    /// `gives_way`: which of the grants of the same plugin and site the new one replaces.
+    fn write(
+        &mut self,
+        grant: Grant,
+        gives_way: impl Fn(&Grant, &Grant) -> bool,
+    ) -> Result<(), Failure> {
+        let before = self.list.len();
+        self.list.retain(|known| {
+            known.plugin != grant.plugin || known.site != grant.site || !gives_way(known, &grant)
+        });
+        let replaces = self.list.len() < before;
         self.list.push(grant.clone());
         let text = if replaces {
             comments::carry(&self.text, &to_toml(&self.list)?)

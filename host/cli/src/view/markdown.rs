@@ -3,6 +3,7 @@
 use liftlock_types::PlanFile;
 
 use crate::escape;
+use crate::view::waived::{self, WaivedData};
 use crate::view::{change, findings, plan};
 
 /// Text in a table cell: nothing in it can end the cell or begin a tag.
@@ -15,7 +16,7 @@ fn cell(text: &str) -> String {
 }
 
 /// The whole plan.
-pub(crate) fn text(file: &PlanFile, mark: &str) -> String {
+pub(crate) fn text(file: &PlanFile, mark: &str, waived: &[WaivedData]) -> String {
     let p = &file.plan;
     let mut out = format!(
         "## {}\n\n`{}`\n\nPlugin `{}` {}, `{}`{mark}. Made {} by {}.\n\n",
@@ -76,6 +77,13 @@ pub(crate) fn text(file: &PlanFile, mark: &str) -> String {
             ));
         }
     }
+    if !waived.is_empty() {
+        // A pull request shows no colour of ours; an alert is red there.
+        out.push_str("\n> [!CAUTION]\n> Waived, so that it runs although this forbids it:\n");
+        for line in waived::lines(waived, &p.findings) {
+            out.push_str(&format!("> - **{}**\n", cell(&line)));
+        }
+    }
     if !p.not_done.is_empty() {
         out.push_str("\n### Not done by this plan\n\n");
         for text in &p.not_done {
@@ -103,8 +111,18 @@ mod tests {
     fn a_title_cannot_break_out_of_its_cell() {
         let mut file = plan::tests::sample();
         file.plan.steps[0].title = "a | b\n<script>".into();
-        let text = text(&file, "");
+        let text = text(&file, "", &[]);
         assert!(text.contains("a \\| b\\\\u{a}&lt;script>"), "{text}");
-        assert!(text.contains("POINT OF NO RETURN"));
+        assert!(text.contains("POINT OF NO RETURN") && !text.contains("CAUTION"));
+    }
+
+    #[test]
+    fn a_waiver_is_an_alert() {
+        let waived = [WaivedData("f".into(), "ann".into(), "a | b".into())];
+        let text = super::text(&plan::tests::sample(), "", &waived);
+        assert!(
+            text.contains("> [!CAUTION]\n") && text.contains("> - **f, by ann: a \\| b**\n"),
+            "{text}"
+        );
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod findings;
 pub(crate) mod grant;
 pub(crate) mod markdown;
 pub(crate) mod plan;
+pub(crate) mod waived;
 
 /// How wide a screen may be: every table fits in it.
 pub(crate) const SCREEN_COLUMNS: usize = 110;

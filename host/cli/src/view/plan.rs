@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::escape;
 use crate::output::{Paint, Style};
 use crate::rates::{self, Estimate};
+use crate::view::waived::{self, WaivedData};
 use crate::view::{SCREEN_COLUMNS, Table, change, count, findings};
 
 /// Columns of the table: with gaps and indent they make a screen.
@@ -45,6 +46,8 @@ pub(crate) struct PlanData {
     stopped: Vec<StoppedData>,
     /// Of the plugin's check and of the host's own rules.
     findings: Vec<findings::FindingData>,
+    /// Blockers that somebody took the responsibility for so far: finding, who, why.
+    waived: Vec<WaivedData>,
     /// What stays undone.
     not_done: Vec<String>,
     /// What a person has to do outside.
@@ -107,7 +110,12 @@ pub(crate) struct HandOverData {
 }
 
 /// As data.
-pub(crate) fn data(file: &PlanFile, path: Option<String>, time: Option<Estimate>) -> PlanData {
+pub(crate) fn data(
+    file: &PlanFile,
+    path: Option<String>,
+    time: Option<Estimate>,
+    waived: Vec<WaivedData>,
+) -> PlanData {
     let plan = &file.plan;
     PlanData {
         file: path,
@@ -138,6 +146,7 @@ pub(crate) fn data(file: &PlanFile, path: Option<String>, time: Option<Estimate>
         point_of_no_return: plan.point_of_no_return.as_ref().map(ToString::to_string),
         stopped: stopped(plan),
         findings: findings::data(&plan.findings),
+        waived,
         not_done: not_done(plan),
         hand_overs: hand_overs(plan),
         time,
@@ -223,7 +232,13 @@ pub(crate) fn headline(file: &PlanFile) -> String {
 }
 
 /// As text.
-pub(crate) fn text(file: &PlanFile, mark: &str, time: Option<&Estimate>, paint: Paint) -> String {
+pub(crate) fn text(
+    file: &PlanFile,
+    mark: &str,
+    time: Option<&Estimate>,
+    waived: &[WaivedData],
+    paint: Paint,
+) -> String {
     let plan = &file.plan;
     let mut out = paint.text(Style::Strong, &headline(file));
     out.push('\n');
@@ -257,6 +272,10 @@ pub(crate) fn text(file: &PlanFile, mark: &str, time: Option<&Estimate>, paint: 
             findings::totals(&plan.findings)
         ));
         out.push_str(&findings::text(&plan.findings, paint));
+    }
+    if !waived.is_empty() {
+        out.push('\n');
+        out.push_str(&waived::text(waived, &plan.findings, paint));
     }
     out.push_str(&leftovers(&not_done(plan), &hand_overs(plan)));
     out
@@ -491,7 +510,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_table_draws_the_point_of_no_return_and_says_what_stays_stopped() {
-        let text = text(&sample(), "", None, Paint::plain());
+        let text = text(&sample(), "", None, &[], Paint::plain());
         let line = text
             .lines()
             .position(|line| line.contains("POINT OF NO RETURN"))
