@@ -2,14 +2,17 @@
 //!
 //! The same checks run on simulated clusters and on real servers: [`upgrades_cleanly`],
 //! [`refuses_what_is_not_approved`], [`goes_on_after_a_kill`], [`upgrades_with_a_waiver`],
-//! [`finds_a_backup_that_cannot_be_restored`].
+//! [`finds_a_backup_that_cannot_be_restored`], [`goes_hop_by_hop`], [`updates_an_index_through_kills`],
+//! [`renews_many_indices_under_readers`].
 
 mod clean;
 mod documented;
+mod hops;
 mod kills;
 mod refusals;
 mod secrets;
 mod unproved;
+mod updates;
 
 use anyhow::Context;
 use anyhow::bail;
@@ -18,12 +21,15 @@ use serde_json::Value;
 pub use clean::upgrades_cleanly;
 pub use documented::expected_changes;
 pub use documented::expected_difference;
+pub use hops::goes_hop_by_hop;
+pub use hops::updates_an_index_through_kills;
 pub use kills::Position;
 pub use kills::goes_on_after_a_kill;
 pub use refusals::refuses_what_is_not_approved;
 pub use secrets::find_secret;
 pub use unproved::finds_a_backup_that_cannot_be_restored;
 pub use unproved::upgrades_with_a_waiver;
+pub use updates::renews_many_indices_under_readers;
 
 use crate::operator::Operator;
 use crate::operator::Told;

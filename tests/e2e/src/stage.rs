@@ -49,6 +49,14 @@ pub struct Kit {
 }
 
 impl Kit {
+    /// The same with the plugin that has a hop for tests.
+    pub fn with_hop_for_tests(&self) -> anyhow::Result<Self> {
+        Ok(Self {
+            plugin: artifacts::optimize_test_plugin()?,
+            ..self.clone()
+        })
+    }
+
     /// Builds what is not built.
     pub fn build() -> anyhow::Result<Self> {
         Ok(Self {

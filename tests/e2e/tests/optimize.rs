@@ -91,3 +91,48 @@ async fn goes_on_after_a_kill_at_each_position_of_the_proof() {
     }
     tally.into_count().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goes_from_3_13_to_8_8_hop_by_hop_on_opensearch_2() {
+    goes_hop_by_hop_on(Product::OpenSearch2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goes_from_3_13_to_8_8_hop_by_hop_on_elasticsearch_8() {
+    goes_hop_by_hop_on(Product::Elasticsearch8).await;
+}
+
+async fn goes_hop_by_hop_on(product: Product) {
+    let kit = Kit::build().unwrap();
+    let cluster = Simulated::start_as(product, 1).await.unwrap();
+    let mut tally = Tally::default();
+    tally.about(format!("{product:?}"));
+    proof::goes_hop_by_hop(&stage(&kit, &cluster).await, &mut tally)
+        .await
+        .unwrap();
+    tally.into_count().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_update_goes_on_after_each_kill() {
+    let kit = Kit::build().unwrap();
+    let cluster = Simulated::start_as(Product::OpenSearch2, 1).await.unwrap();
+    let mut tally = Tally::default();
+    tally.about("simulated");
+    proof::updates_an_index_through_kills(&stage(&kit, &cluster).await, &mut tally)
+        .await
+        .unwrap();
+    tally.into_count().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_indices_get_a_new_version_under_readers() {
+    let kit = Kit::build().unwrap().with_hop_for_tests().unwrap();
+    let cluster = Simulated::start_as(Product::OpenSearch2, 1).await.unwrap();
+    let mut tally = Tally::default();
+    tally.about("simulated");
+    proof::renews_many_indices_under_readers(&stage(&kit, &cluster).await, &mut tally)
+        .await
+        .unwrap();
+    tally.into_count().unwrap();
+}

@@ -116,12 +116,8 @@ pub(super) fn check_requests(stage: &Stage, expected: &[(&str, String)], tally: 
     }
 }
 
-async fn check_leftovers(
-    stage: &Stage,
-    settings: &Value,
-    run: &Told,
-    tally: &mut Tally,
-) -> anyhow::Result<()> {
+/// Nothing that bears our name is in the cluster.
+pub(super) async fn check_nothing_left(stage: &Stage, tally: &mut Tally) -> anyhow::Result<()> {
     let rows = stage
         .target
         .get("/_cat/indices?format=json&expand_wildcards=all&h=index")
@@ -140,6 +136,16 @@ async fn check_leftovers(
     }
     left.retain(|name| name.contains("liftlock"));
     tally.check("no claim and no trial index is left", same(&[], &left));
+    Ok(())
+}
+
+async fn check_leftovers(
+    stage: &Stage,
+    settings: &Value,
+    run: &Told,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    check_nothing_left(stage, tally).await?;
     tally.check(
         "cluster settings are as they were",
         documented::same_json(

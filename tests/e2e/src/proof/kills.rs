@@ -122,7 +122,7 @@ pub async fn goes_on_after_a_kill(
     Ok(())
 }
 
-async fn run_and_kill(
+pub(super) async fn run_and_kill(
     stage: &Stage,
     round: &Round,
     position: &Position,
