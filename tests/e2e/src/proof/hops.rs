@@ -15,8 +15,8 @@ use super::approve;
 use super::clean;
 use super::ensure;
 use super::introduce;
+use super::killing::killed;
 use super::kills::Position;
-use super::kills::run_and_kill;
 use super::last_run;
 use crate::stage::Round;
 use crate::stage::Stage;
@@ -112,7 +112,7 @@ pub async fn updates_an_index_through_kills(
         round.operator.run(&["plan", TO]).await?.expect(0)?;
         let plan = round.plan_file()?.to_string_lossy().into_owned();
         approve(&round.operator, &plan).await?;
-        run_and_kill(stage, &round, position, &plan).await?;
+        killed(stage, &round, position, &["run", &plan]).await?;
         let run = last_run(&round.operator).await?;
         let told = round.operator.run(&["resume", &run]).await?;
         let at = position.name;
