@@ -1,0 +1,252 @@
+//! Judges a position: was anything lost, done twice, or guessed? And what must a person decide?
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use liftlock_testkit::Record;
+use liftlock_types::event::OutcomeKind;
+use regex_lite::Regex;
+use serde_json::Value;
+
+use crate::ledger::Answer;
+use crate::ledger::Entry;
+use crate::ledger::Seen;
+
+/// Lines about one difference of two states; the rest is counted.
+const DIFFERENCES_MAX: usize = 8;
+
+/// Something that a person had to decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// At which step.
+    pub step: String,
+    /// Why nobody else can.
+    pub why: String,
+}
+
+/// What a position came to.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// What is not there, or there and should not be.
+    pub lost: Vec<String>,
+    /// What was sent again without a right to.
+    pub repeated: Vec<String>,
+    /// What was concluded without evidence.
+    pub guessed: Vec<String>,
+    /// What a person had to decide.
+    pub doubts: Vec<Doubt>,
+    /// For who reads: how it went.
+    pub course: Vec<String>,
+}
+
+impl Verdict {
+    /// Nothing of the three.
+    pub fn is_good(&self) -> bool {
+        self.lost.is_empty() && self.repeated.is_empty() && self.guessed.is_empty()
+    }
+}
+
+/// The sends of a step without a right to: after one that may have had its effect, only a probe that said absent
+/// gives it, and only for a class that may be repeated.
+pub fn repeated(entries: &[Entry]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut last: BTreeMap<&str, Sent> = BTreeMap::new();
+    for entry in entries {
+        match &entry.seen {
+            Seen::Act { step, class, .. } => {
+                if let Some(sent) = last.get(step.as_str()) {
+                    let had = sent.how.unwrap_or("sent, and the process was ended");
+                    let harmless = matches!(sent.how, Some("refused" | "not-sent"));
+                    if !harmless && !sent.given_back && !sent.absent {
+                        found.push(format!(
+                            "step `{step}` was sent again by life {} ({had} before), and no probe had said absent",
+                            entry.life
+                        ));
+                    } else if !harmless && !sent.given_back && !class.may_repeat() {
+                        found.push(format!(
+                            "step `{step}` was sent again by life {}, and its class `{class:?}` forbids that",
+                            entry.life
+                        ));
+                    }
+                }
+                last.insert(step, Sent::default());
+                // A loan that went back is taken anew.
+                if let Some(rest) = step.strip_prefix("give-back.")
+                    && let Some((borrower, _)) = rest.rsplit_once('.')
+                    && let Some(sent) = last.get_mut(borrower)
+                {
+                    sent.given_back = true;
+                }
+            }
+            Seen::Acted { step, how } => {
+                if let Some(sent) = last.get_mut(step.as_str()) {
+                    sent.how = Some(how);
+                }
+            }
+            Seen::Probe { step, answer, .. } => {
+                if let Some(sent) = last.get_mut(step.as_str()) {
+                    sent.absent = *answer == Answer::Absent;
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[derive(Default)]
+struct Sent {
+    how: Option<&'static str>,
+    absent: bool,
+    given_back: bool,
+}
+
+/// Conclusions that the target itself contradicts, or that disown what this run sent.
+pub fn guessed(entries: &[Entry]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut sent: BTreeSet<&str> = BTreeSet::new();
+    for entry in entries {
+        match &entry.seen {
+            Seen::Act { step, .. } => {
+                sent.insert(step);
+            }
+            Seen::Acted {
+                step,
+                how: "refused" | "not-sent",
+            } => {
+                sent.remove(step.as_str());
+            }
+            Seen::Concluded { step, kind, truth } => {
+                if kind.is_done() && *truth == Some(false) {
+                    found.push(format!(
+                        "step `{step}` was concluded `{}` by life {}, and the target shows no such thing",
+                        kind.as_str(),
+                        entry.life
+                    ));
+                }
+                if *kind == OutcomeKind::TrueNotOurs && sent.contains(step.as_str()) {
+                    found.push(format!(
+                        "step `{step}` was concluded `true-not-ours` by life {}, and this run had sent it",
+                        entry.life
+                    ));
+                }
+                if matches!(kind, OutcomeKind::Refused | OutcomeKind::NotSent)
+                    && *truth == Some(true)
+                {
+                    found.push(format!(
+                        "step `{step}` was concluded `{}` by life {}, and its effect is there",
+                        kind.as_str(),
+                        entry.life
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Requests that changed the target, by what they did, with how often.
+pub fn effects(records: &[Record]) -> BTreeMap<String, usize> {
+    let mut effects = BTreeMap::new();
+    for record in records {
+        let took = record.applied
+            && record
+                .status
+                .is_none_or(|status| (200..300).contains(&status));
+        if may_change(record) && took {
+            *effects
+                .entry(without_dates(&format!("{} {}", record.line(), record.body)))
+                .or_default() += 1;
+        }
+    }
+    effects
+}
+
+/// What had its effect more often than in the uninterrupted run.
+pub fn more_than(
+    effects: &BTreeMap<String, usize>,
+    reference: &BTreeMap<String, usize>,
+) -> Vec<String> {
+    effects
+        .iter()
+        .filter(|(what, times)| **times > reference.get(*what).copied().unwrap_or(0))
+        .map(|(what, times)| {
+            let shown: String = what.chars().take(160).collect();
+            format!(
+                "the target carried out {times} times, not {}: {shown}",
+                reference.get(what).copied().unwrap_or(0)
+            )
+        })
+        .collect()
+}
+
+/// A POST that only asks changes nothing, nor does the check of a repository.
+pub fn may_change(record: &Record) -> bool {
+    const ASKS: [&str; 10] = [
+        "_search",
+        "_count",
+        "_mget",
+        "_msearch",
+        "_refresh",
+        "_field_caps",
+        "_validate",
+        "_analyze",
+        "_pit",
+        "_verify",
+    ];
+    !matches!(record.method.as_str(), "GET" | "HEAD")
+        && !record.path.split('/').any(|part| ASKS.contains(&part))
+}
+
+/// Instants differ from run to run, and so does the nonce of a claim.
+pub fn without_dates(text: &str) -> String {
+    // Both patterns are constants that parse.
+    let Ok(dates) = Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z") else {
+        return text.to_owned();
+    };
+    let Ok(nonces) = Regex::new(r#""(nonce|pid|pid_start|state_dir)":("[^"]*"|\d+)"#) else {
+        return text.to_owned();
+    };
+    let text = dates.replace_all(text, "DATE");
+    nonces.replace_all(&text, "\"$1\":0").into_owned()
+}
+
+/// How two states differ, a line each.
+pub fn differences(expected: &Value, found: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    compare("", expected, found, &mut lines);
+    if lines.len() > DIFFERENCES_MAX {
+        let more = lines.len() - DIFFERENCES_MAX;
+        lines.truncate(DIFFERENCES_MAX);
+        lines.push(format!("and {more} more differences"));
+    }
+    lines
+}
+
+fn compare(path: &str, expected: &Value, found: &Value, lines: &mut Vec<String>) {
+    match (expected, found) {
+        (Value::Object(one), Value::Object(other)) => {
+            for (key, value) in one {
+                match other.get(key) {
+                    Some(found) => compare(&format!("{path}/{key}"), value, found, lines),
+                    None => lines.push(format!("`{path}/{key}` is not there")),
+                }
+            }
+            for key in other.keys().filter(|key| !one.contains_key(*key)) {
+                lines.push(format!("`{path}/{key}` is there and should not be"));
+            }
+        }
+        (Value::String(one), Value::String(other))
+            if without_dates(one) == without_dates(other) => {}
+        _ if expected == found => {}
+        _ => {
+            let short = |value: &Value| value.to_string().chars().take(120).collect::<String>();
+            lines.push(format!(
+                "`{path}` is {}, it should be {}",
+                short(found),
+                short(expected)
+            ));
+        }
+    }
+}

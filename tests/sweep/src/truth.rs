@@ -1,0 +1,87 @@
+//! What the target itself shows of a change, read inside the simulator: no capability, no gate.
+
+use liftlock_testkit::SimCluster;
+use liftlock_types::AliasAction;
+use liftlock_types::Change;
+use liftlock_types::Json;
+use liftlock_types::contains;
+use serde_json::Value;
+
+use crate::service::Switch;
+use crate::world::REPOSITORY;
+
+/// Does the effect hold now? None for kinds that leave nothing to see.
+pub fn holds(sim: &SimCluster, optimize: &Switch, change: &Change) -> Option<bool> {
+    let ask = |path: &str| sim.call("GET", path, "");
+    Some(match change {
+        Change::CreateIndex { name, .. } => ask(&format!("/{name}")).0 == 200,
+        Change::DeleteIndex { name, uuid } => {
+            let (status, answer) = ask(&format!("/{name}"));
+            let found = answer
+                .pointer(&format!("/{name}/settings/index/uuid"))
+                .and_then(Value::as_str);
+            status == 404 || found != Some(uuid.as_str())
+        }
+        Change::DeleteTemplate { name, .. } => ask(&format!("/_template/{name}")).0 == 404,
+        Change::PutTemplate { name, .. } => {
+            ask(&format!("/_template/{name}")).0 == 200
+                || ask(&format!("/_index_template/{name}")).0 == 200
+                || ask(&format!("/_component_template/{name}")).0 == 200
+        }
+        Change::CreateDocument {
+            index,
+            id,
+            document,
+        }
+        | Change::ReplaceDocument {
+            index,
+            id,
+            document,
+            ..
+        } => source(sim, index.as_str(), id.as_str())
+            .is_some_and(|found| same_but_for_dates(&found, document)),
+        Change::UpdateAliases { actions } => actions.iter().all(|action| {
+            let (index, alias) = action.names();
+            let there = ask(&format!("/{index}/_alias/{alias}")).0 == 200;
+            there == matches!(action, AliasAction::Add { .. })
+        }),
+        Change::TakeSnapshot { name, .. } => snapshots(sim).iter().any(|snapshot| {
+            snapshot["state"] == "SUCCESS"
+                && snapshot["snapshot"]
+                    .as_str()
+                    .is_some_and(|found| found.starts_with(name.as_str()))
+        }),
+        Change::StopService {} => !optimize.is_running(),
+        Change::StartService {} => optimize.is_running(),
+        _ => return None,
+    })
+}
+
+fn source(sim: &SimCluster, index: &str, id: &str) -> Option<Value> {
+    let (status, answer) = sim.call("GET", &format!("/{index}/_doc/{}", escaped(id)), "");
+    (status == 200).then(|| answer["_source"].clone())
+}
+
+/// A document's id in a path.
+fn escaped(id: &str) -> String {
+    id.bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}
+
+/// What was asked for is what is there. Values that the gate filled in when it sent are in the change already.
+fn same_but_for_dates(found: &Value, asked: &Json) -> bool {
+    let asked = asked.value();
+    contains(found, &asked) && contains(&asked, found)
+}
+
+fn snapshots(sim: &SimCluster) -> Vec<Value> {
+    let (_, answer) = sim.call("GET", &format!("/_snapshot/{REPOSITORY}/_all"), "");
+    answer["snapshots"].as_array().cloned().unwrap_or_default()
+}
