@@ -72,6 +72,14 @@ pub fn pretend_optimize() -> anyhow::Result<PathBuf> {
     bin("pretend-optimize")
 }
 
+/// The stand-in for the vendor's upgrader; built unless `LIFTLOCK_STAND_IN` names one.
+pub fn stand_in_upgrader() -> anyhow::Result<PathBuf> {
+    if let Some(named) = std::env::var_os("LIFTLOCK_STAND_IN") {
+        return Ok(PathBuf::from(named));
+    }
+    bin("stand-in-upgrader")
+}
+
 /// Builds a program of the workspace. For all of it, as the tests are: what a dependency is built with
 /// follows from what was asked for together, and another selection builds wasmtime once more.
 fn bin(name: &str) -> anyhow::Result<PathBuf> {

@@ -3,7 +3,9 @@
 //! The same checks run on simulated clusters and on real servers: [`upgrades_cleanly`],
 //! [`refuses_what_is_not_approved`], [`goes_on_after_a_kill`], [`upgrades_with_a_waiver`],
 //! [`finds_a_backup_that_cannot_be_restored`], [`goes_hop_by_hop`], [`updates_an_index_through_kills`],
-//! [`renews_many_indices_under_readers`].
+//! [`renews_many_indices_under_readers`]; and with the vendor's own upgrader, or a stand-in for it:
+//! [`upgrades_by_the_vendors_tool`], [`finds_its_upgrader_again`], [`goes_on_natively_with_its_work`],
+//! [`refuses_what_the_upgrader_would_ruin`], [`finds_out_a_lying_upgrader`].
 
 mod clean;
 mod documented;
@@ -13,6 +15,7 @@ mod refusals;
 mod secrets;
 mod unproved;
 mod updates;
+mod vendor;
 
 use anyhow::Context;
 use anyhow::bail;
@@ -30,6 +33,12 @@ pub use secrets::find_secret;
 pub use unproved::finds_a_backup_that_cannot_be_restored;
 pub use unproved::upgrades_with_a_waiver;
 pub use updates::renews_many_indices_under_readers;
+pub use vendor::Upgrader;
+pub use vendor::finds_its_upgrader_again;
+pub use vendor::finds_out_a_lying_upgrader;
+pub use vendor::goes_on_natively_with_its_work;
+pub use vendor::refuses_what_the_upgrader_would_ruin;
+pub use vendor::upgrades_by_the_vendors_tool;
 
 use crate::operator::Operator;
 use crate::operator::Told;
