@@ -8,7 +8,7 @@
 //! | `read`, `change`, `condition` | reads, effects and predicates as data |
 //! | `raw` | requests that no other kind of change covers |
 //! | [`rules`] | the host's table of kinds of change |
-//! | `policy` | scopes, grants, and the three inclusions |
+//! | `policy`, `undo` | scopes, grants, and the three inclusions; what takes a change back |
 //! | `plugin` | descriptor, inventory, findings |
 //! | `plan` | steps, plan, plan file |
 //! | `exit` | exit codes |
@@ -32,6 +32,7 @@ mod raw;
 mod read;
 pub mod rules;
 mod secret;
+mod undo;
 
 pub use capability::{Acted, Attempt, Capability, Claim, Evaluated, Observed, Probed, Progress};
 pub use change::{AliasAction, Change, Fill, FillError, FillValue, Hunk, Planned, Script};
@@ -57,3 +58,4 @@ pub use policy::{
 pub use raw::{DoneWhen, Method, RawRequest, RequestPath};
 pub use read::{Read, ReadError, Reading, path_of};
 pub use secret::SecretRef;
+pub use undo::{KEPT_BINDING, UNDONE_BY};

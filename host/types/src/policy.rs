@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::undo::is_kept;
 use crate::{
-    Binding, Change, Condition, Descriptor, Digest, NameError, Need, OptionKind, Planned,
-    Predicate, Read, ReadError, Verb,
+    Binding, Change, Condition, Descriptor, Digest, KEPT_BINDING, NameError, Need, OptionKind,
+    Planned, Predicate, Read, ReadError, Verb,
 };
 
 /// A literal, or a literal with one trailing `*`.
@@ -271,6 +272,19 @@ impl Grant {
                     planned.binding
                 ),
                 allowed_by: "nothing: the binding is of another capability".into(),
+            });
+        }
+        let kept = match change {
+            Change::CopyFile { from, .. } => is_kept(from),
+            _ => false,
+        };
+        if kept || is_kept(&planned.binding) {
+            return Err(Denied {
+                rule: format!(
+                    "`{}` with `{KEPT_BINDING}`, which is the host's own",
+                    change.verb()
+                ),
+                allowed_by: "nothing: only an undo puts a kept copy back".into(),
             });
         }
         if let Change::CopyFile {

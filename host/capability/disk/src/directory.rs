@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use liftlock_types::facts::disk::Content;
 use liftlock_types::{
     Acted, Attempt, Binding, Capability, Change, Digest, Evaluated, Facts, FileName, Hunk,
-    Observed, Planned, Predicate, Probed, Read, ReadError, TargetIdentity, path_of,
+    KEPT_BINDING, Observed, Planned, Predicate, Probed, Read, ReadError, TargetIdentity, path_of,
 };
 use serde_json::{Value, json};
 
@@ -19,9 +19,6 @@ use crate::kept::Kept;
 use crate::redact::Redactor;
 use crate::root::{Opened, Place, READ_BYTES_MAX, Root};
 use crate::write::{self, Done, Looks, Temporary, changed, not_done};
-
-/// The binding under which copies in the state directory are the source of an undo. No site can use the name.
-pub const KEPT_BINDING: &str = "disk.kept";
 
 /// Longest read: hashing [`crate::COPY_BYTES_MAX`] takes seconds, a disk that needs longer is not well.
 const READ_DEADLINE: Duration = Duration::from_secs(60);

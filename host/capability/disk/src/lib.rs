@@ -24,6 +24,7 @@ mod root;
 mod write;
 
 pub use config::{DiskConfig, DiskError};
-pub use directory::{Directory, KEPT_BINDING};
+pub use directory::Directory;
+pub use liftlock_types::KEPT_BINDING;
 pub use redact::{KEYS_DEFAULT, REDACTED, RedactError, Redactor};
 pub use root::{COPY_BYTES_MAX, ENTRIES_MAX, READ_BYTES_MAX, TEXT_BYTES_MAX};
