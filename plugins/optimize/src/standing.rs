@@ -9,6 +9,7 @@ use liftlock_sdk::prelude::*;
 use crate::archives::{Archive, archived_key, step_name};
 use crate::check::some;
 use crate::edges::Hop;
+#[cfg(any(test, feature = "test-edge"))]
 use crate::names::Kind;
 use crate::seen::Seen;
 use crate::step::{StepKind, VendorStep};
@@ -54,6 +55,7 @@ impl Hop {
     }
 
     /// Ids of all its steps.
+    #[cfg(test)]
     pub(crate) fn log_ids(&'static self, seen: &Seen) -> Vec<String> {
         self.steps(seen)
             .iter()
