@@ -68,6 +68,7 @@ impl Plugin for Optimize {
     }
 
     fn check(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
+        let first = check::Look::take(site)?;
         let seen = Seen::gather(site)?;
         let goal = Goal::new(&seen, target, run.moment())?;
         let ways = vendor::Ways::gather(site)?;
@@ -78,7 +79,8 @@ impl Plugin for Optimize {
         if let Some(shipped) = &ways.shipped {
             shipped::check(&seen, site, shipped, &mut found)?;
         }
-        Ok(found)
+        check::others(site, &seen, &goal, run, &first, &mut found)?;
+        Ok(check::graded(found, &goal))
     }
 
     fn plan(

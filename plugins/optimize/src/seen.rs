@@ -261,7 +261,7 @@ fn seconds(text: &str) -> Result<u64> {
 }
 
 /// The parts of a list with commas.
-fn list(text: &str) -> Vec<String> {
+pub(crate) fn list(text: &str) -> Vec<String> {
     text.split(',')
         .map(str::trim)
         .filter(|part| !part.is_empty())

@@ -51,7 +51,11 @@ fn versions(seen: &Seen, goal: &Goal, wanted: &Database, found: &mut Vec<Finding
                         "Optimize {} needs at least {minimum}",
                         goal.to.minor_line()
                     ))
-                    .remedy("upgrade the database first, node by node, then plan again"),
+                    .remedy(format!(
+                        "upgrade the database first, node by node (a rolling upgrade), to {minimum} or later within \
+                         major {}",
+                        least.major()
+                    )),
             );
         } else if have.major() > least.major() && identity.distribution == Distribution::Opensearch
         {
@@ -97,7 +101,7 @@ fn mix(seen: &Seen, found: &mut Vec<Finding>) {
         Finding::blocker("optimize.mixed-versions")
             .what(format!("the nodes run {}", kinds.join(" and ")))
             .why("the database is in the middle of its own upgrade, and a node may lack what another has")
-            .remedy("finish the upgrade of the database, then plan again")
+            .remedy("finish the upgrade of the database")
     } else {
         if let Some(why) = &seen.unasked {
             found.push(
@@ -146,7 +150,7 @@ fn health(seen: &Seen, found: &mut Vec<Finding>) {
         status => found.push(base(Finding::blocker("optimize.health-red"))
                 .what(format!("it is {status}"))
                 .why("data is missing already: neither a snapshot nor a check of the result would be complete")
-                .remedy("repair the cluster, then plan again"),
+                .remedy("repair the cluster"),
         ),
     }
     if health.relocating_shards + health.initializing_shards > 0 {

@@ -5,6 +5,7 @@
 
 mod activity;
 mod database;
+mod meanwhile;
 mod schema;
 mod storage;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use liftlock_sdk::prelude::*;
 use crate::edges::{Hop, hop, way};
 use crate::seen::{Metadata, Seen};
 
+pub(crate) use meanwhile::Look;
 pub(crate) use version::way_of;
 
 /// Where the upgrade goes, as far as it is known.
@@ -69,6 +71,25 @@ pub(crate) fn findings(seen: &Seen, goal: &Goal) -> Vec<Finding> {
         schema::check(seen, goal, &mut found);
     }
     activity::check(seen, goal, &mut found);
+    graded(found, goal)
+}
+
+/// Who else works on this site. `first` is a look from before everything else was read; the second is taken now.
+pub(crate) fn others(
+    site: &Site,
+    seen: &Seen,
+    goal: &Goal,
+    run: &Run,
+    first: &Look,
+    found: &mut Vec<Finding>,
+) -> Result<()> {
+    found.extend(meanwhile::since_plan(seen, goal, &run.steps()));
+    found.extend(meanwhile::between(first, &Look::take(site)?, seen, goal));
+    Ok(())
+}
+
+/// The gravest first, each blocker with what to type once it is mended.
+pub(crate) fn graded(found: Vec<Finding>, goal: &Goal) -> Vec<Finding> {
     // Three passes and no sort: the order within a severity stays, and a sort is 8 KB of a component.
     let mut graded = Vec::with_capacity(found.len());
     for severity in [Severity::Blocker, Severity::Warning, Severity::Info] {
@@ -79,7 +100,26 @@ pub(crate) fn findings(seen: &Seen, goal: &Goal) -> Vec<Finding> {
                 .cloned(),
         );
     }
+    for finding in graded
+        .iter_mut()
+        .filter(|finding| finding.severity == Severity::Blocker)
+        .filter(|finding| !finding.remedy.contains("`liftlock "))
+    {
+        let remedy = &finding.remedy;
+        let bare = remedy.strip_suffix("then plan again").unwrap_or(remedy);
+        let bare = bare.trim_end_matches([',', ';', ' ']);
+        finding.remedy = format!("{bare}{}", next(goal));
+    }
     graded
+}
+
+/// The command that looks again.
+fn next(goal: &Goal) -> String {
+    match goal.moment {
+        Moment::OnResume => "; then `liftlock resume`".to_owned(),
+        Moment::BeforeRun => "; then `liftlock run` again".to_owned(),
+        _ => format!("; then `liftlock plan {}`", goal.asked),
+    }
 }
 
 /// Names for a text: at most 12, the rest as a number.

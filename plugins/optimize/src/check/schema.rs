@@ -14,6 +14,7 @@ pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
     aliases(seen, goal.hop(), found);
     if let Some(hop) = goal.hop() {
         doomed(seen, hop, found);
+        twins(seen, hop, found);
     }
     check_templates(seen, found);
     replicas(seen, found);
@@ -65,7 +66,7 @@ fn tenants(seen: &Seen, found: &mut Vec<Finding>) {
             ))
             .why("its documents would be in our snapshot and its writes would look like ours")
             .remedy(format!(
-                "say that they are others: `neighbours = \"{value}\"` under [options] in site.toml, then plan again"
+                "say that they are others: `neighbours = \"{value}\"` under [options] in site.toml, then `liftlock grant`"
             ));
         for (prefix, indices) in &tenants {
             finding = finding.evidence(prefix, some(indices));
@@ -119,7 +120,8 @@ fn aliases(seen: &Seen, hop: Option<&'static Hop>, found: &mut Vec<Finding>) {
                         "Optimize reads and writes by the alias only, so that this data is out of its sight"
                     })
                     .remedy(format!(
-                        "put the alias back as the write alias of `{}`, then plan again",
+                        "put it back: `POST /_aliases {{\"actions\":[{{\"add\":{{\"index\":\"{}\",\"alias\":\"{alias}\",\
+                         \"is_write_index\":true}}}}]}}`",
                         indices.first().unwrap_or(&"")
                     )),
             ),
@@ -146,12 +148,15 @@ fn aliases(seen: &Seen, hop: Option<&'static Hop>, found: &mut Vec<Finding>) {
     }
     if !absent.is_empty() {
         found.push(
-            Finding::warning("optimize.index-missing")
+            Finding::blocker("optimize.index-missing")
                 .subject(some(&absent))
                 .what("neither the alias nor an index of it is there")
-                .why("a site with some of its indices gone may not start after the upgrade")
+                .why(
+                    "somebody deleted a part of this site: what was in it is lost, and the new Optimize may not start; \
+                     the vendor's upgrader makes such an index anew, empty, and says nothing",
+                )
                 .remedy(
-                    "restore them from a snapshot, or let the old Optimize make them at its start",
+                    "restore them from a snapshot, or let the old Optimize make them, empty, at its start",
                 ),
         );
     }
@@ -182,7 +187,7 @@ fn per_definition(seen: &Seen, on: &BTreeMap<&str, Vec<&Alias>>, found: &mut Vec
                 .subject(some(&lost))
                 .what("its own alias is missing")
                 .why("Optimize reads and writes by the alias only, so that this data is out of its sight")
-                .remedy("put the alias back as the write alias of the index, then plan again"),
+                .remedy("put the alias back as the write alias of the index"),
         );
     }
 }
@@ -209,8 +214,8 @@ fn doomed(seen: &Seen, hop: &'static Hop, found: &mut Vec<Finding>) {
                 .what(format!("the upgrade deletes it, and it holds {count} documents"))
                 .why("the vendor deletes it because Camunda 8 never writes to it; somebody did")
                 .remedy(
-                    "find out what they are; if they may go, waive this finding with the reason: the step then \
-                     asks for an approval of its own",
+                    "find out what they are; if they may go, `liftlock plan --with-blockers` and waive this finding \
+                     with the reason: the step then asks for an approval of its own",
                 )
                 .evidence("documents", count),
         );
@@ -241,7 +246,7 @@ fn doomed(seen: &Seen, hop: &'static Hop, found: &mut Vec<Finding>) {
                     .subject(&alias)
                     .what(format!("it is on an index that does not bear its name: {}", some(&strangers)))
                     .why("the vendor's upgrader deletes what is behind this alias; this plan deletes by name only")
-                    .remedy("take the alias off that index, then plan again"),
+                    .remedy("take the alias off that index"),
             );
         }
     }
@@ -287,6 +292,28 @@ pub(super) fn check_templates(seen: &Seen, found: &mut Vec<Finding>) {
                     .remedy("give it patterns that leave Optimize's names out"),
             );
         }
+    }
+}
+
+/// A composable template that bears the name of the legacy one that is to be deleted.
+fn twins(seen: &Seen, hop: &'static Hop, found: &mut Vec<Finding>) {
+    let twins: Vec<&str> = seen
+        .composable_templates
+        .iter()
+        .filter(|template| hop.dooms_template(seen, &template.name))
+        .map(|template| template.name.as_str())
+        .collect();
+    if !twins.is_empty() {
+        found.push(
+            Finding::info("optimize.template-of-other-kind")
+                .subject(some(&twins))
+                .what("a composable template bears the name of a legacy template that the upgrade deletes")
+                .why(
+                    "Optimize makes legacy templates only, so that this one is somebody else's: the upgrade deletes \
+                     the legacy one, and this one stays, also with the vendor's upgrader",
+                )
+                .remedy("find out who made it; delete it if it was meant as a copy of Optimize's"),
+        );
     }
 }
 

@@ -86,10 +86,61 @@ fn a_wrong_prefix_names_the_right_one() {
     };
     let found = findings(&seen, &goal);
     assert_eq!(found[0].id, "optimize.wrong-prefix");
+    let remedy = &found[0].remedy;
     assert!(
-        found[0].remedy.contains("--set prefix=acme"),
-        "{}",
-        found[0].remedy
+        remedy.contains("`prefix = \"acme\"`") && remedy.contains("`liftlock grant`"),
+        "{remedy}"
+    );
+    // Whoever is declared as a neighbour is not who was meant.
+    seen.neighbours = vec!["acme".into()];
+    assert_eq!(findings(&seen, &goal)[0].id, "optimize.metadata-missing");
+}
+
+#[test]
+fn a_site_whose_metadata_index_alone_is_gone_is_no_wrong_prefix() {
+    let mut seen = site("8.7.0");
+    seen.metadata = Metadata::NoIndex;
+    seen.everything = Some(vec![index("acme-metadata_v3", 1)]);
+    let found = findings(&seen, &goal(&seen, "8.8.0"));
+    assert_eq!(found[0].id, "optimize.metadata-missing");
+    assert!(found[0].remedy.contains("snapshot"), "{}", found[0].remedy);
+}
+
+#[test]
+fn each_blocker_ends_with_the_command_that_looks_again() {
+    let mut seen = site("8.7.0");
+    seen.indices[0].blocks.push("read_only".into());
+    for (moment, command) in [
+        (Moment::Asked, "; then `liftlock plan 8.8.0`"),
+        (Moment::BeforeRun, "; then `liftlock run` again"),
+        (Moment::OnResume, "; then `liftlock resume`"),
+    ] {
+        let goal = Goal {
+            moment,
+            ..goal(&seen, "8.8.0")
+        };
+        let found = findings(&seen, &goal);
+        assert!(found[0].remedy.ends_with(command), "{}", found[0].remedy);
+    }
+}
+
+#[test]
+fn a_block_of_a_full_disk_is_told_as_this_server_means_it() {
+    let why = |distribution, version: &str| {
+        let mut seen = site("8.7.0");
+        seen.identities = vec![identity(distribution, version)];
+        seen.indices[0].blocks.push("read_only_allow_delete".into());
+        findings(&seen, &goal(&seen, "8.8.0"))[0].why.clone()
+    };
+    let opensearch = why(Distribution::Opensearch, "2.19.1");
+    assert!(
+        opensearch.contains("OpenSearch refuses documents, settings and mappings"),
+        "{opensearch}"
+    );
+    let elasticsearch = why(Distribution::Elasticsearch, "8.19.13");
+    assert!(
+        elasticsearch.contains("lets settings and mappings pass"),
+        "{elasticsearch}"
     );
 }
 
@@ -405,7 +456,7 @@ fn a_missing_alias_is_refused() {
             seen.indices
                 .retain(|index| index.name != "optimize-tenant_v3");
         }),
-        ["warning optimize.index-missing"]
+        ["blocker optimize.index-missing"]
     );
 }
 
@@ -513,6 +564,13 @@ fn what_others_put_in_the_way_is_told() {
     );
     assert_eq!(composable("logs-*-*"), [""; 0]);
     assert_eq!(
+        with(|seen| seen.composable_templates.push(Template {
+            kind: TemplateKind::Composable,
+            ..legacy("optimize-external-process-variable_v2")
+        })),
+        ["info optimize.template-of-other-kind"]
+    );
+    assert_eq!(
         with(|seen| seen
             .stray_aliases
             .push(alias("decision-instance-foo", "x", None))),
@@ -538,19 +596,38 @@ fn what_others_put_in_the_way_is_told() {
 
 #[test]
 fn whatever_runs_is_told() {
+    let reindex = |token: Option<&str>| Task {
+        id: "n1:7".into(),
+        node: "n1".into(),
+        action: "indices:data/write/reindex".into(),
+        description: "reindex from [optimize-settings_v2] to [optimize-settings_v3]".into(),
+        opaque_id: token.map(Into::into),
+        running_ms: 5,
+        from: vec![],
+        to: None,
+    };
     assert_eq!(
-        with(|seen| seen.tasks.push(Task {
-            id: "n1:7".into(),
-            node: "n1".into(),
-            action: "indices:data/write/reindex".into(),
-            description: "reindex from [optimize-settings_v2] to [optimize-settings_v3]".into(),
-            opaque_id: None,
-            running_ms: 5,
-            from: vec![],
-            to: None,
-        })),
+        with(|seen| seen.tasks.push(reindex(None))),
         ["blocker optimize.task-running"]
     );
+    // A run that goes on waits for its own task; before a run, somebody's run is to be looked for.
+    let token = Some("liftlock-r-20261121-090000-aabbcc-copy-1");
+    assert_eq!(
+        with(|seen| seen.tasks.push(reindex(token))),
+        ["blocker optimize.task-running"]
+    );
+    let mut seen = site("8.7.0");
+    seen.tasks.push(reindex(token));
+    let resumed = |seen: &Seen| {
+        let goal = Goal {
+            moment: Moment::OnResume,
+            ..goal(seen, "8.8.0")
+        };
+        findings(seen, &goal).len()
+    };
+    assert_eq!(resumed(&seen), 0);
+    seen.tasks.push(reindex(None));
+    assert_eq!(resumed(&seen), 1);
     let state = |state: State| with(|seen| seen.service.as_mut().unwrap().state = state);
     assert_eq!(state(State::Ready), ["info optimize.running"]);
     assert_eq!(

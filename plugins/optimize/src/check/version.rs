@@ -48,7 +48,7 @@ pub(crate) fn way_of(seen: &Seen, goal: &Goal) -> std::result::Result<&'static H
                         "without it nobody knows the schema version; the vendor's upgrader skips its steps then, \
                          writes the new version with a new installation id all the same, and ends with success",
                     )
-                    .remedy("restore the document from a snapshot, then plan again"),
+                    .remedy("restore the document from a snapshot"),
             ));
         }
         Metadata::Unreadable(text) => {
@@ -57,7 +57,7 @@ pub(crate) fn way_of(seen: &Seen, goal: &Goal) -> std::result::Result<&'static H
                     .subject(&metadata)
                     .what("document `1` has no `schemaVersion` that is a version")
                     .why("without it nobody knows the schema version")
-                    .remedy("restore the document from a snapshot, then plan again")
+                    .remedy("restore the document from a snapshot")
                     .evidence("document", text.chars().take(400).collect::<String>()),
             ));
         }
@@ -91,7 +91,9 @@ pub(crate) fn way_of(seen: &Seen, goal: &Goal) -> std::result::Result<&'static H
                     "there is no way back but a restore; the vendor's upgrader does not refuse this and puts the \
                      older mappings and settings on the newer schema",
                 )
-                .remedy(format!("name {now} or a newer target, or restore a snapshot of the older version")),
+                .remedy(format!(
+                    "name {now} or a newer target (`liftlock plan {now}`), or restore a snapshot of the older version"
+                )),
         ));
     }
     // On resume the version may stand at the target already: the approved plan says where it came from.
@@ -103,12 +105,29 @@ pub(crate) fn way_of(seen: &Seen, goal: &Goal) -> std::result::Result<&'static H
 }
 
 fn no_index(seen: &Seen) -> Finding {
-    let others = match &seen.everything {
+    let mut others = match &seen.everything {
         Some(indices) => prefixes_with_metadata(indices.iter().map(|index| index.name.as_str())),
         None => Vec::new(),
     };
+    // A declared neighbour is somebody else's: no place to lead this operator to.
+    others.retain(|other| !seen.neighbours.contains(other));
     let prefix = seen.names.prefix();
-    let finding = if others.is_empty() {
+    let left: Vec<&str> = seen
+        .indices
+        .iter()
+        .filter(|index| matches!(seen.names.kind(&index.name), Kind::Fixed(_)))
+        .map(|index| index.name.as_str())
+        .collect();
+    let finding = if !left.is_empty() {
+        Finding::blocker("optimize.metadata-missing")
+            .what(format!(
+                "there is no index `{}`, but {} others of this site",
+                seen.names.metadata(),
+                left.len()
+            ))
+            .remedy("restore it from a snapshot, with its alias and its document `1`")
+            .evidence("indices of the site", some(&left))
+    } else if others.is_empty() {
         Finding::blocker("optimize.metadata-missing")
             .what(format!("there is no index `{}`", seen.names.metadata()))
             .remedy("check the prefix and the cluster; a new installation needs no upgrade")
@@ -119,7 +138,7 @@ fn no_index(seen: &Seen) -> Finding {
                 some(&others)
             ))
             .remedy(format!(
-                "set the option `prefix` to the right one: `--set prefix={}`",
+                "set the right one: `prefix = \"{}\"` under [options] in site.toml, then `liftlock grant`",
                 others[0]
             ))
             .evidence("prefixes with a metadata index", others.join(", "))
