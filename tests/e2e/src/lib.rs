@@ -9,6 +9,7 @@
 //! - [`schema`]: whether a JSON answer is what its committed schema says
 //! - [`simulated`]: a simulated cluster as the lab sees one
 //! - [`switch`]: one address behind which another cluster can be put
+//! - [`trap`]: sites that are broken on purpose, and what the binary says of them
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod artifacts;
@@ -20,6 +21,7 @@ pub mod simulated;
 pub mod stage;
 pub mod switch;
 pub mod tally;
+pub mod trap;
 
 pub use operator::Operator;
 pub use operator::Told;

@@ -7,7 +7,7 @@
 //! - `summary`: steps, times and the last line
 //! - `tools`: programs to run, tests to count, packages to install
 //! - `suite`: the simulator's suite on real servers
-//! - `plugins`, `check` (with `licences`), `golden`, `lab`, `demo`, `prove`, `test`: the commands
+//! - `plugins`, `check` (with `licences`), `golden`, `lab`, `demo`, `prove`, `traps`, `test`: the commands
 #![expect(
     clippy::print_stdout,
     reason = "this program talks to whoever started it"
@@ -25,6 +25,7 @@ mod suite;
 mod summary;
 mod test;
 mod tools;
+mod traps;
 
 use std::process::ExitCode;
 
@@ -54,6 +55,8 @@ enum Command {
     Demo(demo::Options),
     /// A product's proof on real servers.
     Prove(prove::Options),
+    /// Sites that are broken on purpose, and what Liftlock says of them.
+    Traps(traps::Options),
     /// Run the golden scripts against the simulated cluster.
     Golden(golden::Options),
     /// Every test there is; a server or a tool that lacks is a failure.
@@ -68,6 +71,7 @@ impl Command {
             Self::Lab(command) => format!("lab {}", command.name()),
             Self::Demo(_) => "demo".into(),
             Self::Prove(options) => format!("prove {}", options.product()),
+            Self::Traps(options) => format!("traps {}", options.product()),
             Self::Golden(_) => "golden".into(),
             Self::Test => "test".into(),
         }
@@ -80,6 +84,7 @@ impl Command {
             Self::Lab(command) => lab::run(command, summary).await,
             Self::Demo(options) => demo::run(&options, summary).await,
             Self::Prove(options) => prove::run(&options, summary).await,
+            Self::Traps(options) => traps::run(&options, summary).await,
             Self::Golden(options) => golden::run(&options, summary).await,
             Self::Test => test::run(summary).await,
         }

@@ -1,0 +1,195 @@
+//! Traps: sites that are broken as they are broken in the field, each by a name of its own.
+//!
+//! For each the site is built, the real `liftlock` binary looks at it, and what it says is compared:
+//! exactly the trap's findings beside those of a healthy site, each with its remedy, and nothing
+//! touched. Then the remedy is followed, after which the finding must be gone.
+//!
+//! - [`ground`]: a simulated cluster, or one real server that all traps share
+//! - [`scene`]: the site, its operator, and how an answer is judged
+//! - `identity`: metadata, prefixes, versions, the update log
+//! - `indices`, `templates`, `servers`: blocks and aliases; templates; version, heap and disks
+//! - `others`: what somebody else does meanwhile
+//! - `runs`: what keeps nobody from upgrading
+
+pub mod ground;
+mod identity;
+mod indices;
+mod others;
+mod runs;
+pub mod scene;
+mod servers;
+mod templates;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::bail;
+
+pub use ground::Ground;
+pub use scene::Scene;
+
+use crate::proof::ensure;
+use crate::stage::Kit;
+use crate::tally::Tally;
+
+type Springing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+
+/// One trap.
+#[derive(Clone, Copy)]
+pub struct Trap {
+    /// Its name on the command line and in reports.
+    pub name: &'static str,
+    /// What the vendor's own upgrader does there.
+    pub vendor: &'static str,
+    spring: for<'a, 'b> fn(&'a mut Scene<'b>) -> Springing<'a>,
+}
+
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trap")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+macro_rules! traps {
+    ($($name:literal, $spring:path, $vendor:literal;)*) => {
+        /// All traps, in the order in which they are set.
+        pub const TRAPS: &[Trap] = &[$(Trap {
+            name: $name,
+            vendor: $vendor,
+            spring: |scene| Box::pin($spring(scene)),
+        },)*];
+    };
+}
+
+traps! {
+    "metadata-document-missing", identity::document_missing,
+        "skips its steps, writes 8.8.0 with a new installation id, exit 0";
+    "metadata-index-missing", identity::index_missing,
+        "skips its steps and makes an empty metadata index, exit 0";
+    "wrong-prefix", identity::wrong_prefix,
+        "makes 21 empty indices beside the real site, exit 0";
+    "overlapping-prefix", identity::overlapping_prefix,
+        "works on `optimize*`, which matches the other tenant as well";
+    "schema-newer", identity::schema_newer,
+        "puts the older settings and mappings on the newer schema, exit 0";
+    "minor-skipped", identity::minor_skipped,
+        "ends with exit 1 and one line; which way leads there it does not say";
+    "update-log-kept", identity::log_kept,
+        "skips all three steps and sets 8.8.0; what they delete stays, exit 0";
+    "read-only", indices::read_only,
+        "sets 8.8.0, then dies in its sync at the blocked index, exit 1";
+    "read-only-allow-delete", indices::read_only_allow_delete,
+        "on OpenSearch sets 8.8.0 and dies in its sync; on Elasticsearch passes, and the block stays";
+    "doomed-alias-missing", indices::doomed_alias_missing,
+        "records the deletion as done and leaves the index as an orphan, exit 0";
+    "doomed-index-with-documents", indices::doomed_has_documents,
+        "deletes them without a word, exit 0";
+    "partially-deleted", indices::partially_deleted,
+        "makes the lost index anew, empty, or the new Optimize does not start";
+    "wildcard-template", templates::wildcard,
+        "its legacy templates are ignored: indices get the provider's mappings and settings";
+    "template-of-other-kind", templates::composable_twin,
+        "looks for the legacy template only, finds none, records the step as done, exit 0";
+    "database-too-old", servers::too_old,
+        "does not look at the version; Optimize fails later";
+    "heap-small", servers::small_heap,
+        "does not look at the heap; a large site runs out of memory in the middle";
+    "disk-flood", servers::flood,
+        "fails in its sync with 429 after the version is set, exit 1";
+    "disk-too-small", servers::too_little,
+        "does not look at the disk; a copy fails with `Error while trying to read reindex progress!`";
+    "scripted-reindex-running", others::reindex_running,
+        "does not recognise the task by its text and starts a second reindex beside it";
+    "snapshot-running", others::snapshot_running,
+        "tries the deletion every 30 s for ever";
+    "foreign-decision-alias", runs::foreign_alias,
+        "dies before its first step: `Range [17, 9) out of bounds for length 9`, exit 1";
+    "archive-named-process", runs::archive_named,
+        "its plan to 8.6 deletes the data of such a process, as if it was an archive";
+    "second-upgrader-now", others::second_upgrader_now,
+        "has no lock: two work at once, and the loser dies in the middle";
+    "second-upgrader-since-the-plan", others::second_upgrader_since_plan,
+        "knows no plan and no approval";
+    "snapshot-waived", runs::snapshot_waived,
+        "takes no snapshot and asks for none";
+    "optimize-running", others::optimize_running,
+        "does not look: what a running Optimize imports meanwhile is lost or half upgraded";
+    "hand-tuned-replicas", runs::tuned_replicas,
+        "its sync puts them to what its own configuration says, exit 0";
+}
+
+/// What lies in the cluster beside the site while a trap is set.
+const LEFT_BY_TRAPS: [&str; 4] = [
+    "/_index_template/provider-everything",
+    "/_index_template/optimize-external-process-variable_v2",
+    "/_snapshot/nightly/1",
+    "/_snapshot/nightly",
+];
+
+/// Longest wait for something that a server does by itself. The slowest is its look at the disks,
+/// every ten seconds; on a busy machine twice that.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something holds.
+async fn until<F: Future<Output = anyhow::Result<bool>>>(
+    what: &str,
+    holds: impl Fn() -> F,
+) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while !holds().await? {
+        if begun.elapsed() > PATIENCE {
+            bail!("waited {} s in vain until {what}", PATIENCE.as_secs());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// An error unless a text is in another.
+fn says(text: &str, part: &str) -> anyhow::Result<()> {
+    ensure(text.contains(part), format!("`{part}` is not in: {text}"))
+}
+
+/// Sets these traps one after another; each is one check.
+pub async fn spring(
+    kit: &Kit,
+    ground: &Ground,
+    traps: &[Trap],
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let mut scene = Scene::new(kit, ground, true).await?;
+    for trap in traps {
+        let begun = Instant::now();
+        let result = (trap.spring)(&mut scene).await;
+        let seconds = begun.elapsed().as_secs_f64();
+        tally.check(&format!("{} ({seconds:.1} s)", trap.name), result);
+        tally.note(&format!("the vendor's upgrader: {}", trap.vendor));
+        for line in scene.take_lines() {
+            tally.note(&line);
+        }
+        scene.reset().await?;
+    }
+    Ok(())
+}
+
+/// Looks for these traps where none is set; gives the names of those that are found all the same.
+pub async fn found_without_being_set(
+    kit: &Kit,
+    ground: &Ground,
+    traps: &[Trap],
+) -> anyhow::Result<Vec<String>> {
+    let mut scene = Scene::new(kit, ground, false).await?;
+    let mut found = Vec::new();
+    for trap in traps {
+        if (trap.spring)(&mut scene).await.is_ok() {
+            found.push(trap.name.to_owned());
+        }
+        scene.reset().await?;
+    }
+    Ok(found)
+}

@@ -1,0 +1,463 @@
+//! A site on which one trap after another is set, and the operator who looks at it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::bail;
+use liftlock_lab::Dump;
+use liftlock_lab::SiteSpec;
+use liftlock_lab::diff;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::ground::Ground;
+use crate::operator::Told;
+use crate::proof;
+use crate::proof::TO;
+use crate::proof::ensure;
+use crate::stage::Kit;
+use crate::stage::REPOSITORY;
+use crate::stage::Round;
+use crate::stage::Stage;
+use crate::stage::write;
+use crate::tally::same;
+
+/// What stands in the answer of `check` about one finding.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// `optimize.wrong-prefix`.
+    pub id: String,
+    /// `blocker`, `warning` or `info`.
+    pub severity: String,
+    /// What was found.
+    pub what: String,
+    /// Why it matters.
+    pub why: String,
+    /// What to do.
+    pub remedy: String,
+    /// Everything beside these, as one text.
+    pub all: String,
+}
+
+impl Found {
+    fn of(value: &Value) -> Self {
+        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        Self {
+            id: text("id"),
+            severity: text("severity"),
+            what: text("what"),
+            why: text("why"),
+            remedy: text("remedy"),
+            all: value.to_string(),
+        }
+    }
+}
+
+/// How a finding is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meant {
+    /// No plan is written.
+    Blocker,
+    /// The upgrade goes on, and a person reads it.
+    Warning,
+    /// Likewise; there is nothing to do.
+    Info,
+}
+
+impl Meant {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Blocker => "blocker",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// How often time passes on a simulated cluster while a command waits for it.
+const TICK: Duration = Duration::from_millis(200);
+
+/// One 8.7 site, its operator, and what was seen of the trap that is set now.
+pub struct Scene<'a> {
+    /// The cluster.
+    pub ground: &'a Ground,
+    /// The proxy and the folders.
+    pub stage: Stage,
+    /// The operator.
+    pub round: Round,
+    spec: SiteSpec,
+    /// The site without a trap.
+    healthy: Dump,
+    /// What `check` says of it without a trap.
+    usual: BTreeSet<String>,
+    site_toml: String,
+    is_set: bool,
+    /// Indices that change by themselves while a trap is looked at.
+    moving: Vec<String>,
+    lines: Vec<String>,
+}
+
+impl<'a> Scene<'a> {
+    /// Builds the site, adds the plugin and grants it what it asks for.
+    ///
+    /// With `is_set` false no trap is ever set, so that each must be missed: what passes then would
+    /// pass always.
+    pub async fn new(kit: &Kit, ground: &'a Ground, is_set: bool) -> anyhow::Result<Self> {
+        let stage = Stage::new(kit, &ground.target, &ground.repositories).await?;
+        let spec = SiteSpec {
+            process_instances: 30,
+            decision_instances: 10,
+            // More than requests are sent while a throttled task copies them one by one.
+            external_variables: 900,
+            without_replicas: Vec::new(),
+            ..SiteSpec::default()
+        };
+        let round = stage.fresh(&spec).await?;
+        proof::introduce(&round).await?;
+        let site_toml = fs::read_to_string(round.operator.site().join("site.toml"))?;
+        let healthy = round.before.clone();
+        let mut scene = Self {
+            ground,
+            stage,
+            round,
+            spec,
+            healthy,
+            usual: BTreeSet::new(),
+            site_toml,
+            is_set,
+            moving: Vec::new(),
+            lines: Vec::new(),
+        };
+        let told = scene
+            .round
+            .operator
+            .run(&["check", TO, "--json"])
+            .await?
+            .expect(0)
+            .context("the site without a trap")?;
+        scene.usual = ids(&findings(&told)?);
+        Ok(scene)
+    }
+
+    /// The name of an index or alias of the site.
+    pub fn name(&self, name: &str) -> String {
+        format!("{}-{name}", self.spec.prefix)
+    }
+
+    /// Whether traps are set at all.
+    pub fn is_set(&self) -> bool {
+        self.is_set
+    }
+
+    /// A line of the report.
+    pub fn say(&mut self, line: impl Into<String>) {
+        self.lines.push(line.into());
+    }
+
+    /// The lines since the last call.
+    pub fn take_lines(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
+    }
+
+    /// Breaks the site with one request past the proxy, as somebody else does.
+    pub async fn set(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<()> {
+        if self.is_set {
+            self.mend(method, path, body).await?;
+        }
+        Ok(())
+    }
+
+    /// Mends it the same way.
+    pub async fn mend(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Value> {
+        Ok(self.ground.target.ask(method, path, body.as_ref()).await?)
+    }
+
+    /// Replaces a text in `site.toml`, and gives the grant that then has to be given.
+    pub async fn set_site_file(&self, old: &str, new: &str) -> anyhow::Result<()> {
+        if self.is_set {
+            let edited = self.site_toml.replacen(old, new, 1);
+            ensure(
+                edited != self.site_toml,
+                format!("`{old}` is not in site.toml"),
+            )?;
+            self.grant(&edited).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts `site.toml` back.
+    pub async fn mend_site_file(&self) -> anyhow::Result<()> {
+        self.grant(&self.site_toml).await
+    }
+
+    async fn grant(&self, site_toml: &str) -> anyhow::Result<()> {
+        let operator = &self.round.operator;
+        write(&operator.site().join("site.toml"), site_toml)?;
+        operator.run(&["grant", "--yes"]).await?.expect(0)?;
+        Ok(())
+    }
+
+    /// An index that changes by itself while the trap is set, so that it is not compared.
+    pub fn moves(&mut self, index: &str) {
+        self.moving.push(index.to_owned());
+    }
+
+    /// `check` says exactly these, beside what it says of a healthy site; a blocker keeps `plan` from
+    /// writing a plan; and nobody touched anything. Gives the findings in the order of `expected`.
+    pub async fn finds(&mut self, expected: &[(Meant, &str)]) -> anyhow::Result<Vec<Found>> {
+        self.finds_on_the_way_to(TO, expected).await
+    }
+
+    /// The same for another target.
+    pub async fn finds_on_the_way_to(
+        &mut self,
+        to: &str,
+        expected: &[(Meant, &str)],
+    ) -> anyhow::Result<Vec<Found>> {
+        let before = self.dump().await?;
+        self.stage.proxy.clear();
+        let told = self.round.operator.run(&["check", to, "--json"]).await?;
+        let is_blocked = expected.iter().any(|(meant, _)| *meant == Meant::Blocker);
+        let told = told.expect(if is_blocked { 3 } else { 0 })?;
+        let found = self.judge(&told, expected)?;
+        self.plans(to, is_blocked, expected).await?;
+        self.untouched(&before).await?;
+        self.show(&found);
+        Ok(found)
+    }
+
+    /// Puts findings into the report.
+    pub fn show(&mut self, found: &[Found]) {
+        for finding in found {
+            self.say(format!(
+                "{} {}: {}",
+                finding.severity, finding.id, finding.what
+            ));
+            self.say(format!("remedy: {}", finding.remedy));
+        }
+    }
+
+    /// `check` said exactly these, beside what it says of a healthy site. Gives them in that order.
+    pub fn judge(&self, told: &Told, expected: &[(Meant, &str)]) -> anyhow::Result<Vec<Found>> {
+        let all = findings(told)?;
+        let mut news: Vec<String> = all
+            .iter()
+            .filter(|found| !self.usual.contains(&found.id))
+            .map(|found| format!("{} {}", found.severity, found.id))
+            .collect();
+        let mut wanted: Vec<String> = expected
+            .iter()
+            // On a real server of the lab a finding can be there without the trap as well.
+            .filter(|(_, id)| !self.usual.contains(*id))
+            .map(|(meant, id)| format!("{} {id}", meant.word()))
+            .collect();
+        for list in [&mut news, &mut wanted] {
+            list.sort();
+            list.dedup();
+        }
+        same(&wanted, &news).context("findings")?;
+        let mut found = Vec::new();
+        for (_, id) in expected {
+            let one = all
+                .iter()
+                .find(|found| found.id == *id)
+                .with_context(|| format!("`{id}` was not found"))?;
+            let is_whole = [&one.what, &one.why, &one.remedy]
+                .iter()
+                .all(|text| !text.is_empty());
+            ensure(is_whole, format!("`{id}` lacks a text: {one:?}"))?;
+            let names_command = one.severity != "blocker" || one.remedy.contains("`liftlock ");
+            ensure(
+                names_command,
+                format!("the remedy of `{id}` names no command: {}", one.remedy),
+            )?;
+            found.push(one.clone());
+        }
+        Ok(found)
+    }
+
+    async fn plans(
+        &self,
+        to: &str,
+        is_blocked: bool,
+        expected: &[(Meant, &str)],
+    ) -> anyhow::Result<()> {
+        let before = self.plans_there()?;
+        let told = self.round.operator.run(&["plan", to, "--json"]).await?;
+        let after = self.plans_there()?;
+        let told = if is_blocked {
+            ensure(after == before, "a plan was written in spite of a blocker")?;
+            told.expect(3)?
+        } else {
+            told.expect(0)?
+        };
+        for (_, id) in expected {
+            ensure(
+                told.says(id),
+                format!("`plan` does not show `{id}`\n{told}"),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn plans_there(&self) -> anyhow::Result<BTreeSet<PathBuf>> {
+        let folder = self.round.operator.site().join("plans");
+        let mut plans = BTreeSet::new();
+        if folder.exists() {
+            for entry in fs::read_dir(&folder)? {
+                plans.insert(entry?.path());
+            }
+        }
+        Ok(plans)
+    }
+
+    /// No request that may change anything was sent, and the cluster is as it was.
+    pub async fn untouched(&mut self, before: &Dump) -> anyhow::Result<()> {
+        same(&[], &self.stage.changes()).context("changing requests")?;
+        let after = self.dump().await?;
+        same(&[], &self.differences(before, &after)).context("the site")?;
+        self.say("untouched: no changing request was sent, the site is as it was");
+        Ok(())
+    }
+
+    /// Runs a command that may wait for what time brings: on a simulated cluster it passes meanwhile.
+    pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<Told> {
+        let told = self.round.operator.run(arguments);
+        let mut told = std::pin::pin!(told);
+        loop {
+            tokio::select! {
+                told = &mut told => return told,
+                () = tokio::time::sleep(TICK) => self.ground.let_time_pass(),
+            }
+        }
+    }
+
+    /// A run that stopped before its first change left the site as it was; what it borrowed to get
+    /// there is given back.
+    pub async fn borrowed_only(&mut self, before: &Dump) -> anyhow::Result<()> {
+        let changes: Vec<String> = self
+            .stage
+            .changes()
+            .into_iter()
+            .filter(|line| !line.contains("/_component_template/liftlock-"))
+            .collect();
+        same(&[], &changes).context("changing requests beside the claim")?;
+        let after = self.dump().await?;
+        same(&[], &self.differences(before, &after)).context("the site")?;
+        self.say(
+            "untouched: nothing but the claim was written, and it is gone; the site is as it was",
+        );
+        Ok(())
+    }
+
+    /// Whether the operator's repository holds a snapshot.
+    pub async fn snapshot_taken(&self) -> anyhow::Result<bool> {
+        let path = format!("/_snapshot/{REPOSITORY}/_all");
+        let answer = self.ground.target.get(&path).await?;
+        Ok(answer["snapshots"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty()))
+    }
+
+    /// A new site with a new operator: after a run the old one's Optimize is stopped.
+    pub async fn renew(&mut self) -> anyhow::Result<()> {
+        self.moving.clear();
+        self.stage.proxy.clear_rules();
+        self.sweep().await?;
+        self.round = self.stage.fresh(&self.spec).await?;
+        proof::introduce(&self.round).await?;
+        self.healthy = self.round.before.clone();
+        self.site_toml = fs::read_to_string(self.round.operator.site().join("site.toml"))?;
+        Ok(())
+    }
+
+    /// What differs, but for indices that change by themselves.
+    pub fn differences(&self, before: &Dump, after: &Dump) -> Vec<String> {
+        diff(before, after)
+            .into_iter()
+            .filter(|line| {
+                !self
+                    .moving
+                    .iter()
+                    .any(|index| line.contains(index.as_str()))
+            })
+            // The server makes it when a task ends.
+            .filter(|line| !line.starts_with("~ system"))
+            .collect()
+    }
+
+    /// The cluster as it is now.
+    pub async fn dump(&self) -> anyhow::Result<Dump> {
+        Ok(liftlock_lab::dump(&self.ground.target, &self.spec.prefix).await?)
+    }
+
+    /// After the remedy `check` finds nothing beyond what is usual.
+    pub async fn is_mended(&mut self) -> anyhow::Result<()> {
+        let told = self.round.operator.run(&["check", TO, "--json"]).await?;
+        let told = told.expect(0).context("after the remedy")?;
+        let left: Vec<String> = ids(&findings(&told)?)
+            .difference(&self.usual)
+            .cloned()
+            .collect();
+        same(&[], &left).context("findings after the remedy")?;
+        self.say("after the remedy it is found no more");
+        Ok(())
+    }
+
+    /// Makes the site healthy for the next trap: anew, unless it is as it was.
+    pub async fn reset(&mut self) -> anyhow::Result<()> {
+        self.moving.clear();
+        self.stage.proxy.clear_rules();
+        let now = self.dump().await;
+        if !now.is_ok_and(|now| self.differences(&self.healthy, &now).is_empty()) {
+            self.sweep().await?;
+            let (facts, healthy) = self.stage.rebuild(&self.spec).await?;
+            self.round.facts = facts;
+            self.healthy = healthy;
+        }
+        let file = self.round.operator.site().join("site.toml");
+        if fs::read_to_string(&file)? != self.site_toml {
+            self.mend_site_file().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes away what a trap that failed half-way can have left: settings, templates, tasks.
+    async fn sweep(&self) -> anyhow::Result<()> {
+        let target = &self.ground.target;
+        let tasks = "/_tasks/_cancel?actions=*reindex";
+        target.send(Method::POST, tasks, None).await?;
+        for path in super::LEFT_BY_TRAPS {
+            target.send(Method::DELETE, path, None).await?;
+        }
+        if let Some(cluster) = self.ground.simulated_cluster() {
+            let (total, free) = liftlock_testkit::DISK_BYTES_DEFAULT;
+            cluster.set_disk(0, total, free)?;
+            cluster.set_heap(0, liftlock_testkit::HEAP_BYTES_DEFAULT)?;
+        } else {
+            super::servers::watermarks(self.ground, None).await?;
+        }
+        super::servers::unblock(self.ground).await
+    }
+}
+
+/// The findings in an answer of `check --json`.
+pub fn findings(told: &Told) -> anyhow::Result<Vec<Found>> {
+    let data = told.data()?;
+    match data["findings"].as_array() {
+        Some(list) => Ok(list.iter().map(Found::of).collect()),
+        None => bail!("the answer has no findings\n{told}"),
+    }
+}
+
+fn ids(findings: &[Found]) -> BTreeSet<String> {
+    findings.iter().map(|found| found.id.clone()).collect()
+}

@@ -1,0 +1,153 @@
+//! `cargo xtask traps`: sites that are broken on purpose, on simulated clusters and on real servers.
+
+use anyhow::Context;
+use anyhow::bail;
+use liftlock_e2e::Kit;
+use liftlock_e2e::Tally;
+use liftlock_e2e::trap;
+use liftlock_e2e::trap::Ground;
+use liftlock_e2e::trap::Trap;
+use liftlock_lab::Server;
+use liftlock_lab::ServerKind;
+use liftlock_testkit::Product as Imitated;
+
+use crate::plugins;
+use crate::summary::Summary;
+use crate::tools;
+
+/// What is imitated: where the two products differ, a finding must be right on both.
+const SIMULATED: [Imitated; 2] = [Imitated::OpenSearch2, Imitated::Elasticsearch8];
+
+/// The two products that the vendor names first.
+pub(crate) const SERVERS: [ServerKind; 2] = [ServerKind::OpenSearch2, ServerKind::Elasticsearch8];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The product.
+    product: Product,
+    /// Only on this real server; may be given again.
+    #[arg(long, conflicts_with = "simulated")]
+    server: Vec<ServerKind>,
+    /// Only on simulated clusters.
+    #[arg(long)]
+    simulated: bool,
+    /// Only this trap; may be given again.
+    #[arg(long)]
+    trap: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Product {
+    /// Camunda Optimize, 8.7 to 8.8.
+    Optimize,
+}
+
+impl Options {
+    pub(crate) fn product(&self) -> &'static str {
+        match self.product {
+            Product::Optimize => "optimize",
+        }
+    }
+
+    fn traps(&self) -> anyhow::Result<Vec<Trap>> {
+        if self.trap.is_empty() {
+            return Ok(trap::TRAPS.to_vec());
+        }
+        self.trap
+            .iter()
+            .map(|name| {
+                let known = trap::TRAPS.iter().find(|trap| trap.name == name);
+                known.copied().with_context(|| {
+                    let names: Vec<&str> = trap::TRAPS.iter().map(|trap| trap.name).collect();
+                    format!("there is no trap `{name}`, only: {}", names.join(", "))
+                })
+            })
+            .collect()
+    }
+}
+
+pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
+    let traps = options.traps()?;
+    let servers: &[ServerKind] = match (options.simulated, options.server.as_slice()) {
+        (true, _) => &[],
+        (false, []) => &SERVERS,
+        (false, some) => some,
+    };
+    if !servers.is_empty() {
+        summary.step("look for a JDK and Maven", tools::install_for_servers)?;
+    }
+    plugins::ensure(summary)?;
+    let kit = summary.step("build the binaries", Kit::build)?;
+    let mut tally = Tally::loud();
+    if options.server.is_empty() {
+        simulated(&kit, &traps, &mut tally, summary).await;
+    }
+    real(&kit, servers, &traps, &mut tally, summary).await;
+    summary.field("traps", traps.len());
+    summary.field("servers", servers.len());
+    if servers.is_empty() {
+        summary.field("simulated", SIMULATED.len());
+    }
+    summary.field("failed", tally.failed().len());
+    tally.into_count().map(drop)
+}
+
+/// On simulated clusters: all traps, then that none of them is found where it is not set.
+pub(crate) async fn simulated(kit: &Kit, traps: &[Trap], tally: &mut Tally, summary: &Summary) {
+    for product in SIMULATED {
+        let what = format!("traps on a simulated {product:?}");
+        let result = summary
+            .wait(&what, on_simulated(kit, product, traps, tally))
+            .await;
+        tally.check("the traps came to their end", result);
+    }
+}
+
+async fn on_simulated(
+    kit: &Kit,
+    product: Imitated,
+    traps: &[Trap],
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let ground = Ground::simulated(product).await?;
+    tally.about(&ground.name);
+    trap::spring(kit, &ground, traps, tally).await
+}
+
+/// On real servers.
+pub(crate) async fn real(
+    kit: &Kit,
+    servers: &[ServerKind],
+    traps: &[Trap],
+    tally: &mut Tally,
+    summary: &Summary,
+) {
+    for kind in servers {
+        tally.about(format!("{kind} {}", kind.version()));
+        let result = summary
+            .wait(
+                &format!("traps on {kind}"),
+                on_server(kit, *kind, traps, tally),
+            )
+            .await;
+        tally.check("the traps came to their end", result);
+    }
+}
+
+async fn on_server(
+    kit: &Kit,
+    kind: ServerKind,
+    traps: &[Trap],
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    if kind.is_secured() {
+        bail!("traps look at requests through a proxy without TLS; name a server without security");
+    }
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let server = Server::start(kind, folder.path()).await?;
+    tally.note(&format!("started in {} ms", server.start_ms()));
+    let ground = Ground::real(&server);
+    let result = trap::spring(kit, &ground, traps, tally).await;
+    server.stop().await;
+    result
+}
