@@ -188,7 +188,7 @@ pub(crate) fn request() -> Request {
         .map(|name| format!("{CONFIG_DIR}/{name}"))
         .collect();
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
-    let mut read = vec!["./", "lib/", "upgrade/"];
+    let mut read = vec!["./", "lib/", "upgrade/", "config/"];
     read.extend(&files);
     describe::optional(
         DISTRIBUTION,
