@@ -314,6 +314,14 @@ impl Round {
         )
     }
 
+    /// Whether Optimize, or what stands in for it, answers.
+    pub async fn answers(&self) -> bool {
+        let Ok(target) = HttpTarget::new(self.optimize.url()) else {
+            return false;
+        };
+        target.get("/api/readyz").await.is_ok()
+    }
+
     /// The newest plan file.
     pub fn plan_file(&self) -> anyhow::Result<PathBuf> {
         let dir = self.operator.site().join("plans");
@@ -511,6 +519,11 @@ impl Pretend {
     /// Whether it runs.
     pub fn is_running(&self) -> bool {
         self.process.is_alive()
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// What `site.toml` says of it.

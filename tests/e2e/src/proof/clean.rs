@@ -118,23 +118,7 @@ pub(super) fn check_requests(stage: &Stage, expected: &[(&str, String)], tally: 
 
 /// Nothing that bears our name is in the cluster.
 pub(super) async fn check_nothing_left(stage: &Stage, tally: &mut Tally) -> anyhow::Result<()> {
-    let rows = stage
-        .target
-        .get("/_cat/indices?format=json&expand_wildcards=all&h=index")
-        .await?;
-    let components = stage.target.get("/_component_template").await?;
-    let mut left = Vec::new();
-    for row in rows.as_array().into_iter().flatten() {
-        left.push(row["index"].as_str().unwrap_or_default().to_owned());
-    }
-    for one in components["component_templates"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
-        left.push(one["name"].as_str().unwrap_or_default().to_owned());
-    }
-    left.retain(|name| name.contains("liftlock"));
+    let left = leftovers(stage).await?;
     tally.check("no claim and no trial index is left", same(&[], &left));
     Ok(())
 }
@@ -175,6 +159,28 @@ async fn check_leftovers(
         }
     });
     Ok(())
+}
+
+/// What is there with our name in its own.
+pub(super) async fn leftovers(stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let rows = stage
+        .target
+        .get("/_cat/indices?format=json&expand_wildcards=all&h=index")
+        .await?;
+    let components = stage.target.get("/_component_template").await?;
+    let mut left = Vec::new();
+    for row in rows.as_array().into_iter().flatten() {
+        left.push(row["index"].as_str().unwrap_or_default().to_owned());
+    }
+    for one in components["component_templates"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        left.push(one["name"].as_str().unwrap_or_default().to_owned());
+    }
+    left.retain(|name| name.contains("liftlock"));
+    Ok(left)
 }
 
 async fn check_second_run(stage: &Stage, round: &Round, tally: &mut Tally) -> anyhow::Result<()> {

@@ -1,32 +1,18 @@
 //! A run that is killed with SIGKILL in the middle of a change, and goes on.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::time::Duration;
-use std::time::Instant;
-
-use anyhow::Context;
-use anyhow::anyhow;
-use liftlock_lab::Fault;
-use liftlock_lab::ProcessId;
-use liftlock_lab::Rule;
 use liftlock_lab::SiteSpec;
-use liftlock_lab::Then;
 use liftlock_lab::When;
 
 use super::approve;
 use super::documented;
 use super::ensure;
 use super::introduce;
+use super::killing::killed;
 use super::last_run;
 use super::plan;
 use crate::stage::Round;
 use crate::stage::Stage;
 use crate::tally::Tally;
-
-/// Longest wait of the proxy for the process id of the run that it is to kill. The run has started
-/// when its request is here; only the test's own bookkeeping can lag.
-const PID_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a run is killed.
 #[derive(Clone, Debug)]
@@ -128,35 +114,9 @@ pub(super) async fn run_and_kill(
     position: &Position,
     plan: &str,
 ) -> anyhow::Result<()> {
-    let process: Arc<OnceLock<ProcessId>> = Arc::default();
-    let known = process.clone();
-    let kill = move |_: &liftlock_lab::Record| {
-        let end = Instant::now() + PID_PATIENCE;
-        while known.get().is_none() && Instant::now() < end {
-            std::thread::yield_now();
-        }
-        if let Some(process) = known.get() {
-            process.kill();
-        }
-        Then::Drop
-    };
-    let rule = Rule::new(Fault::Call(position.when, Arc::new(kill)))
-        .method(position.method)
-        .path_pattern(position.path)?
-        .nth(1);
-    stage.proxy.clear();
-    stage.proxy.add_rule(rule);
-    let child = round.operator.start(&["run", plan])?;
-    let running = child.id().and_then(ProcessId::of);
-    process
-        .set(running.context("the run ended right after its start")?)
-        .map_err(|_| anyhow!("the process is known already"))?;
-    let told = round.operator.wait(&["run", plan], child).await?;
-    stage.proxy.clear_rules();
-    ensure(
-        told.code.is_none(),
-        format!("the run was not killed {}\n{told}", position.name),
-    )
+    killed(stage, round, position, &["run", plan])
+        .await
+        .map(drop)
 }
 
 /// Another operator, with a state directory of their own, meets the claim of the killed run.
