@@ -1,5 +1,7 @@
 //! `cargo xtask prove`: a product's proof on real servers.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use anyhow::bail;
 use liftlock_e2e::Kit;
@@ -9,6 +11,7 @@ use liftlock_e2e::Stage;
 use liftlock_e2e::Tally;
 use liftlock_e2e::proof;
 use liftlock_e2e::proof::Position;
+use liftlock_e2e::proof::Upgrader;
 use liftlock_lab::Server;
 use liftlock_lab::ServerKind;
 
@@ -26,6 +29,10 @@ pub(crate) struct Options {
     /// Only on this server; may be given again. Without it: on all that the proof knows.
     #[arg(long)]
     server: Vec<ServerKind>,
+    /// Only the checks of the strategy `vendor`, with the upgrader of a distribution of Optimize 8.8.0 that you
+    /// own, unpacked there. Its folder is copied and stays as it is. The upgrader needs a Java, by JAVA_HOME.
+    #[arg(long, value_name = "DIR")]
+    distribution: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -46,11 +53,17 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
     summary.step("look for a JDK and Maven", tools::install_for_servers)?;
     plugins::ensure(summary)?;
     let kit = summary.step("build the binaries", Kit::build)?;
-    let kinds = match options.server.as_slice() {
-        [] => &ServerKind::ALL,
-        some => some,
+    let distribution = options.distribution.as_deref();
+    let upgrader = distribution.map(Upgrader::distribution).transpose()?;
+    let kinds = match (options.server.as_slice(), &upgrader) {
+        ([], None) => &ServerKind::ALL[..],
+        ([], Some(_)) => &OF_THE_VENDOR,
+        (some, _) => some,
     };
-    let tally = optimize(&kit, kinds, summary).await?;
+    let tally = match &upgrader {
+        None => optimize(&kit, kinds, summary).await?,
+        Some(upgrader) => by_distribution(&kit, kinds, upgrader, summary).await?,
+    };
     summary.field("servers", kinds.len());
     summary.field("checks", tally.passed());
     summary.field("failed", tally.failed().len());
@@ -73,6 +86,34 @@ pub(crate) async fn optimize(
                 on(*kind, kit, &mut tally),
             )
             .await;
+        tally.check("the proof came to its end", result);
+    }
+    Ok(tally)
+}
+
+/// The two that the product's vendor names first.
+const OF_THE_VENDOR: [ServerKind; 2] = [ServerKind::OpenSearch2, ServerKind::Elasticsearch8];
+
+/// Upgrades a site on each of these servers by a distribution that somebody owns.
+async fn by_distribution(
+    kit: &Kit,
+    kinds: &[ServerKind],
+    upgrader: &Upgrader,
+    summary: &Summary,
+) -> anyhow::Result<Tally> {
+    let mut tally = Tally::loud();
+    for kind in kinds {
+        tally.about(format!("{kind} {}", kind.version()));
+        let what = format!("prove optimize on {kind} with the vendor's upgrader");
+        let proof = async {
+            let folder = tempfile::tempdir().context("cannot make a folder")?;
+            let server = Server::start(*kind, folder.path()).await?;
+            let stage = stage(kit, &server).await?;
+            let result = proof::upgrades_by_the_vendors_tool(&stage, upgrader, &mut tally).await;
+            server.stop().await;
+            result
+        };
+        let result = summary.wait(&what, proof).await;
         tally.check("the proof came to its end", result);
     }
     Ok(tally)
@@ -110,7 +151,11 @@ async fn whole(kit: &Kit, server: &Server, tally: &mut Tally) -> anyhow::Result<
     for position in &Position::PROOF {
         proof::goes_on_after_a_kill(&stage, position, tally).await?;
     }
-    Ok(())
+    let upgrader = Upgrader::stand_in()?;
+    proof::upgrades_by_the_vendors_tool(&stage, &upgrader, tally).await?;
+    proof::finds_its_upgrader_again(&stage, &upgrader, tally).await?;
+    proof::goes_on_natively_with_its_work(&stage, &upgrader, tally).await?;
+    proof::finds_out_a_lying_upgrader(&stage, &upgrader, false, tally).await
 }
 
 /// OpenSearch 3.3 cannot restore a sorted index that holds documents (its issue 20073, mended in 3.5), and
