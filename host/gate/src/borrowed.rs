@@ -34,7 +34,7 @@ impl Runner {
             planned: &planned,
             facts: None,
             rests_on: &[],
-            origin: Origin::Host,
+            origin: Origin::Plan,
         };
         let undo_of = self.attempt(&passing, attempt.number, &intent.change);
         let under_way = self.state().step(id).open().is_some();
@@ -50,7 +50,7 @@ impl Runner {
                     planned: &undo,
                     facts: None,
                     rests_on: &[],
-                    origin: Origin::Host,
+                    origin: Origin::Undo(&planned),
                 })
                 .await?;
             }

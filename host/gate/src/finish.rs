@@ -98,7 +98,7 @@ impl Runner {
                 planned,
                 facts: None,
                 rests_on: &[],
-                origin: Origin::Host,
+                origin: Origin::Plan,
             };
             let probed = self
                 .look_again(&passing, &intent.change, attempt.number)

@@ -10,7 +10,7 @@ use liftlock_types::{
 
 use crate::objections::{objections, point_of_no_return};
 use crate::state::is_of_host;
-use crate::{Bindings, iso};
+use crate::{Bindings, iso, undo};
 
 /// What a plan says about itself.
 #[derive(Debug, Clone)]
@@ -150,6 +150,7 @@ pub async fn freeze(
         .collect::<Result<Vec<_>, _>>()?;
     check_references(&steps)?;
     check_borrowing(&steps)?;
+    undo::check(&steps, grant)?;
     let mut used = BTreeSet::new();
     let mut frozen = Vec::with_capacity(steps.len());
     let mut after_task = false;

@@ -6,6 +6,7 @@
 //! | module | what |
 //! |---|---|
 //! | `freeze` | checks a proposal against graph, grant and targets, and makes it a plan |
+//! | `undo` | an undo takes back what its step did, and nothing else |
 //! | `objections` | the host's own rules, as findings |
 //! | `approval` | who agreed to what |
 //! | `state` | what the journal says of a run: a pure function of its rows |
@@ -45,6 +46,7 @@ mod settle;
 mod state;
 mod steps;
 mod takeover;
+mod undo;
 mod wait;
 mod watch;
 

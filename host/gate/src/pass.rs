@@ -54,17 +54,20 @@ pub(crate) struct Passing<'a> {
     /// What the plugin marked.
     pub rests_on: &'a [RestsOn],
     /// Whose idea it is.
-    pub origin: Origin,
+    pub origin: Origin<'a>,
 }
 
-/// Whose idea a change is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
+/// Whose idea a change is; what allows it follows from that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Origin<'a> {
     /// A step of the plan, or an undo that the plan wrote out.
     Plan,
-    /// The host's own way back from a change that the plan and the grant allowed, made by the capability from
-    /// what it had kept.
-    Host,
+    /// The host's way back from this change, by what it had kept.
+    Undo(&'a Planned),
+    /// The host's way back to what this change took.
+    GoingBack(&'a Planned),
+    /// The end of a task that this run began.
+    Cancel,
 }
 
 impl Runner {
@@ -311,13 +314,17 @@ impl Runner {
 
     /// In the plan, inside the grant, same targets, claim still ours, writers still stopped.
     async fn authorise_standing(&self, passing: &Passing<'_>) -> Result<(), Halt> {
-        if passing.origin == Origin::Plan {
-            self.grant.allow_change(passing.planned).map_err(|denied| {
-                Halt::new(Exit::Stale, denied.rule.clone())
-                    .at(passing.id)
-                    .remedy(format!("grants.toml: {}", denied.allowed_by))
-            })?;
-        }
+        let allowed = match passing.origin {
+            Origin::Plan => self.grant.allow_change(passing.planned),
+            Origin::Undo(of) => self.grant.allow_undo(of, passing.planned),
+            Origin::GoingBack(take) => self.grant.allow_going_back(take, passing.planned),
+            Origin::Cancel => Ok(()),
+        };
+        allowed.map_err(|denied| {
+            Halt::new(Exit::Stale, denied.rule.clone())
+                .at(passing.id)
+                .remedy(format!("grants.toml: {}", denied.allowed_by))
+        })?;
         self.check_identity(&passing.planned.binding).await?;
         self.check_claims().await?;
         self.check_standing(passing.id).await

@@ -62,7 +62,8 @@ fn how(step: &Step, state: &StepState, made: &[String]) -> Option<(String, bool)
     }
     match state.outcome()?.kind {
         OutcomeKind::AppliedOurs => {}
-        OutcomeKind::TrueUnknownWhose if step.undo.restores() => {}
+        // Decision 0007: a request of ours went out, and what it asks for is there.
+        OutcomeKind::TrueUnknownWhose if state.was_sent() => {}
         OutcomeKind::Partial | OutcomeKind::Doubt if state.decision() != Some(false) => {}
         _ => return None,
     }
@@ -111,9 +112,11 @@ fn made_by_run<'a>(
         .iter()
         .filter_map(|id| Some((step_of(id)?, state.step(id))))
         .filter(|(_, state)| {
-            state
-                .outcome()
-                .is_some_and(|outcome| outcome.kind == OutcomeKind::AppliedOurs)
+            state.outcome().is_some_and(|outcome| match outcome.kind {
+                OutcomeKind::AppliedOurs => true,
+                OutcomeKind::TrueUnknownWhose => state.was_sent(),
+                _ => false,
+            })
         })
         .filter_map(|(step, _)| match &step.change()?.change {
             Change::CreateIndex { name, .. } if !matches!(step.undo, Undo::None { .. }) => {
@@ -156,6 +159,10 @@ impl Runner {
         self.load().await?;
         if self.state().ended.as_deref() == Some(ROLLED_BACK) {
             return self.release().await;
+        }
+        if self.state().ended.is_some() {
+            // A crash may have kept it from giving up its claims; it takes new ones.
+            self.release().await?;
         }
         self.check_unchanged().await?;
         if self.state().claims.is_empty() {
@@ -230,6 +237,7 @@ impl Runner {
         self.claim().await?;
         self.settle_to_go_back().await?;
         self.check_way_back()?;
+        self.clean_up_last().await;
         self.quiesce().await?;
         self.stop_again().await?;
         let order: Vec<StepId> = {
@@ -343,7 +351,7 @@ impl Runner {
                 .filter(|id| id.as_str().starts_with(&begun))
                 .count();
             let id = host_id(format!("{begun}{}", number + 1))?;
-            self.pass_own(&id, planned, Origin::Host).await?;
+            self.pass_own(&id, planned, Origin::Cancel).await?;
         }
         Ok(())
     }
@@ -377,7 +385,7 @@ impl Runner {
                     planned: &planned,
                     facts: None,
                     rests_on: &[],
-                    origin: Origin::Host,
+                    origin: Origin::Plan,
                 };
                 let sent = self.attempt(&passing, attempt.number, &intent.change);
                 in_flight |= self
@@ -409,7 +417,7 @@ impl Runner {
             })
             .filter(|id| {
                 let step = state.step(id);
-                step.is_done() && step.attempts.iter().any(|attempt| attempt.intent.is_some())
+                step.is_done() && step.was_sent()
             })
             .cloned()
             .collect()
@@ -444,9 +452,14 @@ impl Runner {
         {
             return Ok(());
         }
-        let origin = match step.undo {
-            Undo::Changes(_) => Origin::Plan,
-            _ => Origin::Host,
+        let take = match &step.undo {
+            Undo::ByRestore(taken_by) => self.step_of(taken_by).and_then(Step::change).cloned(),
+            _ => None,
+        };
+        let origin = match (&step.undo, &take, step.change()) {
+            (Undo::Automatic, _, Some(planned)) => Origin::Undo(planned),
+            (Undo::ByRestore(_), Some(take), _) => Origin::GoingBack(take),
+            _ => Origin::Plan,
         };
         self.tell(Happening::StepBegun {
             step: host_id(format!("{UNDO}{id}"))?,
@@ -480,7 +493,7 @@ impl Runner {
                     planned,
                     facts: None,
                     rests_on: &[],
-                    origin: Origin::Host,
+                    origin: Origin::Plan,
                 };
                 let attempt = self.attempt(&passing, last.number, &change);
                 Ok(self
@@ -521,7 +534,7 @@ impl Runner {
     }
 
     /// Passes the undo changes of a step, those that were not yet.
-    async fn undo_all(&self, id: &StepId, origin: Origin) -> Result<(), Halt> {
+    async fn undo_all(&self, id: &StepId, origin: Origin<'_>) -> Result<(), Halt> {
         let changes = self.state().step(id).undo.unwrap_or_default();
         for (at, planned) in changes.iter().enumerate() {
             let undo = undo_id(id, at)?;
@@ -532,7 +545,12 @@ impl Runner {
         Ok(())
     }
 
-    async fn pass_own(&self, id: &StepId, planned: &Planned, origin: Origin) -> Result<(), Halt> {
+    async fn pass_own(
+        &self,
+        id: &StepId,
+        planned: &Planned,
+        origin: Origin<'_>,
+    ) -> Result<(), Halt> {
         self.pass(&Passing {
             id,
             planned,
@@ -568,7 +586,7 @@ impl Runner {
                     planned,
                     facts: None,
                     rests_on: &[],
-                    origin: Origin::Host,
+                    origin: Origin::Plan,
                 };
                 match self.look_again(&passing, &intent.change, number).await? {
                     liftlock_types::Probed::Applied { .. } => {}

@@ -56,6 +56,11 @@ impl StepState {
             .filter(|attempt| attempt.intent.is_some() && attempt.outcome.is_none())
     }
 
+    /// A request of ours went out for it, or may have.
+    pub fn was_sent(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.intent.is_some())
+    }
+
     /// Its outcome is a doubt or partial, and no person has decided it.
     pub fn needs_person(&self) -> bool {
         self.outcome().is_some_and(|outcome| {

@@ -172,7 +172,7 @@ impl Runner {
 
     /// Claims with the epoch after that of a dead holder, whose claim still stands.
     async fn claim_next(&self, binding: Binding, epoch: u64) -> Result<(), Halt> {
-        let mine = self.new_claim(epoch + 1);
+        let mut mine = self.new_claim(epoch + 1);
         let capability = self.capability(&binding)?;
         self.reach(&["claim", "before"], None, 0).await;
         let made = capability.make_claim(&mine).await;
@@ -184,6 +184,15 @@ impl Runner {
                 .map_err(|error| self.unreachable(&binding, &error))?;
             match claims.iter().max_by_key(|claim| claim.epoch) {
                 Some(claim) if claim.nonce == mine.nonce => {}
+                // Two bindings can lead to one cluster: claimed a moment ago, by this process.
+                Some(claim)
+                    if claim.run == mine.run
+                        && (claim.pid, claim.pid_start, &claim.boot_id)
+                            == (mine.pid, mine.pid_start, &mine.boot_id)
+                        && claim.state_dir == mine.state_dir =>
+                {
+                    mine = claim.clone();
+                }
                 Some(claim) if claim.epoch >= mine.epoch => return Err(held(&binding, claim)),
                 _ => {
                     let why = made

@@ -13,7 +13,7 @@ use liftlock_types::event::Borrowed;
 use liftlock_types::rules::Borrow;
 use liftlock_types::{
     Acted, Attempt, Capability, Change, Claim, Evaluated, Facts, Finding, Moment, Observed,
-    Planned, Predicate, Probed, Progress, Proposal, Read, ReadError, TargetIdentity,
+    Planned, Predicate, Probed, Progress, Proposal, Read, ReadError, StepId, TargetIdentity,
 };
 use serde_json::{Value, json};
 
@@ -57,6 +57,17 @@ pub struct World {
     /// `observe` takes this long, milliseconds, so often.
     pub slow: (u64, u32),
     pub facts_reads: u32,
+    /// At the first call after so many mutations one runner stands still, until this is none again.
+    pub freeze_after_sent: Option<usize>,
+    pub frozen: bool,
+    /// A replacement whose condition does not hold is refused.
+    pub refuse_unmet: bool,
+    /// A change of this document is refused.
+    pub refuse_id: Option<String>,
+    /// A change takes this long.
+    pub act_ms: u64,
+    pub acting: usize,
+    pub acting_most: usize,
 }
 
 #[derive(Clone, Default)]
@@ -97,6 +108,17 @@ impl Toy {
         if dies {
             std::future::pending::<()>().await;
         }
+        let freezes = self.with(|world| {
+            let now = !world.frozen
+                && world
+                    .freeze_after_sent
+                    .is_some_and(|sent| world.sent.len() >= sent);
+            world.frozen |= now;
+            now
+        });
+        while freezes && self.with(|world| world.freeze_after_sent.is_some()) {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
     }
 
     fn readable(&self) -> Result<(), ReadError> {
@@ -110,6 +132,22 @@ impl Toy {
         let late = self.with(|world| std::mem::take(&mut world.late));
         for change in late {
             self.with(|world| effect(world, &change, ""));
+        }
+    }
+}
+
+/// The document that a change is about.
+trait About {
+    fn document_id(&self) -> Option<&str>;
+}
+
+impl About for Change {
+    fn document_id(&self) -> Option<&str> {
+        match self {
+            Change::CreateDocument { id, .. }
+            | Change::ReplaceDocument { id, .. }
+            | Change::DeleteDocument { id, .. } => Some(id.as_str()),
+            _ => None,
         }
     }
 }
@@ -143,6 +181,10 @@ fn effect(world: &mut World, change: &Change, token: &str) {
             }
         }
         Change::SetClusterSetting { value, .. } => world.setting.clone_from(value),
+        Change::DeleteDocument { id, .. } => {
+            world.documents.remove(id.as_str());
+        }
+        Change::RestoreSnapshot { .. } => world.index_uuid = Some("index-restored".into()),
         Change::StopService {} => world.running = false,
         Change::StartService {} => world.running = true,
         Change::RunTask { .. } => world.tasks_run += 1,
@@ -242,7 +284,9 @@ impl Capability for Toy {
                 | Change::ReplaceDocument { id, document, .. } => {
                     world.documents.get(id.as_str()) == Some(&document.value())
                 }
+                Change::DeleteDocument { id, .. } => !world.documents.contains_key(id.as_str()),
                 Change::DeleteIndex { uuid, .. } => world.index_uuid.as_ref() != Some(uuid),
+                Change::RestoreSnapshot { .. } => world.index_uuid.is_some(),
                 Change::SetClusterSetting { value, .. } => world.setting == *value,
                 Change::StopService {} => !world.running,
                 Change::StartService {} => world.running,
@@ -266,7 +310,12 @@ impl Capability for Toy {
             Observed {
                 already_true,
                 evidence: json!("seen"),
-                kept: json!({"setting": world.setting}),
+                kept: json!({
+                    "setting": world.setting,
+                    "document": change
+                        .document_id()
+                        .and_then(|id| world.documents.get(id).cloned()),
+                }),
                 borrowed,
             }
         }))
@@ -286,6 +335,30 @@ impl Capability for Toy {
             fault
         });
         let token = attempt.token.as_str();
+        let unmet = self.with(|world| match change {
+            Change::ReplaceDocument {
+                id,
+                while_it_contains,
+                ..
+            } => {
+                world.refuse_unmet
+                    && !liftlock_types::contains(
+                        &world.documents[id.as_str()],
+                        &while_it_contains.value(),
+                    )
+            }
+            other => other.document_id() == world.refuse_id.as_deref() && world.refuse_id.is_some(),
+        });
+        let fault = if unmet { Some(Fault::Refuse) } else { fault };
+        let slow = self.with(|world| {
+            world.acting += 1;
+            world.acting_most = world.acting_most.max(world.acting);
+            world.act_ms
+        });
+        if slow > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(slow)).await;
+        }
+        self.with(|world| world.acting -= 1);
         let acted = match fault {
             None => {
                 self.with(|world| effect(world, change, token));
@@ -357,6 +430,10 @@ impl Capability for Toy {
                 Change::DeleteIndex { uuid, .. } => {
                     applied(world.index_uuid.as_ref() != Some(uuid))
                 }
+                Change::DeleteDocument { id, .. } => {
+                    applied(!world.documents.contains_key(id.as_str()))
+                }
+                Change::RestoreSnapshot { .. } => applied(world.index_uuid.is_some()),
                 Change::SetClusterSetting { value, .. } => applied(world.setting == *value),
                 Change::StopService {} => applied(!world.running),
                 Change::StartService {} => applied(world.running),
@@ -403,23 +480,81 @@ impl Capability for Toy {
     }
 
     fn automatic_undo(&self, change: &Change, attempt: &Attempt) -> Option<Vec<Planned>> {
-        let binding = liftlock_types::Binding::new("cluster.toy").unwrap();
+        let on = |binding: &str, change: Change| {
+            Some(vec![Planned {
+                binding: liftlock_types::Binding::new(binding).unwrap(),
+                change,
+                fills: vec![],
+            }])
+        };
         match change {
-            Change::SetClusterSetting { key, .. } => Some(vec![Planned {
-                binding,
-                change: Change::SetClusterSetting {
+            Change::SetClusterSetting { key, .. } => on(
+                "cluster.toy",
+                Change::SetClusterSetting {
                     key: key.clone(),
                     value: attempt.kept["setting"].as_str().map(str::to_owned),
                 },
-                fills: vec![],
-            }]),
+            ),
+            Change::CreateDocument {
+                index,
+                id,
+                document,
+            } => on(
+                "cluster.toy",
+                Change::DeleteDocument {
+                    index: index.clone(),
+                    id: id.clone(),
+                    while_it_contains: document.clone(),
+                },
+            ),
+            Change::ReplaceDocument {
+                index,
+                id,
+                document,
+                ..
+            } => on(
+                "cluster.toy",
+                Change::ReplaceDocument {
+                    index: index.clone(),
+                    id: id.clone(),
+                    while_it_contains: document.clone(),
+                    document: liftlock_types::Json::of(&attempt.kept["document"]),
+                },
+            ),
+            Change::StopService {} => on("service.toy", Change::StartService {}),
+            Change::StartService {} => on("service.toy", Change::StopService {}),
+            Change::TakeSnapshot { .. } | Change::ProveSnapshot { .. } => Some(vec![]),
             _ => None,
         }
     }
 
-    async fn borrowed_now(&self, _: &str) -> Result<Value, ReadError> {
+    async fn going_back(
+        &self,
+        taken_by: &StepId,
+        _: &Change,
+        _: &Value,
+        of: &Change,
+    ) -> Result<Vec<Planned>, ReadError> {
         self.call().await;
-        Ok(self.with(|world| json!(world.setting)))
+        let Change::DeleteIndex { name, .. } = of else {
+            return Ok(Vec::new());
+        };
+        Ok(vec![Planned {
+            binding: liftlock_types::Binding::new("snapshot.toy").unwrap(),
+            change: Change::RestoreSnapshot {
+                taken_by: taken_by.clone(),
+                indices: vec![name.clone()],
+            },
+            fills: vec![],
+        }])
+    }
+
+    async fn borrowed_now(&self, key: &str) -> Result<Value, ReadError> {
+        self.call().await;
+        Ok(self.with(|world| match key {
+            "service" => json!(world.running),
+            _ => json!(world.setting),
+        }))
     }
 
     fn holds_claims(&self) -> bool {
