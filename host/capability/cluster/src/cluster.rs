@@ -42,6 +42,8 @@ pub struct Cluster {
     /// The node that answered last.
     preferred: AtomicUsize,
     pub(crate) comparisons: crate::compare_ids::Comparisons,
+    /// The uuid of the index of task records when this process first looked; none: it was not there.
+    pub(crate) records: std::sync::OnceLock<Option<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +67,7 @@ impl Cluster {
             known: Mutex::new(None),
             preferred: AtomicUsize::new(0),
             comparisons: crate::compare_ids::Comparisons::default(),
+            records: std::sync::OnceLock::new(),
         })
     }
 

@@ -10,7 +10,7 @@ use crate::Cluster;
 use crate::call::Call;
 use crate::compare_ids::Compared;
 use crate::dialect::moves;
-use crate::facts::made_key;
+use crate::facts::{MARKER, made_key};
 use crate::reads::{list, members, number, running, task_id, text, token_of};
 use crate::scroll::Scroll;
 use crate::token::is_ours;
@@ -72,8 +72,11 @@ impl Work<'_> {
 pub(super) async fn observe(cluster: &Cluster, change: &Change) -> Result<Observed, ReadError> {
     let work = work(change).ok_or_else(none)?;
     let matching = cluster.count(work.source.as_str(), work.query()).await?;
-    // Whether this run makes the index of task records decides whether it may remove it.
-    let records = cluster.index(RECORDS).await?.map(|state| state.uuid);
+    // Whether this run makes the index of task records decides whether it may remove it. Steps go side by side, so
+    // that a later one can find the index that an earlier one caused: what counts is what the first of them saw.
+    let now = cluster.index(RECORDS).await?.map(|state| state.uuid);
+    let first = cluster.records.get_or_init(|| now.clone());
+    let records = now.filter(|uuid| first.as_ref() == Some(uuid));
     let kept = json!({"matching": matching, "records": records});
     // Nothing selected: nothing to do. Ids that are all there already could be those of other documents, so a
     // reindex is sent all the same; it is this run's own destination.
@@ -403,9 +406,18 @@ async fn forget_tasks(cluster: &Cluster, attempt: &Attempt) -> Result<Vec<String
     let Some(state) = cluster.index(RECORDS).await? else {
         return Ok(Vec::new());
     };
-    cluster.refresh(RECORDS).await?;
+    if let Err(error) = cluster.refresh(RECORDS).await {
+        // A step beside this one can have removed it as the last of them.
+        return match cluster.index(RECORDS).await? {
+            None => Ok(Vec::new()),
+            Some(_) => Err(error),
+        };
+    }
     let mut left = Vec::new();
     let mut ours = Vec::new();
+    // Records of other steps of the run are those steps' to delete.
+    let of_run = format!("{MARKER}{}-", attempt.run);
+    let mut of_others = 0_u64;
     let mut scroll = Scroll::open(cluster, RECORDS, None, true).await?;
     while let Some(page) = scroll.next(cluster).await? {
         for hit in page {
@@ -414,9 +426,10 @@ async fn forget_tasks(cluster: &Cluster, attempt: &Attempt) -> Result<Vec<String
                 .as_deref()
                 .map_or("null", serde_json::value::RawValue::get);
             let record: Value = serde_json::from_str(source).unwrap_or(Value::Null);
-            let token = record.get("task").and_then(token_of);
-            if token.is_some_and(|token| is_ours(token, attempt)) {
-                ours.push(hit.id);
+            match record.get("task").and_then(token_of) {
+                Some(token) if is_ours(token, attempt) => ours.push(hit.id),
+                Some(token) if token.starts_with(&of_run) => {}
+                _ => of_others += 1,
             }
         }
     }
@@ -430,26 +443,29 @@ async fn forget_tasks(cluster: &Cluster, attempt: &Attempt) -> Result<Vec<String
             left.push(format!("record of task {id} in `{RECORDS}` ({acted:?})"));
         }
     }
+    if !left.is_empty() {
+        return Ok(left);
+    }
     let made_here = attempt.kept.get("records").is_some_and(Value::is_null);
-    if made_here && left.is_empty() {
-        if cluster.count(RECORDS, None).await? > 0 {
-            left.push(format!(
-                "index `{RECORDS}`: it came with this run and holds records of others"
-            ));
-        } else {
-            let call = Call::delete([RECORDS]).patient().token(&attempt.token);
-            let acted = cluster.send(&call).await;
-            if cluster
-                .index(RECORDS)
-                .await?
-                .is_some_and(|now| now.uuid == state.uuid)
-            {
-                left.push(format!("index `{RECORDS}` ({acted:?})"));
-            }
+    let is_empty = match cluster.index(RECORDS).await? {
+        Some(_) => cluster.count(RECORDS, None).await? == 0,
+        None => return Ok(left),
+    };
+    if made_here && is_empty {
+        let call = Call::delete([RECORDS]).patient().token(&attempt.token);
+        let acted = cluster.send(&call).await;
+        if cluster
+            .index(RECORDS)
+            .await?
+            .is_some_and(|now| now.uuid == state.uuid)
+        {
+            left.push(format!("index `{RECORDS}` ({acted:?})"));
         }
-    } else if members(Some(&attempt.kept)).next().is_none()
-        && cluster.count(RECORDS, None).await? == 0
-    {
+    } else if made_here && of_others > 0 {
+        left.push(format!(
+            "index `{RECORDS}`: it came with this run and holds records of others"
+        ));
+    } else if is_empty && members(Some(&attempt.kept)).next().is_none() {
         // Without what was there before, whose it is cannot be told.
         left.push(format!(
             "index `{RECORDS}`, empty, with the uuid `{}`",
