@@ -266,6 +266,11 @@ fn consumes(later: &Step, earlier: &Step) -> bool {
     let Some((change, earlier_change)) = later.change().zip(earlier.change()) else {
         return false;
     };
+    // A task may change any content, and its own conditions say what must hold after it; what it cannot take back
+    // (a snapshot, a kept file, a stopped writer) must hold as before.
+    if matches!(change.change, Change::RunTask { .. }) {
+        return earlier_change.binding.capability() == "cluster";
+    }
     if change.binding != earlier_change.binding {
         return false;
     }
