@@ -234,7 +234,7 @@ pub async fn goes_on_natively_with_its_work(
         .run(&["abort", &run, "--reason", "the other tool goes on"])
         .await?
         .expect(0)?;
-    place.set_strategy(&round, "native")?;
+    place.set_strategy(&round, "native").await?;
     // The plan looks for Optimize as it is now: stopped, as the aborted run has left it.
     let file = plan(&round).await?;
     let text = std::fs::read_to_string(&file)?;

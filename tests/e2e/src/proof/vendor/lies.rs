@@ -88,7 +88,7 @@ pub async fn refuses_what_the_upgrader_would_ruin(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let (round, place) = staged(stage, upgrader, &[]).await?;
-    place.set_strategy(&round, "vendor")?;
+    place.set_strategy(&round, "vendor").await?;
     let target = &stage.target;
     let prefix = &round.facts.prefix;
 

@@ -213,12 +213,14 @@ impl Place {
         write(&file, &toml::to_string(&site)?)
     }
 
-    /// Says who does the steps.
-    pub(super) fn set_strategy(&self, round: &Round, strategy: &str) -> anyhow::Result<()> {
+    /// Says who does the steps; a grant is for the options that it was given with.
+    pub(super) async fn set_strategy(&self, round: &Round, strategy: &str) -> anyhow::Result<()> {
         self.edit_site(round, |site| {
             table(site, "options")?.insert("strategy".into(), strategy.into());
             Ok(())
-        })
+        })?;
+        let told = round.operator.run(&["grant", "--yes"]).await?;
+        told.expect(0).map(drop)
     }
 
     /// Process ids of all upgraders that were started.
