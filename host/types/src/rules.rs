@@ -264,10 +264,10 @@ pub static RULES: &[Rule] = &[
     },
     Rule {
         writes_schema: true,
-        rests_on: "the snapshot that the step took, by uuid; no open index has a name it restores",
+        rests_on: "the snapshot that the step took, by uuid; no index, open or closed, has a name it restores",
         token: "X-Opaque-Id",
-        probe: "indices present with all primaries started and the counts of the snapshot = applied; recovering = in progress; none = absent; some = partial",
-        post: "all primaries started; counts as in the inventory taken with the snapshot",
+        probe: "indices with another uuid than before, all primaries started, documents, mappings and creation dates of the inventory = applied; recovering = in progress; none, or only the originals = absent; all else = partial",
+        post: "uuids differ from before; all primaries started; documents and mappings as in the inventory taken with the snapshot",
         ..row("snapshot.restore", SEARCH, Class::Observable)
     },
     Rule {

@@ -334,9 +334,6 @@ pub(crate) fn create(
     let mut failed = Vec::new();
     for name in names {
         let index = state.index(&name)?;
-        if !index.is_open {
-            continue;
-        }
         if state.index_health(index) == "red" {
             failed.push(json!({"index": name, "index_uuid": index.uuid, "shard_id": 0, "reason": "primary shard is not allocated", "status": "INTERNAL_SERVER_ERROR"}));
         }
@@ -630,6 +627,12 @@ pub(crate) fn restore(
         new_settings.extend(overrides.clone());
         new_settings.retain(|_, v| !v.is_null());
         let existing = state.indices.get(&target);
+        // Over a closed index the documents come back into that one.
+        let uuid = match existing {
+            Some(existing) => existing.uuid.clone(),
+            None => state.rng.uuid(),
+        };
+        let existing = state.indices.get(&target);
         if let Some(existing) = existing {
             if existing.is_open {
                 return Err(error(
@@ -668,7 +671,7 @@ pub(crate) fn restore(
         }
         let mut index = Index::new(NewIndex {
             name: target.clone(),
-            uuid: state.rng.uuid(),
+            uuid,
             created_ms: kept.index.created_ms,
             created_version: kept.index.created_version.clone(),
             created_id: kept.index.created_id,

@@ -18,8 +18,20 @@ use crate::repository::Repository;
 pub(crate) struct Kept {
     pub(crate) name: String,
     pub(crate) uuid: String,
+    /// 0 where it was closed: nothing can be counted then.
     pub(crate) docs: u64,
     pub(crate) mapping: Digest,
+    /// A closed index is in a snapshot, and comes back open.
+    #[serde(default = "was_open")]
+    pub(crate) open: bool,
+    /// `index.creation_date`: a restored index has that of the original, one that was made anew has its own.
+    #[serde(default)]
+    pub(crate) created: Option<String>,
+}
+
+/// Inventories that were written before this was kept counted every index.
+fn was_open() -> bool {
+    true
 }
 
 /// All of it.
@@ -50,7 +62,6 @@ pub(crate) async fn take(
             if left_out || indices.iter().any(|kept| kept.name == index.name) {
                 continue;
             }
-            // A closed index is in a snapshot, and cannot be counted.
             let docs = if index.open {
                 count(repository, &index.name).await?
             } else {
@@ -58,6 +69,8 @@ pub(crate) async fn take(
             };
             indices.push(Kept {
                 mapping: mapping(repository, &index.name).await?,
+                created: created(repository, &index.name).await?,
+                open: index.open,
                 name: index.name,
                 uuid: index.uuid,
                 docs,
@@ -65,7 +78,12 @@ pub(crate) async fn take(
         }
     }
     indices.sort_by(|a, b| a.name.cmp(&b.name));
-    let templates = templates(repository, &indices).await?;
+    let patterns = scopes(patterns)?;
+    let is_family = |name: &str| {
+        patterns.iter().any(|scope| scope.matches(name))
+            && !except.iter().any(|scope| scope.matches(name))
+    };
+    let templates = templates(repository, &indices, &is_family).await?;
     Ok(Inventory {
         snapshot: snapshot.to_owned(),
         indices,
@@ -73,14 +91,22 @@ pub(crate) async fn take(
     })
 }
 
-/// Templates that apply to one of the indices, and the components that those are made of.
-async fn templates(repository: &Repository, indices: &[Kept]) -> Result<Vec<Template>, ReadError> {
+/// Templates that apply to one of the indices, or to names of the family that no index has yet; and the components
+/// that those are made of.
+async fn templates(
+    repository: &Repository,
+    indices: &[Kept],
+    is_family: &impl Fn(&str) -> bool,
+) -> Result<Vec<Template>, ReadError> {
     let mut applying: Vec<Template> = Vec::new();
     for kind in [TemplateKind::Legacy, TemplateKind::Composable] {
         let found = all_templates(repository, kind).await?;
         applying.extend(found.into_iter().filter(|template| {
             let mut patterns = template.patterns.iter();
-            patterns.any(|pattern| indices.iter().any(|index| glob(pattern, &index.name)))
+            patterns.any(|pattern| {
+                is_family(pattern.trim_end_matches('*'))
+                    || indices.iter().any(|index| glob(pattern, &index.name))
+            })
         }));
     }
     let parts: Vec<String> = applying
@@ -142,6 +168,21 @@ pub(crate) async fn mapping(repository: &Repository, index: &str) -> Result<Dige
         })
         .await?;
     Ok(Digest::of(ordered(&value).to_string().as_bytes()))
+}
+
+/// When it was made, as the server says it.
+pub(crate) async fn created(
+    repository: &Repository,
+    index: &str,
+) -> Result<Option<String>, ReadError> {
+    let read = Read::IndexSettings {
+        index: index.to_owned(),
+    };
+    let settings = repository.cluster.read(&read).await?;
+    Ok(settings
+        .get("index.creation_date")
+        .and_then(Value::as_str)
+        .map(str::to_owned))
 }
 
 /// Members of an object have no order; two servers may show them in two.

@@ -1,15 +1,19 @@
 //! Restoring indices in their own names, with their aliases, for a roll-back.
+//!
+//! A uuid belongs to one index for ever. So an index that has the uuid it had when it was taken, or when the restore
+//! was asked for, was not restored; one that came back has another, and the creation date, documents and mapping of
+//! the inventory.
 
 use liftlock_cluster::Call;
 use liftlock_types::facts::cluster::{Index, Shard};
 use liftlock_types::{
     Acted, Attempt, Capability as _, IndexName, Observed, Probed, Progress, Read, ReadError,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::inventory::{count, typed};
+use crate::inventory::{count, created, mapping, typed};
 use crate::repository::{Repository, refused, seen};
-use crate::trial::Source;
+use crate::trial::{STALLED_MS, Source, now_ms, why_not_started};
 
 /// What is there of the indices now.
 async fn look(repository: &Repository, indices: &[IndexName]) -> Result<Vec<Index>, ReadError> {
@@ -33,11 +37,20 @@ pub(crate) async fn observe(
     indices: &[IndexName],
     attempt: &Attempt,
 ) -> Result<Observed, ReadError> {
+    let there: Map<String, Value> = look(repository, indices)
+        .await?
+        .into_iter()
+        .map(|index| (index.name, index.uuid.into()))
+        .collect();
     let applied = matches!(
         probe(repository, indices, attempt).await?,
         Probed::Applied { .. }
     );
-    Ok(seen(applied, json!({"indices": indices}), Value::Null))
+    Ok(seen(
+        applied,
+        json!({"indices": indices, "there": there}),
+        json!({"uuids": there}),
+    ))
 }
 
 pub(crate) async fn act(
@@ -55,18 +68,14 @@ pub(crate) async fn act(
         Err(error) => return refused("no-snapshot", error.to_string()),
     }
     match look(repository, indices).await {
+        Ok(found) if found.is_empty() => {}
+        // Over a closed one the server restores as well: it keeps the uuid, and nothing would tell the two apart.
         Ok(found) => {
-            let open: Vec<&str> = found
-                .iter()
-                .filter(|index| index.open)
-                .map(|index| index.name.as_str())
-                .collect();
-            if !open.is_empty() {
-                return refused(
-                    "index-open",
-                    format!("these are there and open: {}", open.join(", ")),
-                );
-            }
+            let names: Vec<&str> = found.iter().map(|index| index.name.as_str()).collect();
+            return refused(
+                "index-there",
+                format!("these are there: {}", names.join(", ")),
+            );
         }
         Err(error) => return Acted::NotSent(error.to_string()),
     }
@@ -78,63 +87,135 @@ pub(crate) async fn act(
     repository.cluster.send(&call).await
 }
 
+/// Is this the index that stood there before, and no restored one?
+fn is_original(source: &Source, attempt: &Attempt, index: &Index) -> bool {
+    let was = attempt.kept.get("uuids").and_then(|it| it.get(&index.name));
+    was.and_then(Value::as_str) == Some(index.uuid.as_str())
+        || source
+            .inventory
+            .indices
+            .iter()
+            .any(|had| had.name == index.name && had.uuid == index.uuid)
+}
+
 pub(crate) async fn probe(
     repository: &Repository,
     indices: &[IndexName],
     attempt: &Attempt,
 ) -> Result<Probed, ReadError> {
     let source = Source::of(attempt)?;
-    let found = look(repository, indices).await?;
+    let (originals, found): (Vec<Index>, Vec<Index>) = look(repository, indices)
+        .await?
+        .into_iter()
+        .partition(|index| is_original(&source, attempt, index));
+    let originals: Vec<&str> = originals.iter().map(|index| index.name.as_str()).collect();
     if found.is_empty() {
-        return Ok(Probed::Absent(json!({"indices": 0})));
+        return Ok(Probed::Absent(
+            json!({"restored": 0, "originals": originals}),
+        ));
     }
-    let mut shards: Vec<Shard> = Vec::new();
-    for name in indices {
-        shards.extend(typed::<Vec<Shard>>(
-            repository
-                .cluster
-                .read(&Read::Shards {
-                    pattern: name.to_string(),
-                })
-                .await?,
-        )?);
-    }
-    let primaries: Vec<&Shard> = shards.iter().filter(|shard| shard.primary).collect();
-    let started = primaries
-        .iter()
-        .filter(|shard| shard.state == "STARTED")
-        .count();
-    if started < primaries.len() {
-        return Ok(Probed::InProgress(Progress {
-            done: started as u64,
-            total: primaries.len() as u64,
-            unit: "shards".into(),
-            note: format!("{} of {} indices", found.len(), indices.len()),
-        }));
+    if let Some(probed) = started(repository, &found, indices.len(), attempt).await? {
+        return Ok(probed);
     }
     if found.len() < indices.len() {
         return Ok(Probed::Partial(
-            json!({"there": found.len(), "of": indices.len()}),
+            json!({"restored": found.len(), "of": indices.len(), "originals": originals}),
         ));
     }
     let mut differences = Vec::new();
-    for name in indices {
-        let had = source
-            .inventory
-            .indices
-            .iter()
-            .find(|index| index.name == name.as_str());
-        let docs = count(repository, name.as_str()).await?;
-        if had.is_some_and(|had| had.docs != docs) {
-            differences.push(format!("`{name}` has {docs} documents"));
+    let mut docs = 0;
+    for index in &found {
+        differences.extend(differs(repository, &source, index, &mut docs).await?);
+    }
+    if !differences.is_empty() {
+        return Ok(Probed::Partial(json!({"differences": differences})));
+    }
+    let uuids: Map<String, Value> = found
+        .iter()
+        .map(|index| (index.name.clone(), index.uuid.as_str().into()))
+        .collect();
+    Ok(Probed::Applied {
+        evidence: json!({
+            "indices": found.len(),
+            "documents": docs,
+            "snapshot": source.snapshot,
+            "uuids": uuids,
+        }),
+        ours: false,
+    })
+}
+
+/// None: all primaries are.
+async fn started(
+    repository: &Repository,
+    found: &[Index],
+    of: usize,
+    attempt: &Attempt,
+) -> Result<Option<Probed>, ReadError> {
+    let mut shards: Vec<Shard> = Vec::new();
+    for index in found {
+        let pattern = index.name.clone();
+        let read = Read::Shards { pattern };
+        shards.extend(typed::<Vec<Shard>>(repository.cluster.read(&read).await?)?);
+    }
+    let primaries: Vec<&Shard> = shards.iter().filter(|shard| shard.primary).collect();
+    let lacking: Vec<&&Shard> = primaries
+        .iter()
+        .filter(|shard| shard.state != "STARTED")
+        .collect();
+    let Some(first) = lacking.first() else {
+        return Ok(None);
+    };
+    let waits = lacking
+        .iter()
+        .any(|shard| shard.state == "INITIALIZING" || shard.state == "RELOCATING");
+    if !waits && now_ms() - attempt.intent_at_ms > STALLED_MS {
+        let why = why_not_started(repository, &first.index).await;
+        let names: Vec<&str> = lacking.iter().map(|shard| shard.index.as_str()).collect();
+        return Ok(Some(Probed::Partial(
+            json!({"why": why, "not_started": names}),
+        )));
+    }
+    Ok(Some(Probed::InProgress(Progress {
+        done: (primaries.len() - lacking.len()) as u64,
+        total: primaries.len() as u64,
+        unit: "shards".into(),
+        note: format!("{} of {of} indices", found.len()),
+    })))
+}
+
+/// How it is not what the inventory says.
+async fn differs(
+    repository: &Repository,
+    source: &Source,
+    index: &Index,
+    docs: &mut u64,
+) -> Result<Vec<String>, ReadError> {
+    let name = &index.name;
+    let Some(had) = source
+        .inventory
+        .indices
+        .iter()
+        .find(|had| had.name == *name)
+    else {
+        return Ok(vec![format!("`{name}` was not taken")]);
+    };
+    let mut differences = Vec::new();
+    if index.open {
+        let now = count(repository, name).await?;
+        *docs += now;
+        if had.open && had.docs != now {
+            differences.push(format!("`{name}` had {} documents, it has {now}", had.docs));
         }
     }
-    if differences.is_empty() {
-        Ok(Probed::Applied {
-            evidence: json!({"indices": indices.len(), "snapshot": source.snapshot}),
-            ours: false,
-        })
-    } else {
-        Ok(Probed::Partial(json!({"differences": differences})))
+    if mapping(repository, name).await? != had.mapping {
+        differences.push(format!("the mapping of `{name}` is another"));
     }
+    let is_older = had.created.is_none();
+    if !is_older && created(repository, name).await? != had.created {
+        differences.push(format!(
+            "`{name}` was made anew, it is not the one that was taken"
+        ));
+    }
+    Ok(differences)
 }

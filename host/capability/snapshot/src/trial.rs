@@ -19,7 +19,7 @@ use crate::repository::{Repository, refused};
 
 /// How long after the restore was asked for a primary may lack a node, with nothing on its way, before that is a
 /// result. One minute: the servers retry an allocation five times within it.
-const STALLED_MS: i64 = 60_000;
+pub(crate) const STALLED_MS: i64 = 60_000;
 
 /// Most of the server's words on a failure that go into the journal: one exception with its message.
 const WHY_CHARS_MAX: usize = 300;
@@ -182,7 +182,7 @@ pub(crate) async fn probe(repository: &Repository, attempt: &Attempt) -> Result<
             continue;
         }
         let docs = count(repository, &copy).await?;
-        if docs != index.docs {
+        if index.open && docs != index.docs {
             differences.push(format!(
                 "`{}` had {} documents, its copy has {docs}",
                 index.name, index.docs
@@ -213,7 +213,7 @@ pub(crate) async fn probe(repository: &Repository, attempt: &Attempt) -> Result<
 
 /// The server's own words on why a copy got no shard. A reason and no evidence, so that it does not matter when
 /// there is none.
-async fn why_not_started(repository: &Repository, copy: &str) -> Option<String> {
+pub(crate) async fn why_not_started(repository: &Repository, copy: &str) -> Option<String> {
     let read = Read::RawRead {
         path: format!("/_cat/shards/{copy}"),
         query: vec![
@@ -257,7 +257,7 @@ pub(crate) async fn clean_up(
         .collect())
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| {

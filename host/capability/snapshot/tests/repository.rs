@@ -277,7 +277,7 @@ async fn suite(bench: &Bench) {
     let at = attempt("restore", Some(taken));
     let acted = bench.repository.act(&restore, &at).await;
     assert!(
-        matches!(&acted, Acted::Refused { kind, .. } if kind == "index-open"),
+        matches!(&acted, Acted::Refused { kind, .. } if kind == "index-there"),
         "{acted:?}"
     );
     bench.must(Call::delete(["site-a_v1"])).await;
@@ -394,6 +394,64 @@ async fn on_a_real(kind: liftlock_lab::ServerKind) {
     let backups = server.repo_dir().join("liftlock").display().to_string();
     suite(&Bench::new(server.base_url(), &backups, kept.path())).await;
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_registration_that_is_taken_back_is_as_it_was() {
+    let settings = |location: &str| Json::of(&json!({"location": location, "compress": true}));
+    let register = |location: &str| Change::RegisterRepository {
+        kind: "fs".into(),
+        settings: settings(location),
+    };
+    let unregister = Change::UnregisterRepository {
+        kind: "fs".into(),
+        settings: settings("/backups/a"),
+    };
+    for (there, change) in [
+        (None, register("/backups/a")),
+        (Some("/backups/a"), register("/backups/b")),
+        (Some("/backups/a"), unregister),
+    ] {
+        let sim = SimCluster::builder(Product::OpenSearch2)
+            .path_repo(&["/backups"])
+            .start()
+            .await
+            .unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        let bench = Bench::new(&sim.url(), "/backups", kept.path());
+        if let Some(location) = there {
+            bench
+                .done(&register(location), &attempt("before", None))
+                .await;
+        }
+        let before = sim.state_json();
+        let pass = async |step: &str, change: &Change| {
+            let mut at = attempt(step, None);
+            at.facts = bench.repository.facts(change).await.unwrap();
+            let observed = bench.repository.observe(change, &at).await.unwrap();
+            assert!(!observed.already_true, "{change:?}");
+            at.kept = observed.kept;
+            let probed = bench.repository.probe(change, &at).await.unwrap();
+            assert!(
+                matches!(probed, Probed::Absent(_)),
+                "{change:?}: {probed:?}"
+            );
+            bench.done(change, &at).await;
+            at
+        };
+        let at = pass("change", &change).await;
+        assert_ne!(sim.state_json(), before, "{change:?} changes nothing");
+        let undos = bench.repository.automatic_undo(&change, &at).unwrap();
+        for undo in &undos {
+            pass("undo", &undo.change).await;
+        }
+        assert_eq!(sim.state_json(), before, "{change:?}");
+        // Back already: nothing to send.
+        for undo in &undos {
+            let observed = bench.repository.observe(&undo.change, &at).await.unwrap();
+            assert!(observed.already_true, "{undo:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Client, Outcome, checks, expect, same};
+use super::{Client, Outcome, SuiteError, checks, expect, same};
 use crate::product::Product;
 
 checks![
@@ -10,6 +10,8 @@ checks![
     a_snapshot_keeps_indices_and_metadata,
     a_snapshot_name_is_used_once_and_is_lower_case,
     a_restore_over_an_open_index_is_refused,
+    a_restore_over_a_closed_index_keeps_its_uuid,
+    a_closed_index_is_taken_and_comes_back_open,
     a_renamed_restore_has_a_new_uuid_and_the_old_version,
     a_restore_can_change_settings_and_leave_aliases_out,
     a_restore_brings_aliases_by_default,
@@ -192,6 +194,67 @@ async fn a_restore_over_an_open_index_is_refused(c: &Client, _: Product) -> Outc
         .status(200)?;
     prepare(c, &["suite-s3"]).await?;
     c.without(&["suite-over"]).await
+}
+
+async fn uuid_of(c: &Client, index: &str) -> Result<String, SuiteError> {
+    let shown = c
+        .get(&format!("/{index}/_settings?flat_settings=true"))
+        .await?
+        .status(200)?
+        .body;
+    let uuid = shown[index]["settings"]["index.uuid"].as_str();
+    uuid.map(ToOwned::to_owned)
+        .ok_or_else(|| SuiteError::Unexpected(format!("no uuid in {shown}")))
+}
+
+async fn a_restore_over_a_closed_index_keeps_its_uuid(c: &Client, _: Product) -> Outcome {
+    prepare(c, &["suite-s11"]).await?;
+    c.fresh("suite-shut", json!({})).await?;
+    c.fill("suite-shut", 2).await?;
+    take(
+        c,
+        "suite-s11",
+        json!({"indices": "suite-shut", "include_global_state": false}),
+    )
+    .await?;
+    let before = uuid_of(c, "suite-shut").await?;
+    c.post("/suite-shut/_close", json!({})).await?.status(200)?;
+    restore(c, "suite-s11", json!({"indices": "suite-shut"}))
+        .await?
+        .status(200)?;
+    same("uuid", uuid_of(c, "suite-shut").await?, before.clone())?;
+    c.without(&["suite-shut"]).await?;
+    restore(c, "suite-s11", json!({"indices": "suite-shut"}))
+        .await?
+        .status(200)?;
+    expect(
+        uuid_of(c, "suite-shut").await? != before,
+        "an index that was deleted comes back with its old uuid",
+    )?;
+    prepare(c, &["suite-s11"]).await?;
+    c.without(&["suite-shut"]).await
+}
+
+async fn a_closed_index_is_taken_and_comes_back_open(c: &Client, _: Product) -> Outcome {
+    prepare(c, &["suite-s12"]).await?;
+    c.fresh("suite-closed", json!({})).await?;
+    c.fill("suite-closed", 3).await?;
+    c.post("/suite-closed/_close", json!({}))
+        .await?
+        .status(200)?;
+    take(
+        c,
+        "suite-s12",
+        json!({"indices": "suite-closed", "include_global_state": false}),
+    )
+    .await?;
+    c.without(&["suite-closed"]).await?;
+    restore(c, "suite-s12", json!({"indices": "suite-closed"}))
+        .await?
+        .status(200)?;
+    same("documents", c.count("suite-closed").await?, 3)?;
+    prepare(c, &["suite-s12"]).await?;
+    c.without(&["suite-closed"]).await
 }
 
 async fn a_renamed_restore_has_a_new_uuid_and_the_old_version(c: &Client, p: Product) -> Outcome {
