@@ -14,7 +14,7 @@ use liftlock_disk::{Directory, DiskConfig, DiskError, KEPT_BINDING, READ_BYTES_M
 use liftlock_types::rules::RULES;
 use liftlock_types::{
     Acted, Attempt, Binding, Capability, Change, Digest, Facts, FileName, Hunk, Predicate, Probed,
-    Read, ReadError, RunId, StepId,
+    Read, ReadError, RunId, StepId, UNDONE_BY,
 };
 use serde_json::Value;
 
@@ -122,6 +122,86 @@ async fn undo(disk: &Directory, change: &Change, attempt: &Attempt) {
     for (n, planned) in changes.iter().enumerate() {
         assert_eq!(planned.binding, binding("disk.config"));
         perform(disk, &format!("undo-{n}"), &planned.change).await;
+    }
+}
+
+/// Every file with its content and mode.
+fn picture(site: &Site) -> BTreeMap<String, (String, u32)> {
+    let entries = fs::read_dir(&site.root).unwrap().map(Result::unwrap);
+    entries
+        .map(|entry| {
+            let mode = entry.metadata().unwrap().permissions().mode();
+            let text = fs::read_to_string(entry.path()).unwrap();
+            (entry.file_name().into_string().unwrap(), (text, mode))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_kind_with_an_undo_is_taken_back_to_the_byte() {
+    let text = "a = 1\nb = 2\na = 1\n";
+    let changes: [(&str, Change); 6] = [
+        (
+            "keep",
+            Change::KeepFile {
+                dir: vec![],
+                name: name("f"),
+            },
+        ),
+        ("write", write("new", "text")),
+        ("copy", copy("disk.config", "f", "again")),
+        ("edit", edit("f", &sha(text), &[("b = 2", "b = 3")])),
+        // Backwards its text would stand twice: only the kept copy brings it back.
+        (
+            "edit by the copy",
+            edit("f", &sha(text), &[("b = 2\n", "")]),
+        ),
+        ("remove", remove("f", &sha(text))),
+    ];
+    for (what, change) in &changes {
+        let site = site();
+        site.put("f", text);
+        fs::set_permissions(site.root.join("f"), fs::Permissions::from_mode(0o640)).unwrap();
+        let before = picture(&site);
+        let done = perform(&site.disk, "change", change).await;
+        let changes_files = !matches!(change, Change::KeepFile { .. });
+        assert_eq!(picture(&site) != before, changes_files, "{what}");
+        let kinds = UNDONE_BY
+            .iter()
+            .find(|(kind, _)| *kind == change.verb().as_str())
+            .unwrap()
+            .1;
+        let undos = site.disk.automatic_undo(change, &done).unwrap();
+        for planned in &undos {
+            assert!(
+                kinds.contains(&planned.change.verb().as_str()),
+                "{planned:?}"
+            );
+            assert!(
+                planned.change.objects().is_subset(&change.objects()),
+                "{planned:?}"
+            );
+        }
+        undo(&site.disk, change, &done).await;
+        assert_eq!(picture(&site), before, "{what}");
+        // Back already: the last of them is true, and nothing is written.
+        if let Some(last) = undos.last() {
+            site.disk.facts(&last.change).await.unwrap();
+            let observed = site.disk.observe(&last.change, &attempt("later")).await;
+            assert!(observed.unwrap().already_true, "{last:?}");
+        }
+    }
+    let seen: std::collections::BTreeSet<String> = changes
+        .iter()
+        .map(|(_, change)| change.verb().to_string())
+        .collect();
+    for rule in RULES.iter().filter(|rule| rule.verb.starts_with("disk.")) {
+        assert_eq!(
+            seen.contains(rule.verb),
+            !rule.automatic_undo.is_empty(),
+            "{}",
+            rule.verb
+        );
     }
 }
 
