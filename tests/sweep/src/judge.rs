@@ -37,6 +37,8 @@ pub struct Verdict {
     pub doubts: Vec<Doubt>,
     /// For who reads: how it went.
     pub course: Vec<String>,
+    /// Likewise, in all detail.
+    pub entries: Vec<Entry>,
 }
 
 impl Verdict {

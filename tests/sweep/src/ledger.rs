@@ -82,7 +82,14 @@ pub enum Seen {
         /// In a word.
         how: &'static str,
     },
-    /// A look at it.
+    /// A look at it before anything is sent.
+    Observe {
+        /// The step.
+        step: String,
+        /// What.
+        change: Change,
+    },
+    /// A look at what became of it.
     Probe {
         /// The step.
         step: String,
@@ -150,6 +157,16 @@ impl Ledger {
         self.held().clone()
     }
 
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.held().len()
+    }
+
+    /// There is none yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The points that a life passed.
     pub fn places(&self, of_life: u32) -> Vec<Place> {
         self.held()
@@ -168,7 +185,11 @@ impl Ledger {
             .iter()
             .rev()
             .find_map(|entry| match &entry.seen {
-                Seen::Act { step, change, .. } | Seen::Probe { step, change, .. } if step == id => {
+                Seen::Act { step, change, .. }
+                | Seen::Observe { step, change }
+                | Seen::Probe { step, change, .. }
+                    if step == id =>
+                {
                     Some(change.clone())
                 }
                 _ => None,

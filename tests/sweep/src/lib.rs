@@ -1,5 +1,31 @@
-//! The sweep.
+//! The sweep: an upgrade disturbed at every point, and what becomes of it judged.
+//!
+//! One uninterrupted run of a plan enumerates the gate's labelled points and the requests that the target sees.
+//! Each position then begins with the site as it was, disturbs the run in one way at one place, lets process after
+//! process come to its end, and asks three questions. Was anything lost: is the end another one than that of the
+//! uninterrupted run, or was something sent that no journal knows of? Was anything repeated: sent again without a
+//! probe that had said absent, or carried out more often? Was anything guessed: concluded, and the target shows
+//! otherwise? What a person had to decide is counted apart, with the reason.
+//!
+//! The plugin runs in its sandbox, the cluster capability talks HTTP to the simulated cluster, the journal is on
+//! the disk. A process is a runner on a thread and a runtime of its own; ending it drops all of it.
+//!
+//! | module | what |
+//! |---|---|
+//! | `sweep` | the loop, on as many worlds as there are cores; broken gates |
+//! | `ways` | the plans |
+//! | `position` | where and how a run is disturbed |
+//! | `reference` | the uninterrupted run |
+//! | `perform` | one position, from its beginning to its verdict |
+//! | `judge` | the three questions |
+//! | `truth` | what the target itself shows of a change |
+//! | `world`, `service` | the simulated site, put back for each position |
+//! | `life` | one process: a runner that can be held, frozen and ended at any point |
+//! | `image` | what a crash leaves at one moment |
+//! | `watch`, `ledger` | what was sent and looked at, in order |
+//! | `guest` | the plugin, loaded once |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
 pub mod guest;
 pub mod image;
 pub mod judge;
@@ -9,6 +35,7 @@ pub mod perform;
 pub mod position;
 pub mod reference;
 pub mod service;
+pub mod sweep;
 pub mod truth;
 pub mod watch;
 pub mod ways;

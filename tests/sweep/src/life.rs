@@ -39,6 +39,10 @@ use crate::ledger::Seen;
 /// Longest life. One takes a second; a life that hangs is a finding, and must not hang the sweep.
 const LIFE_MAX: Duration = Duration::from_secs(90);
 
+/// A life that does nothing for so long waits for something. Between two entries of a busy one lie, on a machine with
+/// other work, some hundred milliseconds.
+const STANDSTILL: Duration = Duration::from_millis(1_500);
+
 /// How long the journal of a life that was ended may stay busy: its thread closes the file a moment later.
 const BUSY_MAX: Duration = Duration::from_secs(10);
 
@@ -107,6 +111,7 @@ struct Control {
 
 /// A running life. Dropping it ends it.
 pub struct Life {
+    ledger: Ledger,
     told: mpsc::Receiver<Told>,
     control: Arc<Control>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -161,6 +166,7 @@ impl Life {
             .enable_all()
             .build()
             .context("no runtime for a life")?;
+        let ledger = ground.ledger.clone();
         let (ground, held) = (ground.clone(), control.clone());
         let thread = std::thread::Builder::new()
             .name(format!("life-{number}"))
@@ -199,6 +205,7 @@ impl Life {
             })
             .context("no thread for a life")?;
         Ok(Self {
+            ledger,
             told,
             control,
             thread: Some(thread),
@@ -207,15 +214,38 @@ impl Life {
 
     /// Waits until it is held or at its end.
     pub fn wait(&self) -> anyhow::Result<Told> {
-        match self.told.recv_timeout(LIFE_MAX) {
-            Ok(Told::Failed(error)) => Err(error),
-            Ok(told) => Ok(told),
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                bail!(
-                    "it neither ends nor gets there within {} s",
-                    LIFE_MAX.as_secs()
-                )
+        let until = Instant::now() + LIFE_MAX;
+        while Instant::now() < until {
+            if let Some(told) = self.wait_for(STANDSTILL)? {
+                return Ok(told);
             }
+        }
+        bail!("it neither ends nor gets there within {} s", LIFE_MAX.as_secs())
+    }
+
+    /// Waits until it is held or at its end; none when it has done nothing for so long that it waits for the target
+    /// to get better.
+    pub fn wait_or_stall(&self) -> anyhow::Result<Option<Told>> {
+        let until = Instant::now() + LIFE_MAX;
+        let mut before = self.ledger.len();
+        while Instant::now() < until {
+            if let Some(told) = self.wait_for(STANDSTILL)? {
+                return Ok(Some(told));
+            }
+            let now = self.ledger.len();
+            if now == before {
+                return Ok(None);
+            }
+            before = now;
+        }
+        bail!("it goes on and on, for {} s", LIFE_MAX.as_secs())
+    }
+
+    fn wait_for(&self, patience: Duration) -> anyhow::Result<Option<Told>> {
+        match self.told.recv_timeout(patience) {
+            Ok(Told::Failed(error)) => Err(error),
+            Ok(told) => Ok(Some(told)),
+            Err(mpsc::RecvTimeoutError::Timeout) => Ok(None),
             Err(mpsc::RecvTimeoutError::Disconnected) => bail!("its thread is gone: it panicked"),
         }
     }

@@ -1,72 +1,150 @@
-use liftlock_sweep::*;
-use std::collections::BTreeMap;
-fn main() -> anyhow::Result<()> {
-    let rt = tokio::runtime::Runtime::new()?;
-    let t = std::time::Instant::now();
-    let guest = rt.block_on(guest::Guest::load(
-        std::env::var("SWEEP_PLUGIN")
-            .unwrap_or("/tmp/sweepdev/optimize.wasm".into())
-            .as_ref(),
-        "/work/main/target/plugins/compiled".as_ref(),
-    ))?;
-    let way = &ways::all()[0];
-    let mut world = world::World::build(&guest, way)?;
-    println!("world {:?}", t.elapsed());
-    let reference = reference::Reference::run(&mut world)?;
+//! The sweep as a program: `cargo xtask sweep optimize` runs it.
+#![expect(
+    clippy::print_stdout,
+    reason = "this program talks to whoever started it"
+)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+use clap::Parser;
+use liftlock_sweep::guest::Guest;
+use liftlock_sweep::sweep;
+use liftlock_sweep::sweep::Choice;
+use liftlock_sweep::sweep::Tally;
+use liftlock_sweep::ways;
+use liftlock_sweep::ways::Way;
+
+/// Disturbs upgrades of a simulated site at every point, and judges what becomes of them.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The plugin's component.
+    #[arg(long)]
+    plugin: PathBuf,
+    /// Where compiled plugins are kept.
+    #[arg(long)]
+    cache: PathBuf,
+    /// Only this plan.
+    #[arg(long)]
+    plan: Option<String>,
+    /// From this position.
+    #[arg(long, default_value_t = 0)]
+    from: usize,
+    /// Up to this one.
+    #[arg(long)]
+    to: Option<usize>,
+    /// Every so-manieth position.
+    #[arg(long, default_value_t = 1)]
+    sample: usize,
+    /// Beginning with this one.
+    #[arg(long, default_value_t = 0)]
+    offset: usize,
+    /// Only this family of positions.
+    #[arg(long)]
+    family: Option<String>,
+    /// Begin no position after so many seconds.
+    #[arg(long)]
+    within: Option<u64>,
+    /// Tell each position with all that happened.
+    #[arg(long)]
+    verbose: bool,
+    /// Break the gate's rules one by one; each must make the sweep fail.
+    #[arg(long)]
+    broken: bool,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let result = if options.broken {
+        broken(&options)
+    } else {
+        whole(&options)
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("error: {error:#}");
+            println!("sweep optimize: FAIL");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn say(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+fn guest(options: &Options) -> anyhow::Result<Guest> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(Guest::load(&options.plugin, &options.cache))
+}
+
+fn chosen(options: &Options) -> anyhow::Result<Vec<Way>> {
+    let ways: Vec<Way> = ways::all()
+        .into_iter()
+        .filter(|way| options.plan.as_ref().is_none_or(|name| name == way.name))
+        .collect();
+    if ways.is_empty() {
+        let names: Vec<&str> = ways::all().iter().map(|way| way.name).collect();
+        bail!("there is no such plan; there are: {}", names.join(", "));
+    }
+    Ok(ways)
+}
+
+fn whole(options: &Options) -> anyhow::Result<bool> {
+    let guest = guest(options)?;
+    let choice = Choice {
+        from: options.from,
+        to: options.to,
+        every: options.sample,
+        offset: options.offset,
+        family: options.family.clone(),
+        within: options.within.map(Duration::from_secs),
+        verbose: options.verbose,
+    };
+    let mut total = Tally::default();
+    for way in chosen(options)? {
+        total.add(sweep::sweep(&guest, &way, &choice, &say)?);
+    }
+    for (family, (count, took)) in &total.families {
+        println!("   {count:5} x {family}, {:.1} s", took.as_secs_f64());
+    }
+    if total.left_out > 0 {
+        println!("   {} positions were left out: the time was over", total.left_out);
+    }
+    if !total.why.is_empty() {
+        println!("   a person had to decide:");
+        print!("{}", total.doubts_text());
+    }
     println!(
-        "reference {:?} places {} distinct {} records {}",
-        t.elapsed(),
-        reference.places.len(),
-        reference.distinct().len(),
-        reference.records.len()
+        "sweep optimize: positions={} lost={} repeated={} guessed={} doubts={}",
+        total.positions, total.lost, total.repeated, total.guessed, total.doubts
     );
-    let all = position::all(&reference);
-    let mut fams: BTreeMap<&str, usize> = BTreeMap::new();
-    for p in &all {
-        *fams.entry(p.family()).or_default() += 1;
+    if total.positions == 0 {
+        bail!("no position was performed");
     }
-    println!("{} {:?}", all.len(), fams);
-    let args: Vec<String> = std::env::args().collect();
-    let fam = args.get(1).cloned().unwrap_or_default();
-    let step: usize = args.get(2).and_then(|a| a.parse().ok()).unwrap_or(1);
-    let only: Option<usize> = args.get(3).and_then(|a| a.parse().ok());
-    let mut bad = 0;
-    let mut n = 0;
-    for (i, p) in all
-        .iter()
-        .enumerate()
-        .filter(|(_, p)| fam == "all" || p.family() == fam)
-        .step_by(step)
-    {
-        if only.is_some_and(|o| o != i) {
-            continue;
+    Ok(total.is_good())
+}
+
+fn broken(options: &Options) -> anyhow::Result<bool> {
+    let guest = guest(options)?;
+    let mut caught = 0;
+    let mut defects = 0;
+    for way in chosen(options)?.into_iter().take(1) {
+        for (_, first) in sweep::broken(&guest, &way, &say)? {
+            defects += 1;
+            caught += usize::from(first.is_some());
         }
-        let t = std::time::Instant::now();
-        n += 1;
-        match perform::perform(&mut world, &reference, p, None) {
-            Ok(v) => {
-                if !v.is_good() {
-                    bad += 1;
-                }
-                if !v.is_good() || !v.doubts.is_empty() || only.is_some() {
-                    println!(
-                        "{i} {p} {:?}\n   lost {:#?}\n   repeated {:#?}\n   guessed {:#?}\n   doubts {:?}\n   course {:#?}",
-                        t.elapsed(),
-                        v.lost,
-                        v.repeated,
-                        v.guessed,
-                        v.doubts,
-                        v.course
-                    );
-                }
-            }
-            Err(e) => {
-                bad += 1;
-                println!("{i} {p}: ERROR {e:#}");
-            }
-        }
-        world.sweep_up();
     }
-    println!("{n} positions, {bad} bad, {:?}", t.elapsed());
-    Ok(())
+    let is_good = defects > 0 && caught == defects;
+    println!(
+        "sweep optimize --broken: {} defects={defects} caught={caught}",
+        if is_good { "PASS" } else { "FAIL" }
+    );
+    Ok(is_good)
 }

@@ -2,6 +2,7 @@
 
 mod meddle;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -152,7 +153,7 @@ impl Stage<'_> {
             Told::Ended(end) => self.told(&end),
             _ => life.kill(),
         }
-        self.verdict.lost.extend(self.unrecorded(round));
+        self.verdict.lost.extend(self.unrecorded(&[round]));
         Ok(())
     }
 
@@ -182,9 +183,20 @@ impl Stage<'_> {
         let mut last = None;
         for _ in 0..LIVES_MAX {
             let rolls_back = matches!(work, Work::Rollback(_));
-            let end = self.world.live(round, work, self.orders())?.end()?;
-            self.told(&end);
+            let life = self.world.live(round, work.clone(), self.orders())?;
+            let told = life.wait_or_stall()?;
             self.world.repair()?;
+            let Some(Told::Ended(end)) = told else {
+                // It waits for a target that gets no better: that one is mended, and a person ends the process.
+                life.kill();
+                self.verdict.course.push("waited, and was killed".into());
+                work = match work {
+                    Work::Rollback(_) => work,
+                    _ => self.next_work(round),
+                };
+                continue;
+            };
+            self.told(&end);
             if end.exit == Exit::Done {
                 let back = end.state.ended.as_deref() == Some("rolled-back");
                 return Ok(if back {
@@ -285,7 +297,8 @@ impl Stage<'_> {
         let entries = round.ground.ledger.entries();
         self.verdict.repeated.extend(judge::repeated(&entries));
         self.verdict.guessed.extend(judge::guessed(&entries));
-        let unrecorded = self.unrecorded(round);
+        self.verdict.entries = entries;
+        let unrecorded = self.unrecorded(&[round]);
         for line in unrecorded {
             if !self.verdict.lost.contains(&line) {
                 self.verdict.lost.push(line);
@@ -294,11 +307,12 @@ impl Stage<'_> {
     }
 
     /// What was sent without a durable intent.
-    fn unrecorded(&self, round: &Round) -> Vec<String> {
-        let rows = self.world.rows(round);
+    fn unrecorded(&self, rounds: &[&Round]) -> Vec<String> {
+        let rows: Vec<_> = rounds.iter().flat_map(|round| self.world.rows(round)).collect();
+        let entries = rounds.first().map(|round| round.ground.ledger.entries());
         let mut lines = Vec::new();
-        let mut sent: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
-        for entry in round.ground.ledger.entries() {
+        let mut sent: BTreeMap<String, usize> = BTreeMap::new();
+        for entry in entries.unwrap_or_default() {
             if let Seen::Act { step, .. } = entry.seen {
                 *sent.entry(step).or_default() += 1;
             }
@@ -320,6 +334,10 @@ impl Stage<'_> {
     /// The end of the uninterrupted run, and nothing done more often.
     fn must_be_done(&mut self, round: &Round, finish: &Finish) {
         self.judge(round);
+        self.must_have_ended(round, finish);
+    }
+
+    fn must_have_ended(&mut self, round: &Round, finish: &Finish) {
         match finish {
             Finish::Done => {
                 let found = self.world.sim.state_json();
@@ -416,7 +434,7 @@ impl Stage<'_> {
         }
         life.kill();
         self.world.sim.clear_faults();
-        self.verdict.lost.extend(self.unrecorded(&round));
+        self.verdict.lost.extend(self.unrecorded(&[&round]));
         let looks = Arc::new(AtomicU64::new(0));
         let sim = self.world.sim.clone();
         let hook = move |place: &Place| {
@@ -706,7 +724,16 @@ impl Stage<'_> {
             self.verdict
                 .lost
                 .extend(judge::differences(&before, &found));
-            self.must_be_done(&round, &finish);
+            let entries = round.ground.ledger.entries();
+            self.verdict.repeated.extend(judge::repeated(&entries));
+            self.verdict.guessed.extend(judge::guessed(&entries));
+            let unrecorded = self.unrecorded(&[&round, &other]);
+            self.verdict.lost.extend(unrecorded);
+            self.must_have_ended(&round, &finish);
+            // The second epoch's claim is made and removed by who took over.
+            self.verdict
+                .repeated
+                .retain(|line| !line.contains("/_component_template/liftlock-claim."));
         } else {
             let finish = if end.exit == Exit::Done {
                 Finish::Done

@@ -122,6 +122,9 @@ impl Trouble {
     }
 }
 
+/// The troubles that any request that changes something can have: all but the last.
+const OF_CHANGES: usize = Trouble::ALL.len() - 1;
+
 /// When a late request lands by itself: while its effect is looked for.
 const LATE: Duration = Duration::from_millis(40);
 
@@ -323,25 +326,20 @@ pub fn all(reference: &Reference) -> Vec<Position> {
     let changes: Vec<&Call> = calls.iter().filter(|call| call.changes).collect();
     for (at, pair) in changes.windows(2).enumerate() {
         for turn in 0..PAIRS_A_CALL {
-            let kind = |by: usize| Trouble::ALL[(at + turn * 3 + by) % Trouble::ALL.len()];
-            let (first, second) = (kind(0), kind(4 + turn));
-            if first.fits(pair[0]) && second.fits(pair[1]) {
-                positions.push(Position::TwoFaults(
-                    pair[0].clone(),
-                    first,
-                    pair[1].clone(),
-                    second,
-                ));
-            }
+            let kind = |by: usize| Trouble::ALL[(at + turn * 3 + by) % OF_CHANGES];
+            positions.push(Position::TwoFaults(
+                pair[0].clone(),
+                kind(0),
+                pair[1].clone(),
+                kind(4 + turn),
+            ));
         }
     }
     for (at, place) in begun.iter().enumerate().skip(1).step_by(2) {
         for turn in 0..FAULTS_A_ROLLBACK {
-            let trouble = Trouble::ALL[(at + turn * 5) % Trouble::ALL.len()];
-            if trouble != Trouble::ShardFailure {
-                let number = 1 + (at + turn) as u64 % 6;
-                positions.push(Position::FaultInRollback(place.clone(), number, trouble));
-            }
+            let trouble = Trouble::ALL[(at + turn * 5) % OF_CHANGES];
+            let number = 1 + (at + turn) as u64 % 6;
+            positions.push(Position::FaultInRollback(place.clone(), number, trouble));
         }
     }
     for call in changes {

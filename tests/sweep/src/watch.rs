@@ -62,6 +62,13 @@ impl Capability for Watched {
     }
 
     async fn observe(&self, change: &Change, attempt: &Attempt) -> Result<Observed, ReadError> {
+        self.ledger.note(
+            self.life,
+            Seen::Observe {
+                step: attempt.step.to_string(),
+                change: change.clone(),
+            },
+        );
         self.inner.observe(change, attempt).await
     }
 

@@ -82,15 +82,13 @@ fn meddle(world: &World, meddling: Meddling) -> Option<Foreign> {
             })?;
             call("DELETE", &format!("/{name}"), &Value::Null);
             call("PUT", &format!("/{name}"), &json!({}));
-            call(
-                "PUT",
-                &format!("/{name}/_doc/theirs?refresh=true"),
-                &json!({"theirs": true}),
-            );
+            let path = format!("/{name}");
+            let pointer = format!("/{name}/settings/index/uuid");
+            let value = world.sim.call("GET", &path, "").1.pointer(&pointer)?.clone();
             Some(Foreign {
-                path: format!("/{name}/_doc/theirs"),
-                pointer: "/_source/theirs".into(),
-                value: json!(true),
+                path,
+                pointer,
+                value,
                 name,
             })
         }

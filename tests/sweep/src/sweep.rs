@@ -1,0 +1,314 @@
+//! The loop over positions, on as many worlds as there are cores; and what is told of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context;
+use anyhow::anyhow;
+use liftlock_gate::Defect;
+
+use crate::guest::Guest;
+use crate::judge::Verdict;
+use crate::perform::perform;
+use crate::position;
+use crate::position::Position;
+use crate::reference::Reference;
+use crate::ways::Way;
+use crate::world::World;
+
+/// Positions of doubts that are named by their number; the rest is counted.
+const EXAMPLES_MAX: usize = 3;
+
+/// Which positions of a plan.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// From this number.
+    pub from: usize,
+    /// Up to this one, with it.
+    pub to: Option<usize>,
+    /// Every so-manieth.
+    pub every: usize,
+    /// Beginning at this one.
+    pub offset: usize,
+    /// Only of this family.
+    pub family: Option<String>,
+    /// Stop to take new ones after so long.
+    pub within: Option<Duration>,
+    /// Tell how each went.
+    pub verbose: bool,
+}
+
+impl Choice {
+    fn takes(&self, number: usize, position: &Position) -> bool {
+        let every = self.every.max(1);
+        number >= self.from
+            && self.to.is_none_or(|to| number <= to)
+            && number % every == self.offset % every
+            && self
+                .family
+                .as_ref()
+                .is_none_or(|family| family == position.family())
+    }
+}
+
+/// What a sweep came to.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Positions that were performed.
+    pub positions: usize,
+    /// Those at which something was lost, or that could not be performed.
+    pub lost: usize,
+    /// Those at which something was sent again without a right to.
+    pub repeated: usize,
+    /// Those at which something was concluded without evidence.
+    pub guessed: usize,
+    /// Those at which a person had to decide.
+    pub doubts: usize,
+    /// Why, with how often and where.
+    pub why: BTreeMap<String, Vec<usize>>,
+    /// How many of each family, and how long they took together.
+    pub families: BTreeMap<&'static str, (usize, Duration)>,
+    /// Chosen, but the time was over.
+    pub left_out: usize,
+    /// The plan's positions, chosen or not.
+    pub known: usize,
+}
+
+impl Tally {
+    /// Nothing lost, repeated or guessed.
+    pub fn is_good(&self) -> bool {
+        self.lost + self.repeated + self.guessed == 0
+    }
+
+    /// Adds another plan's.
+    pub fn add(&mut self, other: Self) {
+        self.positions += other.positions;
+        self.lost += other.lost;
+        self.repeated += other.repeated;
+        self.guessed += other.guessed;
+        self.doubts += other.doubts;
+        self.left_out += other.left_out;
+        self.known += other.known;
+        for (why, numbers) in other.why {
+            self.why.entry(why).or_default().extend(numbers);
+        }
+        for (family, (count, took)) in other.families {
+            let entry = self.families.entry(family).or_default();
+            entry.0 += count;
+            entry.1 += took;
+        }
+    }
+
+    fn take(&mut self, number: usize, position: &Position, took: Duration, verdict: &Verdict) {
+        self.positions += 1;
+        self.lost += usize::from(!verdict.lost.is_empty());
+        self.repeated += usize::from(!verdict.repeated.is_empty());
+        self.guessed += usize::from(!verdict.guessed.is_empty());
+        self.doubts += usize::from(!verdict.doubts.is_empty());
+        for doubt in &verdict.doubts {
+            let step = if doubt.step.is_empty() {
+                "the run"
+            } else {
+                &doubt.step
+            };
+            let why: String = doubt.why.chars().take(140).collect();
+            self.why
+                .entry(format!("{}, {step}: {why}", position.family()))
+                .or_default()
+                .push(number);
+        }
+        let entry = self.families.entry(position.family()).or_default();
+        entry.0 += 1;
+        entry.1 += took;
+    }
+
+    /// The doubts, each with its reason and where to see it.
+    pub fn doubts_text(&self) -> String {
+        let mut text = String::new();
+        for (why, numbers) in &self.why {
+            let shown: Vec<String> = numbers
+                .iter()
+                .take(EXAMPLES_MAX)
+                .map(ToString::to_string)
+                .collect();
+            // Writing to a text does not fail.
+            let _ = writeln!(
+                text,
+                "   {} x {why} (positions {}{})",
+                numbers.len(),
+                shown.join(", "),
+                if numbers.len() > EXAMPLES_MAX { ", ..." } else { "" }
+            );
+        }
+        text
+    }
+}
+
+/// How a position is told that is not good, with the command that performs it alone.
+pub fn told(plan: &str, number: usize, position: &Position, verdict: &Verdict) -> String {
+    let mut text = format!("{plan} {number}: {position}\n");
+    for (what, lines) in [
+        ("lost", &verdict.lost),
+        ("repeated", &verdict.repeated),
+        ("guessed", &verdict.guessed),
+        ("course", &verdict.course),
+    ] {
+        for line in lines {
+            let _ = writeln!(text, "     {what}: {line}");
+        }
+    }
+    let _ = writeln!(
+        text,
+        "     again: cargo xtask sweep optimize --plan {plan} --from {number} --to {number} --verbose"
+    );
+    text
+}
+
+/// Sweeps one plan. `say` is given what is to be printed.
+pub fn sweep(
+    guest: &Guest,
+    way: &Way,
+    choice: &Choice,
+    say: &(dyn Fn(&str) + Sync),
+) -> anyhow::Result<Tally> {
+    let begun = Instant::now();
+    let mut world = World::build(guest, way)?;
+    let reference = Reference::run(&mut world)?;
+    let positions = position::all(&reference);
+    say(&format!(
+        "   plan {}: {} points, {} requests, {} positions; the uninterrupted run took {:.1} s",
+        way.name,
+        reference.places.len(),
+        reference.records.len(),
+        positions.len(),
+        begun.elapsed().as_secs_f64(),
+    ));
+    let chosen: Vec<(usize, &Position)> = positions
+        .iter()
+        .enumerate()
+        .filter(|(number, position)| choice.takes(*number, position))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let tally = Mutex::new(Tally {
+        known: positions.len(),
+        ..Tally::default()
+    });
+    let work = |world: &mut World, reference: &Reference| loop {
+        let Some((number, position)) = chosen.get(next.fetch_add(1, Ordering::SeqCst)) else {
+            return;
+        };
+        if choice.within.is_some_and(|within| begun.elapsed() > within) {
+            tally.lock().unwrap_or_else(PoisonError::into_inner).left_out += 1;
+            continue;
+        }
+        let since = Instant::now();
+        let verdict = one(world, reference, position, None);
+        if !verdict.is_good() || choice.verbose {
+            say(&told(way.name, *number, position, &verdict));
+        }
+        if choice.verbose {
+            for entry in &verdict.entries {
+                let line: String = format!("{:?}", entry.seen).chars().take(LINE_MAX).collect();
+                say(&format!("     life {}: {line}", entry.life));
+            }
+        }
+        tally
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(*number, position, since.elapsed(), &verdict);
+        world.sweep_up();
+    };
+    let others = std::thread::available_parallelism()
+        .map_or(1, std::num::NonZero::get)
+        .min(chosen.len())
+        .saturating_sub(1);
+    std::thread::scope(|scope| -> anyhow::Result<()> {
+        let workers: Vec<_> = (0..others)
+            .map(|_| {
+                scope.spawn(|| -> anyhow::Result<()> {
+                    let mut world = World::build(guest, way)?;
+                    let reference = Reference::run(&mut world)?;
+                    work(&mut world, &reference);
+                    Ok(())
+                })
+            })
+            .collect();
+        work(&mut world, &reference);
+        for worker in workers {
+            worker
+                .join()
+                .map_err(|_| anyhow!("a worker of the sweep panicked"))?
+                .context("a second world")?;
+        }
+        Ok(())
+    })?;
+    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Longest line about one thing that happened.
+const LINE_MAX: usize = 260;
+
+/// Performs one; a panic of whatever is under test is a finding, and not the end of the sweep.
+fn one(
+    world: &mut World,
+    reference: &Reference,
+    position: &Position,
+    defect: Option<Defect>,
+) -> Verdict {
+    let performed = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        perform(world, reference, position, defect)
+    }));
+    let failed = |why: String| Verdict {
+        lost: vec![why],
+        ..Verdict::default()
+    };
+    match performed {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(error)) => failed(format!("it could not be performed: {error:#}")),
+        Err(_) => failed("it panicked".into()),
+    }
+}
+
+/// The first position that each broken gate fails at; none where it got through.
+pub fn broken(
+    guest: &Guest,
+    way: &Way,
+    say: &(dyn Fn(&str) + Sync),
+) -> anyhow::Result<Vec<(Defect, Option<usize>)>> {
+    let mut world = World::build(guest, way)?;
+    let reference = Reference::run(&mut world)?;
+    let positions = position::all(&reference);
+    let mut found = Vec::new();
+    for defect in [
+        Defect::IntentNotDurable,
+        Defect::ReadBackSkipped,
+        Defect::ProbeAlwaysAbsent,
+    ] {
+        let mut first = None;
+        for (number, position) in positions.iter().enumerate() {
+            // The same position must be good with the gate as it is: what fails is the missing rule.
+            let verdict = one(&mut world, &reference, position, Some(defect));
+            if !verdict.is_good() && one(&mut world, &reference, position, None).is_good() {
+                say(&format!(
+                    "   {defect:?} fails first at {}",
+                    told(way.name, number, position, &verdict)
+                ));
+                first = Some(number);
+                break;
+            }
+            world.sweep_up();
+        }
+        if first.is_none() {
+            say(&format!("   {defect:?} gets through all {} positions", positions.len()));
+        }
+        found.push((defect, first));
+    }
+    Ok(found)
+}
