@@ -71,6 +71,12 @@ impl Look {
             }
             match names.kind(&index.name) {
                 Kind::Other("update-log") => {
+                    // A count refreshes: an upgrader that ended right before the first look has left entries that
+                    // no search sees yet, and that a refresh in between would make look new.
+                    if let Some(count) = database.count(&index.name, None).found()? {
+                        let known = (index.uuid.clone(), count);
+                        look.indices.insert(index.name.clone(), known);
+                    }
                     let entries = all(&index.name, POSITIONS_MAX).found()?;
                     look.logged
                         .extend(entries.into_iter().flatten().map(|entry| entry.id));
