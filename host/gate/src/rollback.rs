@@ -564,13 +564,19 @@ impl Runner {
     /// What was taken back stays so: a late request, or someone else, may have come between.
     async fn still_taken_back(&self, order: &[StepId]) -> Result<(), Halt> {
         let mut touched: Vec<Vec<String>> = Vec::new();
+        let mut gone: Vec<String> = Vec::new();
         // Backwards: what a later undo changed again is that one's to hold.
         for id in order.iter().rev() {
             let changes = self.state().step(id).undo.unwrap_or_default();
             for (at, planned) in changes.iter().enumerate().rev() {
                 let names = planned.change.names();
-                if touched.contains(&names) || !planned.change.lasts() {
+                let is_gone = names.iter().any(|name| gone.contains(name));
+                if is_gone || touched.contains(&names) || !planned.change.lasts() {
                     continue;
+                }
+                if let Change::DeleteIndex { name, .. } = &planned.change {
+                    // What was done to its aliases before went with it.
+                    gone.push(name.to_string());
                 }
                 touched.push(names);
                 let undo = undo_id(id, at)?;

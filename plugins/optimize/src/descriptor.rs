@@ -206,7 +206,7 @@ fn database() -> Request {
         .verb_at_most(
             "cluster.update-aliases",
             &moved(),
-            RENEWED_MAX,
+            2 * RENEWED_MAX,
             "from the old version of the index to the new one, in one request",
         )
         .verb_at_most(

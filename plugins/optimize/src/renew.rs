@@ -4,8 +4,9 @@
 //! |---|---|---|
 //! | expand | `create-N` | the new index, with none of the aliases: nobody reads or writes it yet |
 //! | expand | `reindex-N` | the copy; done when the host has found each id of the old index in the new one |
-//! | switch | `switch-N` | every alias with its write flag, from the old to the new, in one atomic request |
+//! | switch | `switch-N` | every alias, from the old to the new, in one atomic request |
 //! | contract | `delete-N` | the old index, by its uuid |
+//! | contract | `flag-N` | the write flag of the product's own alias, which is on the new index alone |
 //! | contract | `log-N` | the vendor's document, which says that the old index is gone too |
 //!
 //! The vendor's upgrader gives the new index the write alias first and copies then, so that readers see documents
@@ -17,7 +18,6 @@
 
 use liftlock_sdk::prelude::*;
 
-use crate::descriptor::BACKUPS;
 use crate::outline::{Left, Update};
 use crate::plan::{BASELINE, CREATE_LOG, Writer, back};
 
@@ -103,12 +103,12 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The aliases of the new index: those of the old one, and in any case the product's own.
+    /// The aliases of the new index: those of the old one, and in any case the product's own. That one has no flag
+    /// yet: an alias on one index alone writes to it without.
     fn after_the_switch(update: &Update) -> Vec<(String, Option<bool>)> {
         let mut aliases = update.aliases.clone();
-        if !aliases.iter().any(|(alias, _)| *alias == update.own) {
-            aliases.push((update.own.clone(), Some(true)));
-        }
+        aliases.retain(|(alias, _)| *alias != update.own);
+        aliases.push((update.own.clone(), None));
         aliases
     }
 
@@ -135,17 +135,23 @@ impl Writer<'_> {
             )
             .after(&format!("switch-{}", left.number))
             .memo(&json!({ "index": update.source, "uuid": update.source_uuid }));
-        let Some(snapshot) = snapshot else {
-            return back(step, None).add();
-        };
-        // The old index comes back with its write alias, which the new one must have given up by then.
-        let given_up: Vec<AliasAction> = Self::after_the_switch(update)
-            .into_iter()
-            .map(|(alias, _)| AliasAction::Remove((update.target.clone(), alias)))
-            .collect();
-        let backups = Repository::open(self.site, BACKUPS)?;
-        step.undo(self.database.update_aliases(&given_up))
-            .undo(backups.restore(snapshot, std::slice::from_ref(&update.source)))
+        let deleted = back(step, snapshot).add()?;
+        self.plan
+            .step(
+                format!("flag-{}", left.number),
+                Phase::Contract,
+                &format!("let {} say that it is the write index", update.target),
+            )
+            .because(
+                "the flag that the product sets; only now, since the old index could not come back from the snapshot \
+                 with its own flag beside another",
+            )
+            .does(self.database.update_aliases(&[AliasAction::Add((
+                update.target.clone(),
+                update.own.clone(),
+                Some(true),
+            ))]))
+            .after(&deleted)
             .add()
     }
 

@@ -119,7 +119,22 @@ async fn an_index_update_goes_on_after_each_kill() {
     let cluster = Simulated::start_as(Product::OpenSearch2, 1).await.unwrap();
     let mut tally = Tally::default();
     tally.about("simulated");
-    proof::updates_an_index_through_kills(&stage(&kit, &cluster).await, &mut tally)
+    let stage = stage(&kit, &cluster).await;
+    proof::updates_an_index_through_kills(&stage, &proof::OF_AN_UPDATE, &mut tally)
+        .await
+        .unwrap();
+    tally.into_count().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_update_is_taken_back() {
+    let kit = Kit::build().unwrap();
+    let cluster = Simulated::start_as(Product::Elasticsearch8, 1)
+        .await
+        .unwrap();
+    let mut tally = Tally::default();
+    tally.about("simulated");
+    proof::goes_back_from_an_index_update(&stage(&kit, &cluster).await, &mut tally)
         .await
         .unwrap();
     tally.into_count().unwrap();

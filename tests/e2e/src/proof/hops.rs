@@ -101,12 +101,13 @@ pub async fn goes_hop_by_hop(stage: &Stage, tally: &mut Tally) -> anyhow::Result
     Ok(())
 }
 
-/// Kills the first hop in the middle of its index update, and resumes it each time.
+/// Kills the first hop at these positions of its index update, and resumes it each time.
 pub async fn updates_an_index_through_kills(
     stage: &Stage,
+    positions: &[Position],
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    for position in &positions() {
+    for position in positions {
         let round = stage.fresh(&SiteSpec::of_3_13()).await?;
         introduce(&round).await?;
         round.operator.run(&["plan", TO]).await?.expect(0)?;
@@ -139,33 +140,93 @@ pub async fn updates_an_index_through_kills(
     Ok(())
 }
 
-fn positions() -> [Position; 3] {
-    let at = |name, method, path, when| Position {
+const fn at(name: &'static str, method: &'static str, path: &'static str, when: When) -> Position {
+    Position {
         name,
         method,
         path,
         when,
-    };
-    [
-        at(
-            "after the copy was asked for",
-            "POST",
-            "^/_reindex",
-            When::After,
-        ),
-        at(
-            "before the old settings are deleted",
-            "DELETE",
-            "^/optimize-settings_v2",
-            When::Before,
-        ),
-        at(
-            "after the old settings are deleted",
-            "DELETE",
-            "^/optimize-settings_v2",
-            When::After,
-        ),
-    ]
+    }
+}
+
+/// While the settings are copied, and around the deletion of what they were copied from.
+pub const OF_AN_UPDATE: [Position; 3] = [
+    at(
+        "after the copy was asked for",
+        "POST",
+        "^/_reindex",
+        When::After,
+    ),
+    at(
+        "before the old settings are deleted",
+        "DELETE",
+        "^/optimize-settings_v2",
+        When::Before,
+    ),
+    at(
+        "after the old settings are deleted",
+        "DELETE",
+        "^/optimize-settings_v2",
+        When::After,
+    ),
+];
+
+/// The aliases point at the new settings, and nothing is deleted yet.
+const BEFORE_NO_RETURN: Position = at(
+    "before the first index is deleted",
+    "DELETE",
+    "^/optimize-onboarding-state_v2",
+    When::Before,
+);
+
+/// All is deleted but for the version.
+const AFTER_NO_RETURN: Position = at(
+    "before the version is set",
+    "PUT",
+    "^/optimize-metadata_v3/_doc/1",
+    When::Before,
+);
+
+/// Takes the first hop back: from where all can be undone, and from where a restore is needed.
+pub async fn goes_back_from_an_index_update(
+    stage: &Stage,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    for (position, restores) in [(BEFORE_NO_RETURN, false), (AFTER_NO_RETURN, true)] {
+        let round = stage.fresh(&SiteSpec::of_3_13()).await?;
+        introduce(&round).await?;
+        round.operator.run(&["plan", TO]).await?.expect(0)?;
+        let plan = round.plan_file()?.to_string_lossy().into_owned();
+        approve(&round.operator, &plan).await?;
+        killed(stage, &round, &position, &["run", &plan]).await?;
+        let run = last_run(&round.operator).await?;
+        stage.proxy.clear();
+        let back = ["rollback", &run, "--yes", "--reason", "not today"];
+        let told = round.operator.run(&back).await?;
+        let at = position.name;
+        tally.check(
+            &format!("killed {at}: the hop is taken back"),
+            told.expect(0).map(drop),
+        );
+        let restored = stage
+            .changes()
+            .iter()
+            .any(|line| line.contains("/_restore"));
+        tally.check(
+            &format!("killed {at}: by a restore only where one is needed"),
+            ensure(
+                restored == restores,
+                format!("restored: {restored}\n{:?}", stage.changes()),
+            ),
+        );
+        let after = liftlock_lab::dump(&stage.target, &round.facts.prefix).await?;
+        tally.same(
+            &format!("killed {at}: then the site is as it was, templates and update log included"),
+            &[],
+            &diff(&round.before, &after),
+        );
+    }
+    Ok(())
 }
 
 async fn run_newest(round: &Round, what: &str, tally: &mut Tally) -> anyhow::Result<()> {

@@ -64,18 +64,37 @@ pub async fn goes_back_after_the_point_of_no_return(
 
     stage.proxy.clear();
     let told = operator.run(&["rollback", &run, "--preview"]).await?;
-    tally.check("a preview of the rollback names every step and the snapshot", {
-        let all = ["optimize-before-8.8.0", "restored from", "update log", "starts again"];
-        told.clone().expect(0).and_then(|told| says_all(&told, &all))
-    });
+    tally.check(
+        "a preview of the rollback names every step and the snapshot",
+        {
+            let all = [
+                "optimize-before-8.8.0",
+                "restored from",
+                "update log",
+                "starts again",
+            ];
+            told.clone()
+                .expect(0)
+                .and_then(|told| says_all(&told, &all))
+        },
+    );
     let told = operator.run(&["rollback", &run]).await?;
     tally.check(
         "a rollback that nobody can say yes to is refused with exit code 2, and says how",
         told.expect(2).and_then(|told| says_all(&told, &["--yes"])),
     );
-    tally.check("neither sends anything that changes", same(&[], &stage.changes()));
+    tally.check(
+        "neither sends anything that changes",
+        same(&[], &stage.changes()),
+    );
 
-    let reason = ["rollback", &run, "--yes", "--reason", "the new version is slow"];
+    let reason = [
+        "rollback",
+        &run,
+        "--yes",
+        "--reason",
+        "the new version is slow",
+    ];
     killed(stage, &round, &AT_RESTORE, &reason).await?;
     forward_is_refused(stage, &round, &run, &file, tally).await?;
     let told = operator.run(&["resume", &run]).await?;
@@ -85,7 +104,15 @@ pub async fn goes_back_after_the_point_of_no_return(
             .expect(0)
             .and_then(|told| says_all(&told, &["goes back", "rolled back", "as before"])),
     );
-    is_as_before(stage, &round, &config, &told, "after the point of no return", tally).await?;
+    is_as_before(
+        stage,
+        &round,
+        &config,
+        &told,
+        "after the point of no return",
+        tally,
+    )
+    .await?;
     refuses_a_run_that_went_back(stage, &round, &run, &file, tally).await?;
     upgrades_again(stage, &round, tally).await
 }
@@ -109,7 +136,10 @@ pub async fn goes_back_before_the_point_of_no_return(
         "a rollback before the point of no return ends well, and its JSON says so",
         told.clone().expect(0).and_then(|told| {
             let standing = told.data()?["run"]["standing"].clone();
-            ensure(standing == "rolled back", format!("it stands as {standing}\n{told}"))
+            ensure(
+                standing == "rolled back",
+                format!("it stands as {standing}\n{told}"),
+            )
         }),
     );
     tally.check(
@@ -119,7 +149,15 @@ pub async fn goes_back_before_the_point_of_no_return(
             format!("{:?}", stage.changes()),
         ),
     );
-    is_as_before(stage, &round, &config, &told, "before the point of no return", tally).await
+    is_as_before(
+        stage,
+        &round,
+        &config,
+        &told,
+        "before the point of no return",
+        tally,
+    )
+    .await
 }
 
 /// Takes back a run that had come to its end, and refuses where something was written since.
@@ -132,7 +170,10 @@ pub async fn goes_back_from_the_end(stage: &Stage, tally: &mut Tally) -> anyhow:
     let run = last_run(operator).await?;
 
     // Somebody writes into what the rollback removes, and into what it leaves.
-    let log = format!("/{}-update-log_v1/_doc/late?refresh=true", round.facts.prefix);
+    let log = format!(
+        "/{}-update-log_v1/_doc/late?refresh=true",
+        round.facts.prefix
+    );
     let kept = format!("/{}-alert_v4/_doc/late?refresh=true", round.facts.prefix);
     for path in [&log, &kept] {
         let late = serde_json::json!({});
@@ -250,7 +291,9 @@ async fn is_as_before(
 ) -> anyhow::Result<()> {
     let after: Dump = liftlock_lab::dump(&stage.target, &round.facts.prefix).await?;
     tally.check(
-        &format!("{when}: documents, aliases, templates, settings and replicas are those from before"),
+        &format!(
+            "{when}: documents, aliases, templates, settings and replicas are those from before"
+        ),
         same(&[], &liftlock_lab::diff(&round.before, &after)),
     );
     let log = documented::check_update_log(&round.facts, &after);
@@ -301,7 +344,9 @@ async fn is_as_before(
 fn config(round: &Round) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let folder = round.folder().join("config");
     let mut files = BTreeMap::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list `{}`", folder.display()))? {
+    for entry in
+        fs::read_dir(&folder).with_context(|| format!("cannot list `{}`", folder.display()))?
+    {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         files.insert(name, fs::read(entry.path())?);
@@ -323,7 +368,11 @@ mod tests {
     #[test]
     fn positions_are_patterns() {
         for position in [AFTER_NO_RETURN, BEFORE_NO_RETURN, AT_RESTORE] {
-            assert!(regex_lite::Regex::new(position.path).is_ok(), "{}", position.name);
+            assert!(
+                regex_lite::Regex::new(position.path).is_ok(),
+                "{}",
+                position.name
+            );
         }
     }
 }

@@ -160,13 +160,18 @@ async fn look_at_writer(target: &HttpTarget, alias: &str, seen: &mut Seen) {
     let Ok(on) = target.get(&format!("/_alias/{alias}")).await else {
         return;
     };
-    let writers: Vec<&String> = on
+    let on: Vec<(&String, &Value)> = on
         .as_object()
         .into_iter()
         .flatten()
-        .filter(|(_, index)| index["aliases"][alias]["is_write_index"] == Value::Bool(true))
-        .map(|(name, _)| name)
+        .map(|(name, index)| (name, &index["aliases"][alias]["is_write_index"]))
         .collect();
+    let flagged = |(_, flag): &&(&String, &Value)| **flag == Value::Bool(true);
+    let writers: Vec<&String> = match on.as_slice() {
+        // An alias on one index alone writes to it without a flag.
+        [(one, Value::Null)] => vec![*one],
+        all => all.iter().filter(flagged).map(|(name, _)| *name).collect(),
+    };
     match writers.as_slice() {
         [one] => {
             // Between the two requests the old index can have been deleted, never emptied.
