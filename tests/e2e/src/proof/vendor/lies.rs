@@ -128,9 +128,15 @@ pub async fn refuses_what_the_upgrader_would_ruin(
         "stepNumber": 1, "appliedDate": "2026-01-01T00:00:00.000Z",
     });
     let id = format!("{TO}_schema-delete-index_variable-update-instance_v2");
-    let alias =
-        json!({ "aliases": { format!("{prefix}-update-log"): { "is_write_index": true } } });
-    target.put(&log, &alias).await?;
+    let keyword = json!({ "type": "keyword" });
+    let body = json!({
+        "aliases": { format!("{prefix}-update-log"): { "is_write_index": true } },
+        "mappings": { "properties": {
+            "indexName": keyword, "optimizeVersion": keyword, "stepType": keyword,
+            "stepNumber": { "type": "long" }, "appliedDate": { "type": "date" },
+        } },
+    });
+    target.put(&log, &body).await?;
     target
         .put(&format!("{log}/_doc/{id}?refresh=true"), &entry)
         .await?;
