@@ -328,7 +328,8 @@ impl Observer for Teller {
                     escape::line(&label),
                     escape::line(&why)
                 );
-                self.moving(&step, &format!("{step}/{label}"), &text);
+                // Another reason is news: what is written is first known at the second look.
+                self.moving(&step, &format!("{step}/{label}/{why}"), &text);
             }
             Happening::Expired { label, then, .. } => {
                 let then = match then {
