@@ -161,7 +161,6 @@ async fn what_is_taken_back_is_as_it_was() {
     for product in [Product::OpenSearch2, Product::Elasticsearch8] {
         let mut seen = BTreeSet::from(["cluster.reindex".to_owned()]);
         for (name, setup, change) in table() {
-            println!("{name}");
             seen.insert(change.verb().to_string());
             let sim = SimCluster::builder(product).start().await.unwrap();
             for (method, path, body) in setup.0 {
@@ -169,7 +168,7 @@ async fn what_is_taken_back_is_as_it_was() {
                 assert!(status < 300, "{name}: {answer}");
             }
             let cluster = suite::open(&sim.url());
-            taken_back(&sim, &cluster, &change).await;
+            taken_back(name, &sim, &cluster, &change).await;
         }
         for rule in RULES
             .iter()
@@ -181,11 +180,11 @@ async fn what_is_taken_back_is_as_it_was() {
     }
 }
 
-async fn taken_back(sim: &SimCluster, cluster: &Cluster, change: &Change) {
+async fn taken_back(name: &str, sim: &SimCluster, cluster: &Cluster, change: &Change) {
     let before = sim.state_json();
     let mut hand = suite::Hand::new(cluster);
     let attempt = hand.pass(change).await;
-    assert_ne!(sim.state_json(), before, "{change:?} changes nothing");
+    assert_ne!(sim.state_json(), before, "{name}: changes nothing");
     let undos = cluster.automatic_undo(change, &attempt).unwrap();
     assert!(!undos.is_empty(), "{change:?}");
     let kinds = UNDONE_BY
@@ -202,7 +201,7 @@ async fn taken_back(sim: &SimCluster, cluster: &Cluster, change: &Change) {
         );
         hand.pass(&undo.change).await;
     }
-    assert_eq!(sim.state_json(), before, "{change:?}");
+    assert_eq!(sim.state_json(), before, "{name}");
     // Back already, by us or by somebody: nothing is sent.
     for undo in &undos {
         let sent = sim.records().len();
