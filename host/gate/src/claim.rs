@@ -44,49 +44,73 @@ impl Runner {
             if self.state().claims.contains_key(&binding) {
                 continue;
             }
-            let capability = self.capability(&binding)?;
-            let claims = capability
+            let claims = self
+                .capability(&binding)?
                 .claims()
                 .await
                 .map_err(|error| self.unreachable(&binding, &error))?;
-            let highest = claims.iter().max_by_key(|claim| claim.epoch);
-            let mine = match highest {
+            match claims.iter().max_by_key(|claim| claim.epoch) {
                 // Made by us before a crash that came before its row.
-                Some(claim) if claim.run == self.run.as_str() => claim.clone(),
+                Some(claim) if self.is_from_here(claim) => self.claimed(binding, claim).await?,
                 Some(claim) => return Err(held(&binding, claim)),
-                None => self.new_claim(1),
-            };
-            if highest.is_none() {
-                self.reach(&["claim", "before"], None, 0).await;
-                let made = capability.make_claim(&mine).await;
-                self.reach(&["claim", "after"], None, 0).await;
-                if !matches!(made, Ok(true)) {
-                    // A refused or unanswered create whose nonce reads back as ours was a success.
-                    let claims = capability
-                        .claims()
-                        .await
-                        .map_err(|error| self.unreachable(&binding, &error))?;
-                    match claims.iter().max_by_key(|claim| claim.epoch) {
-                        Some(claim) if claim.nonce == mine.nonce => {}
-                        Some(claim) => return Err(held(&binding, claim)),
-                        None => {
-                            let why = made
-                                .err()
-                                .map_or_else(String::new, |error| error.to_string());
-                            return Err(Halt::new(Exit::Unreachable, format!("cannot claim `{binding}`: {why}"))
-                                .remedy("see that the account may write component templates, then run again"));
-                        }
-                    }
-                }
+                None => self.make_claim(binding, self.new_claim(1)).await?,
             }
-            self.write(Event::Claimed {
-                binding,
-                epoch: mine.epoch,
-                nonce: mine.nonce,
-            })
-            .await?;
         }
         Ok(())
+    }
+
+    /// Makes this claim and writes it down.
+    pub(crate) async fn make_claim(&self, binding: Binding, mine: Claim) -> Result<(), Halt> {
+        let capability = self.capability(&binding)?;
+        self.reach(&["claim", "before"], None, 0).await;
+        let made = capability.make_claim(&mine).await;
+        self.reach(&["claim", "after"], None, 0).await;
+        if matches!(made, Ok(true)) {
+            return self.claimed(binding, &mine).await;
+        }
+        let claims = capability
+            .claims()
+            .await
+            .map_err(|error| self.unreachable(&binding, &error))?;
+        match claims.iter().max_by_key(|claim| claim.epoch) {
+            // A refused or unanswered create whose nonce reads back as ours was a success.
+            Some(claim) if claim.nonce == mine.nonce => self.claimed(binding, claim).await,
+            // Two bindings can lead to one cluster: claimed a moment ago, by this process.
+            Some(claim)
+                if self.is_from_here(claim)
+                    && (claim.pid, claim.pid_start, &claim.boot_id)
+                        == (mine.pid, mine.pid_start, &mine.boot_id) =>
+            {
+                self.claimed(binding, claim).await
+            }
+            Some(claim) if claim.epoch >= mine.epoch => Err(held(&binding, claim)),
+            _ => {
+                let why = made
+                    .err()
+                    .map_or_else(String::new, |error| error.to_string());
+                Err(Halt::new(
+                    Exit::Unreachable,
+                    format!("cannot claim `{binding}`: {why}"),
+                )
+                .remedy("see that the account may write component templates, then try again"))
+            }
+        }
+    }
+
+    async fn claimed(&self, binding: Binding, claim: &Claim) -> Result<(), Halt> {
+        self.write(Event::Claimed {
+            binding,
+            epoch: claim.epoch,
+            nonce: claim.nonce.clone(),
+        })
+        .await
+    }
+
+    /// Made for this run, by a process with this state directory.
+    fn is_from_here(&self, claim: &Claim) -> bool {
+        claim.run == self.run.as_str()
+            && claim.host == self.who.host
+            && claim.state_dir == self.who.state_dir
     }
 
     /// Our claim still holds on every target: asked right before each change.
@@ -127,9 +151,7 @@ impl Runner {
             let elsewhere = claims
                 .iter()
                 .max_by_key(|claim| claim.epoch)
-                .filter(|claim| {
-                    claim.host != self.who.host || claim.state_dir != self.who.state_dir
-                });
+                .filter(|claim| !self.is_from_here(claim));
             if let Some(claim) = elsewhere {
                 return Err(held(binding, claim).remedy(format!(
                     "go on there; or, if that runner is dead, `liftlock takeover {}`; nothing was sent",

@@ -165,54 +165,10 @@ impl Runner {
                 host: self.who.host.clone(),
             })
             .await?;
-            self.claim_next(binding, claim.epoch).await?;
+            // Its claim still stands; ours supersedes it.
+            self.make_claim(binding, self.new_claim(claim.epoch + 1))
+                .await?;
         }
         self.go_on(decisions).await
-    }
-
-    /// Claims with the epoch after that of a dead holder, whose claim still stands.
-    async fn claim_next(&self, binding: Binding, epoch: u64) -> Result<(), Halt> {
-        let mut mine = self.new_claim(epoch + 1);
-        let capability = self.capability(&binding)?;
-        self.reach(&["claim", "before"], None, 0).await;
-        let made = capability.make_claim(&mine).await;
-        self.reach(&["claim", "after"], None, 0).await;
-        if !matches!(made, Ok(true)) {
-            let claims = capability
-                .claims()
-                .await
-                .map_err(|error| self.unreachable(&binding, &error))?;
-            match claims.iter().max_by_key(|claim| claim.epoch) {
-                Some(claim) if claim.nonce == mine.nonce => {}
-                // Two bindings can lead to one cluster: claimed a moment ago, by this process.
-                Some(claim)
-                    if claim.run == mine.run
-                        && (claim.pid, claim.pid_start, &claim.boot_id)
-                            == (mine.pid, mine.pid_start, &mine.boot_id)
-                        && claim.state_dir == mine.state_dir =>
-                {
-                    mine = claim.clone();
-                }
-                Some(claim) if claim.epoch >= mine.epoch => return Err(held(&binding, claim)),
-                _ => {
-                    let why = made
-                        .err()
-                        .map_or_else(String::new, |error| error.to_string());
-                    return Err(Halt::new(
-                        Exit::Unreachable,
-                        format!("cannot claim `{binding}`: {why}"),
-                    )
-                    .remedy(
-                        "see that the account may write component templates, then take over again",
-                    ));
-                }
-            }
-        }
-        self.write(Event::Claimed {
-            binding,
-            epoch: mine.epoch,
-            nonce: mine.nonce,
-        })
-        .await
     }
 }
