@@ -218,7 +218,9 @@ async fn a_restore_over_a_closed_index_keeps_its_uuid(c: &Client, _: Product) ->
     )
     .await?;
     let before = uuid_of(c, "suite-shut").await?;
-    c.post("/suite-shut/_close", json!({})).await?.status(200)?;
+    c.post("/suite-shut/_close", Value::Null)
+        .await?
+        .status(200)?;
     restore(c, "suite-s11", json!({"indices": "suite-shut"}))
         .await?
         .status(200)?;
@@ -239,7 +241,7 @@ async fn a_closed_index_is_taken_and_comes_back_open(c: &Client, _: Product) -> 
     prepare(c, &["suite-s12"]).await?;
     c.fresh("suite-closed", json!({})).await?;
     c.fill("suite-closed", 3).await?;
-    c.post("/suite-closed/_close", json!({}))
+    c.post("/suite-closed/_close", Value::Null)
         .await?
         .status(200)?;
     take(

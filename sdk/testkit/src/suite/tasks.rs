@@ -219,10 +219,14 @@ async fn a_running_reindex_is_described_and_can_be_cancelled(c: &Client, _: Prod
     let one = c.get(&format!("/_tasks/{task}")).await?.status(200)?.body;
     same("completed", &one["completed"], &json!(false))?;
     let ended = cancel(c, &task).await?;
-    same(
-        "canceled",
-        ended["response"]["canceled"].as_str(),
-        Some("by user request"),
+    // Between two batches it ends by itself; in the middle of one the part that runs fails with the cancellation.
+    let by_itself = ended["response"]["canceled"] == "by user request";
+    let in_a_batch = ended["error"]
+        .to_string()
+        .contains("task_cancelled_exception");
+    expect(
+        by_itself || in_a_batch,
+        format!("it was cancelled and ended otherwise: {ended}"),
     )?;
     c.post("/suite-run-b/_refresh", Value::Null)
         .await?
