@@ -78,7 +78,7 @@ traps! {
     "schema-newer", identity::schema_newer,
         "puts the older settings and mappings on the newer schema, exit 0";
     "minor-skipped", identity::minor_skipped,
-        "ends with exit 1 and one line; which way leads there it does not say";
+        "ends with exit 1 and one line, which does not say what way leads there";
     "update-log-kept", identity::log_kept,
         "skips all three steps and sets 8.8.0; what they delete stays, exit 0";
     "read-only", indices::read_only,

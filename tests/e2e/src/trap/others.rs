@@ -136,25 +136,26 @@ async fn do_first_step(scene: &Scene<'_>) -> anyhow::Result<()> {
     write_log(scene, 1).await
 }
 
+/// The first look of a check asks for it, and nothing else does.
+const FIRST_LOOK: &str = "position-based-import-index_v3/_search";
+
 /// It works while the check looks: the check stands at one of its own requests meanwhile.
 pub(super) async fn second_upgrader_now(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     scene.stage.proxy.clear();
     let hold = Hold::new();
-    let tasks = Rule::new(Fault::Hold(hold.clone()))
-        .method("GET")
-        .path("/_tasks");
-    scene.stage.proxy.add_rule(tasks);
+    let first_look = Rule::new(Fault::Hold(hold.clone())).path(FIRST_LOOK);
+    scene.stage.proxy.add_rule(first_look);
     let arguments = ["check", TO, "--json"];
     let child = scene.round.operator.start(&arguments)?;
     let asked = scene
         .stage
         .proxy
-        .wait_for(super::PATIENCE, |record| record.path.contains("/_tasks"))
+        .wait_for(super::PATIENCE, |record| record.path.contains(FIRST_LOOK))
         .await;
     let acted = do_first_step(scene).await;
     hold.release();
     let told = scene.round.operator.wait(&arguments, child).await?;
-    asked.context("the check never asked for tasks")?;
+    asked.context("the check never looked")?;
     acted?;
     let found = scene.judge(&told.expect(3)?, &[(Blocker, SECOND)])?;
     super::says(
