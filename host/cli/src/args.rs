@@ -347,6 +347,8 @@ pub(crate) struct Run {
     /// Approve the plan of this hash (at least 8 digits), for CI.
     #[arg(long, value_name = "HASH")]
     pub(crate) approve: Option<String>,
+    #[command(flatten)]
+    pub(crate) pace: Pace,
     /// Who you are. Default: your user name on this machine.
     #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY", hide_env_values = true)]
     pub(crate) by: Option<String>,
@@ -360,10 +362,21 @@ pub(crate) struct Resume {
     #[arg(long, value_name = "PLAN")]
     pub(crate) plan: Option<String>,
     #[command(flatten)]
+    pub(crate) pace: Pace,
+    #[command(flatten)]
     pub(crate) decided: Decided,
     /// Who you are. Default: your user name on this machine.
     #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY", hide_env_values = true)]
     pub(crate) by: Option<String>,
+}
+
+/// How much is done at once.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct Pace {
+    /// Most steps at once, 1 to 32: only such that share nothing are done side by side. Default: what site.toml says,
+    /// else 4.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::site::SIDE_BY_SIDE_MAX)))]
+    pub(crate) side_by_side: Option<u32>,
 }
 
 /// A person's word on doubts.
@@ -406,6 +419,8 @@ pub(crate) struct Takeover {
     /// Remove claims whose journal is lost, instead of going on. What those runs did last is then not known.
     #[arg(long, conflicts_with = "decide")]
     pub(crate) abandon: bool,
+    #[command(flatten)]
+    pub(crate) pace: Pace,
     #[command(flatten)]
     pub(crate) decided: Decided,
     /// Who you are. Default: your user name on this machine.

@@ -39,6 +39,8 @@ pub(crate) struct UndoingData {
     pub(crate) differs: Vec<String>,
     /// What stays.
     pub(crate) stays: Vec<String>,
+    /// Changes that were under way: what became of them is looked for first, and what is there is taken back too.
+    pub(crate) under_way: Vec<String>,
     /// Changes whose outcome a person must decide first.
     pub(crate) doubts: Vec<String>,
 }
@@ -102,6 +104,12 @@ pub(crate) async fn look(
         lost,
         differs,
         stays: stays(state),
+        under_way: state
+            .steps
+            .iter()
+            .filter(|(_, step)| step.open().is_some())
+            .map(|(id, _)| id.to_string())
+            .collect(),
         doubts: state.doubts().iter().map(ToString::to_string).collect(),
     }
 }
@@ -216,6 +224,9 @@ fn compare(
         let name = escape::line(name);
         if let Some(ours) = removed.get(place) {
             let others = docs.saturating_sub(*ours);
+            if others == 0 {
+                continue;
+            }
             lost.push(format!(
                 "{name} is removed with its {}: {} of this run, {} of others",
                 count_of(*docs),
@@ -349,6 +360,14 @@ pub(crate) fn text(data: &UndoingData, paint: Paint) -> String {
             });
         }
     };
+    let under_way: Vec<String> = data
+        .under_way
+        .iter()
+        .map(|step| {
+            format!("{step}: what became of it is settled first; what is there is taken back too")
+        })
+        .collect();
+    part("under way", &under_way, Some(Style::Warn));
     part("restored from", &data.snapshots, None);
     if data.lost.is_empty() {
         part("lost", &["nothing that is known".into()], None);
@@ -422,6 +441,7 @@ mod tests {
             lost: vec![],
             differs: vec![],
             stays: vec![],
+            under_way: vec!["b".into()],
             doubts: vec![],
         };
         let text = text(&data, Paint::plain());
@@ -433,6 +453,7 @@ mod tests {
             text.contains("lost           nothing that is known"),
             "{text}"
         );
+        assert!(text.contains("under way      b: "), "{text}");
         assert!(text.contains("starts again   service.optimize"), "{text}");
     }
 }

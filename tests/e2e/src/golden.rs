@@ -11,10 +11,19 @@
 //! = 3
 //! ```
 //!
-//! `@site` builds an 8.7 site on a simulated cluster, with a `site.toml` that names everything;
-//! `@no-site` builds the same and writes none; `@edit FILE OLD => NEW` changes a file of the site's
-//! folder. In arguments stand `$PLUGIN`, `$CLUSTER`, `$PLAN` (the newest plan's file) and `$RUN` (the
-//! last run). What differs from run to run is replaced by a mark, see [`Redaction`].
+//! A command with `%` in the place of `$` must end well, and its output is left out: another script shows it.
+//!
+//! | before a command | does |
+//! |---|---|
+//! | `@site`, `@no-site` | an 8.7 site on a simulated cluster, with a `site.toml` that names everything, or without |
+//! | `@edit FILE OLD => NEW` | changes a file of the site's folder |
+//! | `@kill before\|after METHOD PATTERN` | SIGKILL for the next command when it sends that request |
+//! | `@interrupt before\|after METHOD PATTERN` | the first Ctrl-C for it there |
+//! | `@elsewhere` | goes on as another operator, with an empty state directory |
+//! | `@repaired` | makes `$PLUGIN` another build of the plugin |
+//!
+//! In arguments stand `$PLUGIN`, `$CLUSTER`, `$PLAN` (the newest plan's file), `$RUN` (the last run) and `$FOLDER`
+//! (one of the script's own). What differs from run to run is replaced by a mark, see [`Redaction`].
 
 use std::fmt::Write as _;
 use std::fs;
@@ -25,10 +34,13 @@ use anyhow::Context;
 use anyhow::anyhow;
 use anyhow::bail;
 use liftlock_lab::SiteSpec;
+use liftlock_lab::When;
 use regex_lite::Regex;
 
 use crate::artifacts;
 use crate::proof;
+use crate::proof::At;
+use crate::proof::Blow;
 use crate::simulated::Simulated;
 use crate::stage::Kit;
 use crate::stage::Round;
@@ -43,7 +55,7 @@ pub struct Redaction {
 }
 
 /// Patterns and their marks, in the order in which they are tried.
-const PATTERNS: [(&str, &str); 15] = [
+const PATTERNS: [(&str, &str); 19] = [
     (
         r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         "[uuid]",
@@ -61,10 +73,14 @@ const PATTERNS: [(&str, &str); 15] = [
     (r"\b[0-9a-f]{8}\b", "[hash]"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
     (r"\bport \d+", "port [port]"),
-    (r"\bpid \d+", "pid [pid]"),
+    (r"\b(pid|process) \d+", "$1 [pid]"),
+    (r#""pids":\[\d+\]"#, "\"pids\":[pid]"),
+    (r#"PORT: "\d+""#, "PORT: \"[port]\""),
+    (r#"value: "\d{4,5}""#, "value: \"[port]\""),
     (r"\b\d+(\.\d+)? (B|bytes|KiB|MiB|GiB)\b", "[size]"),
     (r"\b\d+(\.\d+)? ?(ms|s|min|h)\b", "[time span]"),
     (r"\b\d{13}\b", "[ms]"),
+    (r"\b\d+ of \d+ looks", "[n] of [n] looks"),
 ];
 
 /// The width of a column, which follows from the width of what was replaced in it.
@@ -138,9 +154,10 @@ pub async fn perform(kit: &Kit, script: &Path) -> anyhow::Result<String> {
         .with_context(|| format!("cannot read `{}`", script.display()))?;
     let cluster = Simulated::start().await?;
     let stage = Stage::new(kit, cluster.target(), &cluster.repository()).await?;
-    let round = stage.fresh(&SiteSpec::default()).await?;
+    let mut round = stage.fresh(&SiteSpec::default()).await?;
     let redaction = Redaction::new(&round)?;
     let mut out = String::new();
+    let mut blow = None;
     for (number, line) in (1..).zip(text.lines()) {
         let place = || format!("line {number}: `{line}`");
         match line.get(..1) {
@@ -148,11 +165,26 @@ pub async fn perform(kit: &Kit, script: &Path) -> anyhow::Result<String> {
             Some("#") => writeln!(out, "{line}")?,
             Some("|" | "!" | "=") => {}
             Some("@") => {
-                prepare(&round, &line[1..]).with_context(place)?;
+                match line[1..].split_once(' ') {
+                    Some(("kill", at)) => {
+                        blow = Some((Blow::Kill, self::place(at).with_context(place)?));
+                    }
+                    Some(("interrupt", at)) => {
+                        blow = Some((Blow::Interrupt, self::place(at).with_context(place)?));
+                    }
+                    _ => prepare(&mut round, &line[1..]).with_context(place)?,
+                }
+                writeln!(out, "{line}")?;
+            }
+            Some("%") => {
+                command(&stage, &round, &line[1..], None)
+                    .await
+                    .and_then(|told| told.expect(0))
+                    .with_context(place)?;
                 writeln!(out, "{line}")?;
             }
             Some("$") => {
-                let told = command(&stage, &round, &line[1..])
+                let told = command(&stage, &round, &line[1..], blow.take())
                     .await
                     .with_context(place)?;
                 writeln!(out, "{line}")?;
@@ -165,16 +197,36 @@ pub async fn perform(kit: &Kit, script: &Path) -> anyhow::Result<String> {
                 let code = told.code.map_or("a signal".into(), |code| code.to_string());
                 writeln!(out, "= {code}")?;
             }
-            Some(_) => bail!("{}: it begins with none of `# @ $ | ! =`", place()),
+            Some(_) => bail!("{}: it begins with none of `# @ % $ | ! =`", place()),
         }
     }
     Ok(out)
 }
 
-fn prepare(round: &Round, directive: &str) -> anyhow::Result<()> {
-    let site = round.operator.site();
+/// `before METHOD PATTERN`: where the next command is met.
+fn place(text: &str) -> anyhow::Result<At> {
+    let expected = "expected before|after METHOD PATTERN";
+    let (when, rest) = text.split_once(' ').context(expected)?;
+    let (method, path) = rest.split_once(' ').context(expected)?;
+    let when = match when {
+        "before" => When::Before,
+        "after" => When::After,
+        _ => bail!(expected),
+    };
+    let (method, path) = (method.to_owned(), path.to_owned());
+    Ok(At { when, method, path })
+}
+
+fn prepare(round: &mut Round, directive: &str) -> anyhow::Result<()> {
+    let site = round.operator.site().to_owned();
     match directive.split_once(' ').unwrap_or((directive, "")) {
         ("site", "") => Ok(()),
+        ("elsewhere", "") => {
+            let state = round.folder().join("elsewhere");
+            round.operator = round.operator.clone().with_state(&state);
+            Ok(())
+        }
+        ("repaired", "") => round.repair_plugin(),
         ("no-site", "") => {
             fs::remove_file(site.join("site.toml"))?;
             Ok(())
@@ -199,7 +251,12 @@ fn prepare(round: &Round, directive: &str) -> anyhow::Result<()> {
     }
 }
 
-async fn command(stage: &Stage, round: &Round, line: &str) -> anyhow::Result<crate::Told> {
+async fn command(
+    stage: &Stage,
+    round: &Round,
+    line: &str,
+    blow: Option<(Blow, At)>,
+) -> anyhow::Result<crate::Told> {
     let mut words = Vec::new();
     for word in split(line)? {
         words.push(match word.as_str() {
@@ -207,13 +264,16 @@ async fn command(stage: &Stage, round: &Round, line: &str) -> anyhow::Result<cra
             "$CLUSTER" => stage.switch.url(),
             "$PLAN" => round.plan_file()?.to_string_lossy().into_owned(),
             "$RUN" => proof::last_run(&round.operator).await?,
-            _ => word,
+            _ => word.replace("$FOLDER", &round.folder().to_string_lossy()),
         });
     }
     match words.split_first() {
         Some((program, arguments)) if program == "liftlock" => {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            round.operator.run(&arguments).await
+            match blow {
+                None => round.operator.run(&arguments).await,
+                Some((blow, at)) => proof::struck(stage, round, blow, &at, &arguments).await,
+            }
         }
         _ => bail!("only `liftlock` can be called"),
     }

@@ -10,6 +10,8 @@ use crate::summary::Summary;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
+    /// Only scripts of these names. Without one: all.
+    script: Vec<String>,
     /// Rewrite the scripts with the output as it is now. The diff in git is the review.
     #[arg(long)]
     accept: bool,
@@ -19,18 +21,21 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
     plugins::ensure(summary)?;
     let kit = summary.step("build the binaries", Kit::build)?;
     let scripts = summary
-        .wait("golden scripts", compare_all(&kit, options.accept))
+        .wait("golden scripts", compare_all(&kit, options.accept, &options.script))
         .await?;
     summary.field("scripts", scripts);
     Ok(())
 }
 
-/// Compares or rewrites every script; how many there are.
-pub(crate) async fn compare_all(kit: &Kit, accept: bool) -> anyhow::Result<u64> {
+/// Compares or rewrites these scripts, every one where none is named; how many there are.
+pub(crate) async fn compare_all(kit: &Kit, accept: bool, only: &[String]) -> anyhow::Result<u64> {
     let mut failed = Vec::new();
     let mut count = 0;
     for script in golden::scripts()? {
         let name = script.file_stem().unwrap_or_default().to_string_lossy();
+        if !only.is_empty() && !only.iter().any(|wanted| *wanted == name) {
+            continue;
+        }
         count += 1;
         match golden::compare(kit, &script, accept).await {
             Ok(Verdict::Same) => println!("ok    {name}"),

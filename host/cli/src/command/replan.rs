@@ -149,6 +149,10 @@ async fn finish(
         String::new()
     };
     let mut text = screen::text(&file, &mark, time.as_ref(), &[], ui.paint());
+    if let Some(step) = passed(&kept.state, &plans) {
+        let line = format!("Point of no return: passed already, with step {step}");
+        text.push_str(&format!("{}\n", ui.paint().text(Style::Bad, &line)));
+    }
     text.push_str(&format!(
         "\nIn the place of plan {} of run {run}:\n{}",
         kept.plan.hash.short(),
@@ -174,6 +178,15 @@ async fn finish(
         next: Some(next),
     };
     Ok(Answer::done(text, &data))
+}
+
+/// The step with which the run passed the point of no return of one of its plans.
+fn passed(state: &RunState, plans: &[Plan]) -> Option<StepId> {
+    plans
+        .iter()
+        .filter_map(|plan| plan.point_of_no_return.as_ref())
+        .find(|id| state.step(id).is_done())
+        .cloned()
 }
 
 fn written(args: &args::Replan, ready: &Ready, file: &PlanFile) -> Result<PathBuf, Failure> {

@@ -30,5 +30,10 @@ pub(super) async fn resume(context: &Context, args: args::Resume) -> Result<Answ
         )),
         _ => ui.say(&format!("resumes run {run}")),
     }
-    running::work(context, assembly, Verb::Resume(decisions)).await
+    running::work(
+        context,
+        assembly.at_pace(args.pace),
+        Verb::Resume(decisions),
+    )
+    .await
 }

@@ -100,8 +100,9 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Answer, Fa
         wanted: site.approvals,
         by,
         plan_path: path,
+        side_by_side: site.side_by_side,
     };
-    running::work(context, assembly, Verb::Run).await
+    running::work(context, assembly.at_pace(args.pace), Verb::Run).await
 }
 
 /// The plugin that the site means is the one that made the plan.

@@ -91,7 +91,7 @@ async fn go_on(context: &Context, args: &args::Takeover, run: &str) -> Result<An
         );
     }
     let verb = Verb::Takeover(args.attest.clone(), decisions);
-    running::work(context, assembly, verb).await
+    running::work(context, assembly.at_pace(args.pace), verb).await
 }
 
 /// Removes claims whose runs nobody can go on with.
@@ -167,13 +167,24 @@ async fn remove(context: &Context, args: &args::Takeover) -> Result<Answer, Fail
 /// What can be half-done, for a person's eyes.
 fn looks(targets: &Targets) -> String {
     let mut lines = vec![
-        "  liftlock inspect   which version stands there".to_owned(),
-        "  liftlock check     what speaks against an upgrade now: half-done steps show here"
+        "  liftlock inspect     which version stands there".to_owned(),
+        "  liftlock check       what speaks against an upgrade: half-done steps show here"
             .to_owned(),
     ];
     for (binding, identity) in &targets.identities {
+        let what = match binding.capability() {
+            "cluster" => {
+                "indices and aliases whose names hold `liftlock`, and tasks that still run"
+            }
+            "service" => {
+                "stopped by that run, perhaps: start it when you know which version stands there"
+            }
+            "snapshot" => "what that run took before it changed anything",
+            "disk" => "files that it edited; the copies it kept lie in its own state directory",
+            _ => continue,
+        };
         lines.push(format!(
-            "  {binding:<18} {}: indices and aliases named liftlock*, running tasks, stopped services",
+            "  {binding:<20} {}: {what}",
             escape::line(&identity.product)
         ));
     }

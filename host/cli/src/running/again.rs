@@ -79,6 +79,7 @@ pub(crate) async fn again(
         wanted: site.approvals,
         by: who::by(by),
         plan_path,
+        side_by_side: site.side_by_side,
     })
 }
 
@@ -139,6 +140,7 @@ pub(crate) async fn by_other_plan(
         wanted: site.approvals,
         by: who::by(by),
         plan_path: path,
+        side_by_side: site.side_by_side,
     })
 }
 

@@ -21,6 +21,7 @@ use liftlock_gate::{
 use liftlock_journal::Journal;
 use liftlock_types::{Exit, Grant, Plan, PlanFile, RunId, Target};
 
+use crate::args::Pace;
 use crate::connect::Targets;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -65,12 +66,22 @@ pub(crate) struct Assembly {
     pub(crate) by: String,
     /// Where the plan file is, for messages.
     pub(crate) plan_path: PathBuf,
+    /// Most steps at once.
+    pub(crate) side_by_side: usize,
 }
 
 impl Assembly {
     /// Plans that this one replaced.
     pub(crate) fn earlier_plans(&self) -> Vec<Plan> {
         self.earlier.iter().map(|file| file.plan.clone()).collect()
+    }
+
+    /// With as many steps at once as the command line says, if it does.
+    pub(crate) fn at_pace(mut self, pace: Pace) -> Self {
+        if let Some(most) = pace.side_by_side {
+            self.side_by_side = most as usize;
+        }
+        self
     }
 
     /// Plan, grant and targets are as they were.
@@ -113,6 +124,7 @@ pub(crate) async fn work(
         wanted,
         by,
         plan_path,
+        side_by_side,
     } = assembly;
     let state_dir = context.state()?.dir().display().to_string();
     let target = Target {
@@ -122,7 +134,7 @@ pub(crate) async fn work(
     let planner = SitePlanner::new(context.ui, &guest, &targets, &grant, target)
         .of_plan(&file.plan, instant_ms(&file.made_at)?);
     let agreed = approvals.clone();
-    let teller = Arc::new(Teller::new(context.ui, &file.plan, 1));
+    let teller = Arc::new(Teller::new(context.ui, &file.plan, side_by_side));
     let stop = StopSignal::default();
     let ears = tokio::spawn(listen(context.ui, stop.clone(), run.to_string()));
     let bindings: Bindings = targets.bindings;
@@ -146,7 +158,7 @@ pub(crate) async fn work(
             state_dir: state_dir.clone(),
         },
         timing: Timing::default(),
-        side_by_side: 4,
+        side_by_side,
     });
     let end = match verb {
         Verb::Run => runner.run().await,

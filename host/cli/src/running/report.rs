@@ -36,6 +36,8 @@ pub(crate) struct EndData {
     stopped_at: Option<String>,
     /// After a rollback: how many answers that were kept before the first change were read again and are the same.
     compared: Option<usize>,
+    /// Whether the clusters answered while this command worked.
+    availability: Vec<WatchedData>,
     /// Claims that were in the way.
     claims: Vec<ClaimData>,
     /// How long this command worked, milliseconds.
@@ -48,6 +50,36 @@ pub(crate) struct EndData {
     peak_memory_bytes: Option<u64>,
     /// The state directory.
     state_dir: String,
+}
+
+/// A cluster that was watched.
+#[derive(Debug, Serialize, JsonSchema)]
+struct WatchedData {
+    /// Which.
+    binding: String,
+    /// How often it was asked.
+    looks: u32,
+    /// How often it gave no answer in time.
+    failed: u32,
+    /// The longest time without an answer, milliseconds.
+    longest_gap_ms: u64,
+}
+
+impl WatchedData {
+    fn line(&self) -> String {
+        let answered = self.looks.saturating_sub(self.failed);
+        let mut text = format!(
+            "{}: {answered} of {} looks answered",
+            self.binding, self.looks
+        );
+        if self.failed > 0 {
+            text.push_str(&format!(
+                ", away for {} at the longest",
+                view::duration(self.longest_gap_ms)
+            ));
+        }
+        text
+    }
 }
 
 /// What there is to tell at the end.
@@ -110,6 +142,16 @@ pub(super) fn answer(context: &Context, ended: &Ended<'_>) -> Answer {
             .and_then(|halt| halt.step.as_ref())
             .map(ToString::to_string),
         compared: (standing == Standing::RolledBack).then(|| compared(end)),
+        availability: end
+            .watched
+            .iter()
+            .map(|watched| WatchedData {
+                binding: watched.binding.to_string(),
+                looks: watched.looks,
+                failed: watched.failed,
+                longest_gap_ms: watched.longest_gap_ms,
+            })
+            .collect(),
         claims: ended.claims.to_vec(),
         took_ms: end.took_ms,
         phases_ms: phases(end, &file.plan),
@@ -286,6 +328,15 @@ fn text(data: &EndData, found: &[Finding], planned: &[Finding], paint: Paint) ->
         );
         out.push_str(&format!("{}\n", paint.text(Style::Good, &text)));
     }
+    for watched in &data.availability {
+        let text = format!("  available    {}", watched.line());
+        let style = if watched.failed > 0 {
+            Style::Bad
+        } else {
+            Style::Good
+        };
+        out.push_str(&format!("{}\n", paint.text(style, &text)));
+    }
     let phases: Vec<String> = data
         .phases_ms
         .iter()
@@ -312,4 +363,24 @@ fn text(data: &EndData, found: &[Finding], planned: &[Finding], paint: Paint) ->
         out.push_str(&plan::leftovers(&data.not_done, &data.hand_overs));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_that_was_away_says_how_long() {
+        let watched = |failed| WatchedData {
+            binding: "cluster.database".into(),
+            looks: 9,
+            failed,
+            longest_gap_ms: 4_200,
+        };
+        assert_eq!(watched(0).line(), "cluster.database: 9 of 9 looks answered");
+        assert_eq!(
+            watched(2).line(),
+            "cluster.database: 7 of 9 looks answered, away for 4.2 s at the longest"
+        );
+    }
 }

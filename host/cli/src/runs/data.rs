@@ -171,7 +171,7 @@ fn back(state: &RunState, plans: &[PlanFile]) -> (usize, usize) {
             .steps
             .iter()
             .filter(|(id, step)| id.as_str().starts_with(&prefix) && step.is_done());
-        wanted == Some(passed.count())
+        wanted == Some(passed.count()) || state.step(&undo.of).gave_back == Some(true)
     });
     (done.count(), all.len())
 }

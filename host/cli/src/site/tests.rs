@@ -124,6 +124,17 @@ fn a_name_a_binding_and_approvals_are_checked() {
     let (line, column, text) = said("product-plugin", "approvals = 0\nproduct-plugin");
     assert_eq!((line, column), (2, 13));
     assert!(text.contains("1 to 20"), "{text}");
+    assert_eq!(parse(GOOD).unwrap().side_by_side, 4);
+    for wrong in ["0", "33"] {
+        let (line, _, text) = said(
+            "product-plugin",
+            &format!("side-by-side = {wrong}\nproduct-plugin"),
+        );
+        assert_eq!(line, 2);
+        assert!(text.contains("1 to 32"), "{text}");
+    }
+    let six = GOOD.replacen("product-plugin", "side-by-side = 6\nproduct-plugin", 1);
+    assert_eq!(parse(&six).unwrap().side_by_side, 6);
 }
 
 #[test]
