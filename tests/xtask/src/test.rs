@@ -60,7 +60,7 @@ pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
         tools::run_tests(&mut cargo_test(&targets.e2e))
     });
     let scripts = summary
-        .wait("golden scripts", golden::compare_all(&kit, false))
+        .wait("golden scripts", golden::compare_all(&kit, false, &[]))
         .await;
     summary.field("e2e", e2e + tiers.counted("golden scripts", scripts));
     let servers = tiers.one(summary, "lab and capabilities on real servers", || {
