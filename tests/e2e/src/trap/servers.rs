@@ -63,7 +63,7 @@ pub(super) async fn small_heap(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     if let Some(cluster) = scene.ground.simulated_cluster() {
         cluster.set_heap(0, liftlock_testkit::HEAP_BYTES_DEFAULT)?;
     }
-    super::says(&found?[0].what, "512.0 MiB")?;
+    super::says(&found?[0].what, "its heap is")?;
     scene.is_mended().await
 }
 
@@ -120,35 +120,47 @@ async fn empty(scene: &Scene<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes the block of a full disk off every index.
+/// The block of a full disk, and the one that OpenSearch puts on the whole cluster then.
+const FULL_DISK: &str = "index.blocks.read_only_allow_delete";
+const NO_NEW_INDEX: &str = "cluster.blocks.create_index";
+
+/// Takes the blocks of a full disk off, and the one that a trap sets.
 pub(super) async fn unblock(ground: &Ground) -> anyhow::Result<()> {
     // One after another: together with another block OpenSearch lifts neither.
-    for block in ["read_only", "read_only_allow_delete"] {
-        let body = json!({ format!("index.blocks.{block}"): null });
+    for block in ["index.blocks.read_only", FULL_DISK] {
+        let body = json!({ block: null });
         ground.target.put("/_all/_settings", &body).await?;
     }
+    let none = json!({ NO_NEW_INDEX: null });
+    let body = json!({ "persistent": none, "transient": none });
+    ground.target.put("/_cluster/settings", &body).await?;
     Ok(())
 }
 
 pub(super) async fn flood(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     fill(scene, FREE_IN_FLOOD, &FLOOD).await?;
-    if scene.is_set() {
-        let path = format!("/{}/_settings?flat_settings=true", scene.name("alert_v4"));
-        super::until("the server blocks its indices", || async {
-            let answer = scene.ground.target.get(&path).await?;
-            Ok(answer
-                .to_string()
-                .contains("\"index.blocks.read_only_allow_delete\":\"true\""))
+    let mut expected = vec![
+        (Blocker, "optimize.disk-flood"),
+        (Blocker, "optimize.index-blocked"),
+        (Blocker, "optimize.no-room-for-trial-restore"),
+    ];
+    let path = format!("/{}/_settings?flat_settings=true", scene.name("alert_v4"));
+    let mut signs = vec![(path, FULL_DISK)];
+    // Seen on real ones: with every node past its mark OpenSearch makes no index any more, anywhere.
+    if scene.ground.is_opensearch && scene.ground.simulated_cluster().is_none() {
+        expected.push((Blocker, "optimize.cluster-blocked"));
+        let path = "/_cluster/settings?flat_settings=true".to_owned();
+        signs.push((path, NO_NEW_INDEX));
+    }
+    for (path, sign) in signs.iter().filter(|_| scene.is_set()) {
+        let set = format!("\"{sign}\":\"true\"");
+        super::until(&format!("the server sets `{sign}`"), || async {
+            let answer = scene.ground.target.get(path).await?;
+            Ok(answer.to_string().contains(&set))
         })
         .await?;
     }
-    let found = scene
-        .finds(&[
-            (Blocker, "optimize.disk-flood"),
-            (Blocker, "optimize.index-blocked"),
-            (Blocker, "optimize.no-room-for-trial-restore"),
-        ])
-        .await;
+    let found = scene.finds(&expected).await;
     empty(scene).await?;
     unblock(scene.ground).await?;
     super::says(&found?[0].what, "below the watermark")?;
