@@ -10,11 +10,13 @@
 //! - `indices`, `templates`, `servers`: blocks and aliases; templates; version, heap and disks
 //! - `others`: what somebody else does meanwhile
 //! - `runs`: what keeps nobody from upgrading
+//! - `reindex`: where the vendor's own upgrader loses documents
 
 pub mod ground;
 mod identity;
 mod indices;
 mod others;
+mod reindex;
 mod runs;
 pub mod scene;
 mod servers;
@@ -27,6 +29,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::bail;
+use liftlock_lab::site::Shape;
 
 pub use ground::Ground;
 pub use scene::Scene;
@@ -44,6 +47,8 @@ pub struct Trap {
     pub name: &'static str,
     /// What the vendor's own upgrader does there.
     pub vendor: &'static str,
+    /// The site that it is set on.
+    pub shape: Shape,
     spring: for<'a, 'b> fn(&'a mut Scene<'b>) -> Springing<'a>,
 }
 
@@ -56,71 +61,76 @@ impl fmt::Debug for Trap {
 }
 
 macro_rules! traps {
-    ($($name:literal, $spring:path, $vendor:literal;)*) => {
+    ($($shape:ident $name:literal, $spring:path, $vendor:literal;)*) => {
         /// All traps, in the order in which they are set.
         pub const TRAPS: &[Trap] = &[$(Trap {
             name: $name,
             vendor: $vendor,
+            shape: Shape::$shape,
             spring: |scene| Box::pin($spring(scene)),
         },)*];
     };
 }
 
 traps! {
-    "metadata-document-missing", identity::document_missing,
+    Of8_7 "metadata-document-missing", identity::document_missing,
         "skips its steps, writes 8.8.0 with a new installation id, exit 0";
-    "metadata-index-missing", identity::index_missing,
+    Of8_7 "metadata-index-missing", identity::index_missing,
         "skips its steps and makes an empty metadata index, exit 0";
-    "wrong-prefix", identity::wrong_prefix,
+    Of8_7 "wrong-prefix", identity::wrong_prefix,
         "makes 21 empty indices beside the real site, exit 0";
-    "overlapping-prefix", identity::overlapping_prefix,
+    Of8_7 "overlapping-prefix", identity::overlapping_prefix,
         "works on `optimize*`, which matches the other tenant as well";
-    "schema-newer", identity::schema_newer,
+    Of8_7 "schema-newer", identity::schema_newer,
         "puts the older settings and mappings on the newer schema, exit 0";
-    "minor-skipped", identity::minor_skipped,
+    Of8_7 "minor-skipped", identity::minor_skipped,
         "ends with exit 1 and one line, which does not say what way leads there";
-    "update-log-kept", identity::log_kept,
+    Of8_7 "update-log-kept", identity::log_kept,
         "skips all three steps and sets 8.8.0; what they delete stays, exit 0";
-    "read-only", indices::read_only,
+    Of8_7 "read-only", indices::read_only,
         "sets 8.8.0, then dies in its sync at the blocked index, exit 1";
-    "read-only-allow-delete", indices::read_only_allow_delete,
+    Of8_7 "read-only-allow-delete", indices::read_only_allow_delete,
         "on OpenSearch sets 8.8.0 and dies in its sync; on Elasticsearch passes, and the block stays";
-    "doomed-alias-missing", indices::doomed_alias_missing,
+    Of8_7 "doomed-alias-missing", indices::doomed_alias_missing,
         "records the deletion as done and leaves the index as an orphan, exit 0";
-    "doomed-index-with-documents", indices::doomed_has_documents,
+    Of8_7 "doomed-index-with-documents", indices::doomed_has_documents,
         "deletes them without a word, exit 0";
-    "partially-deleted", indices::partially_deleted,
+    Of8_7 "partially-deleted", indices::partially_deleted,
         "makes the lost index anew, empty, or the new Optimize does not start";
-    "wildcard-template", templates::wildcard,
+    Of8_7 "wildcard-template", templates::wildcard,
         "its legacy templates are ignored: indices get the provider's mappings and settings";
-    "template-of-other-kind", templates::composable_twin,
+    Of8_7 "template-of-other-kind", templates::composable_twin,
         "looks for the legacy template only, finds none, records the step as done, exit 0";
-    "database-too-old", servers::too_old,
+    Of8_7 "database-too-old", servers::too_old,
         "does not look at the version; Optimize fails later";
-    "heap-small", servers::small_heap,
+    Of8_7 "heap-small", servers::small_heap,
         "does not look at the heap; a large site runs out of memory in the middle";
-    "disk-flood", servers::flood,
+    Of8_7 "disk-flood", servers::flood,
         "fails in its sync with 429 after the version is set, exit 1";
-    "disk-too-small", servers::too_little,
+    Of8_7 "disk-too-small", servers::too_little,
         "does not look at the disk; a copy fails with `Error while trying to read reindex progress!`";
-    "scripted-reindex-running", others::reindex_running,
+    Of8_7 "scripted-reindex-running", others::reindex_running,
         "does not recognise the task by its text and starts a second reindex beside it";
-    "snapshot-running", others::snapshot_running,
+    Of8_7 "snapshot-running", others::snapshot_running,
         "tries the deletion every 30 s for ever";
-    "foreign-decision-alias", runs::foreign_alias,
+    Of8_7 "foreign-decision-alias", runs::foreign_alias,
         "dies before its first step: `Range [17, 9) out of bounds for length 9`, exit 1";
-    "archive-named-process", runs::archive_named,
-        "its plan to 8.6 deletes the data of such a process, as if it was an archive";
-    "second-upgrader-now", others::second_upgrader_now,
+    Of8_7 "second-upgrader-now", others::second_upgrader_now,
         "has no lock: two work at once, and the loser dies in the middle";
-    "second-upgrader-since-the-plan", others::second_upgrader_since_plan,
+    Of8_7 "second-upgrader-since-the-plan", others::second_upgrader_since_plan,
         "knows no plan and no approval";
-    "snapshot-waived", runs::snapshot_waived,
+    Of8_7 "snapshot-waived", runs::snapshot_waived,
         "takes no snapshot and asks for none";
-    "optimize-running", others::optimize_running,
+    Of8_7 "optimize-running", others::optimize_running,
         "does not look: what a running Optimize imports meanwhile is lost or half upgraded";
-    "hand-tuned-replicas", runs::tuned_replicas,
+    Of8_7 "hand-tuned-replicas", runs::tuned_replicas,
         "its sync puts them to what its own configuration says, exit 0";
+    Of3_13 "archive-named-process", reindex::archive_named,
+        "its plan to 8.6 deletes the data of such a process, as if it was an archive, exit 0";
+    Of3_13 "equal-counts", reindex::equal_counts,
+        "takes equal counts for a finished copy and deletes the source: all documents lost, exit 0";
+    Of3_13 "unrefreshed-source", reindex::unrefreshed,
+        "counts 0 and 0, copies nothing and deletes the source: all documents lost, exit 0";
 }
 
 /// What lies in the cluster beside the site while a trap is set.
@@ -165,6 +175,7 @@ pub async fn spring(
     let mut scene = Scene::new(kit, ground, true).await?;
     for trap in traps {
         let begun = Instant::now();
+        scene.at(trap.shape).await?;
         let result = (trap.spring)(&mut scene).await;
         let seconds = begun.elapsed().as_secs_f64();
         tally.check(&format!("{} ({seconds:.1} s)", trap.name), result);
@@ -186,6 +197,7 @@ pub async fn found_without_being_set(
     let mut scene = Scene::new(kit, ground, false).await?;
     let mut found = Vec::new();
     for trap in traps {
+        scene.at(trap.shape).await?;
         if (trap.spring)(&mut scene).await.is_ok() {
             found.push(trap.name.to_owned());
         }

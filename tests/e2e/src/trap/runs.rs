@@ -44,9 +44,9 @@ pub(super) async fn foreign_alias(scene: &mut Scene<'_>) -> anyhow::Result<()> {
 }
 
 /// A process whose key begins as the archives of older releases do.
-const ARCHIVE: &str = "process-instance-archive-orders";
+pub(super) const ARCHIVE: &str = "process-instance-archive-orders";
 
-async fn put_archive_named(scene: &Scene<'_>) -> anyhow::Result<()> {
+pub(super) async fn put_archive_named(scene: &Scene<'_>) -> anyhow::Result<()> {
     let (index, alias) = (scene.name(&format!("{ARCHIVE}_v8")), scene.name(ARCHIVE));
     let body = json!({
         "settings": { "index": { "number_of_replicas": 1 } },
@@ -62,17 +62,6 @@ async fn put_archive_named(scene: &Scene<'_>) -> anyhow::Result<()> {
     let document = json!({ "processDefinitionKey": "archive-orders" });
     let path = format!("/{index}/_doc/1?refresh=true");
     scene.set(Method::PUT, &path, Some(document)).await
-}
-
-pub(super) async fn archive_named(scene: &mut Scene<'_>) -> anyhow::Result<()> {
-    put_archive_named(scene).await?;
-    let found = scene
-        .finds(&[(Info, "optimize.archive-named-process")])
-        .await?;
-    super::says(&found[0].all, ARCHIVE)?;
-    let path = format!("/{}_v8", scene.name(ARCHIVE));
-    scene.mend(Method::DELETE, &path, None).await?;
-    scene.is_mended().await
 }
 
 /// Indices whose replicas somebody has set by hand.

@@ -10,6 +10,7 @@ use anyhow::bail;
 use liftlock_lab::Dump;
 use liftlock_lab::SiteSpec;
 use liftlock_lab::diff;
+use liftlock_lab::site::Shape;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -107,14 +108,7 @@ impl<'a> Scene<'a> {
     /// pass always.
     pub async fn new(kit: &Kit, ground: &'a Ground, is_set: bool) -> anyhow::Result<Self> {
         let stage = Stage::new(kit, &ground.target, &ground.repositories).await?;
-        let spec = SiteSpec {
-            process_instances: 30,
-            decision_instances: 10,
-            // More than requests are sent while a throttled task copies them one by one.
-            external_variables: 900,
-            without_replicas: Vec::new(),
-            ..SiteSpec::default()
-        };
+        let spec = site(Shape::Of8_7);
         let round = stage.fresh(&spec).await?;
         proof::introduce(&round).await?;
         let site_toml = fs::read_to_string(round.operator.site().join("site.toml"))?;
@@ -131,15 +125,26 @@ impl<'a> Scene<'a> {
             moving: Vec::new(),
             lines: Vec::new(),
         };
-        let told = scene
-            .round
-            .operator
-            .run(&["check", TO, "--json"])
-            .await?
-            .expect(0)
-            .context("the site without a trap")?;
-        scene.usual = ids(&findings(&told)?);
+        scene.learn().await?;
         Ok(scene)
+    }
+
+    /// Takes what `check` says of a healthy site as usual.
+    async fn learn(&mut self) -> anyhow::Result<()> {
+        let told = self.round.operator.run(&["check", TO, "--json"]).await?;
+        let told = told.expect(0).context("the site without a trap")?;
+        self.usual = ids(&findings(&told)?);
+        Ok(())
+    }
+
+    /// Builds a site of that shape, unless it has it already.
+    pub async fn at(&mut self, shape: Shape) -> anyhow::Result<()> {
+        if self.spec.shape != shape {
+            self.spec = site(shape);
+            self.renew().await?;
+            self.learn().await?;
+        }
+        Ok(())
     }
 
     /// The name of an index or alias of the site.
@@ -446,6 +451,18 @@ impl<'a> Scene<'a> {
             super::servers::watermarks(self.ground, None).await?;
         }
         super::servers::unblock(self.ground).await
+    }
+}
+
+/// A small site that is healthy, with every index at the replicas it was made with.
+fn site(shape: Shape) -> SiteSpec {
+    SiteSpec {
+        process_instances: 30,
+        decision_instances: 10,
+        // More than requests are sent while a throttled task copies them one by one.
+        external_variables: 900,
+        without_replicas: Vec::new(),
+        ..SiteSpec::of(shape)
     }
 }
 
