@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::cluster::TemplateKind;
-use crate::read::named_in_query;
+use crate::read::{named_in_body, named_in_query};
 use crate::{
     AliasName, Binding, DocumentId, FileName, IndexName, Json, RawRequest, SnapshotName, StepId,
     TemplateName, Verb, path_of,
@@ -373,17 +373,22 @@ impl Change {
         };
         match self {
             Self::CreateIndex { name, body } => {
+                let body = body.value();
                 let mut names = vec![name.to_string()];
-                names.extend(members(&body.value(), "/aliases"));
+                names.extend(members(&body, "/aliases"));
+                named_in_body(&body, &mut names);
                 names
             }
             Self::PutTemplate { name, body, .. } => {
                 let body = body.value();
                 let mut names = vec![name.to_string()];
                 names.extend(texts(body.get("index_patterns")));
+                // As legacy templates had it before there were several.
+                names.extend(texts(body.get("template")));
                 names.extend(members(&body, "/aliases"));
                 names.extend(members(&body, "/template/aliases"));
                 names.extend(texts(body.get("composed_of")));
+                named_in_body(&body, &mut names);
                 names
             }
             Self::DeleteIndex { name, .. } => vec![name.to_string()],
@@ -400,8 +405,12 @@ impl Change {
                 names.extend(named_in_query(query));
                 names
             }
+            Self::PutMapping { index, mapping } => {
+                let mut names = vec![index.to_string()];
+                named_in_body(&mapping.value(), &mut names);
+                names
+            }
             Self::PutSettings { index, .. }
-            | Self::PutMapping { index, .. }
             | Self::CreateDocument { index, .. }
             | Self::ReplaceDocument { index, .. }
             | Self::DeleteDocument { index, .. } => vec![index.to_string()],

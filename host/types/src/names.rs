@@ -198,6 +198,33 @@ pub fn hex(bytes: &[u8]) -> String {
         })
 }
 
+/// Invisible, or changing how what stands beside it is shown: a name that holds one reads as another name.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+const INVISIBLE: &str = "it holds a character that is not seen";
+
 fn check_alias(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {
         return Err("it is empty");
@@ -224,6 +251,9 @@ fn check_alias(text: &str) -> Result<(), &'static str> {
         matches!(c, '\\' | '/' | '"' | '|' | '#' | ':') || c.is_whitespace() || c.is_control()
     }) {
         return Err("it holds a character that the servers refuse");
+    }
+    if text.chars().any(is_invisible) {
+        return Err(INVISIBLE);
     }
     Ok(())
 }
@@ -258,6 +288,9 @@ fn check_file(text: &str) -> Result<(), &'static str> {
         .any(|c| c == '/' || c == '\\' || c.is_control())
     {
         return Err("it holds a separator or a control character");
+    }
+    if text.chars().any(is_invisible) {
+        return Err(INVISIBLE);
     }
     Ok(())
 }
@@ -351,6 +384,9 @@ mod tests {
             "a|b",
             "\"a\"",
             "a\u{202e}\u{7}b",
+            "a\u{202e}b",
+            "a\u{200b}",
+            "a\u{ad}",
         ] {
             assert!(IndexName::new(bad).is_err(), "{bad:?}");
         }

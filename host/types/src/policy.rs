@@ -831,6 +831,44 @@ mod tests {
             )
             .is_err()
         );
+        for body in [
+            r#"{"aliases":{"a-x":{"filter":{"terms":{"x":{"index":"secret","id":"1","path":"p"}}}}}}"#,
+            r#"{"mappings":{"runtime":{"x":{"type":"lookup","target_index":"secret"}}}}"#,
+        ] {
+            assert!(
+                on("cluster.create-index", &["a-*"], create(body)).is_err(),
+                "{body}"
+            );
+        }
+        assert!(
+            on(
+                "cluster.create-index",
+                &["a-*"],
+                create(r#"{"mappings":{"properties":{"index":{},"id":{},"target_index":{"type":"keyword"}}}}"#)
+            )
+            .is_ok()
+        );
+        assert!(
+            on(
+                "cluster.put-template",
+                &["a-*"],
+                template(r#"{"template":"*"}"#)
+            )
+            .is_err()
+        );
+        for lookup in [
+            r#"{"wrapper":{"query":"eyJtYXRjaF9hbGwiOnt9fQ=="}}"#,
+            r#"{"terms":{"x":{"index":"secret","query":{"match_all":{}},"path":"p"}}}"#,
+        ] {
+            let delete = Change::DeleteByQuery {
+                index: name("a-1"),
+                query: json(lookup),
+            };
+            assert!(
+                on("cluster.delete-by-query", &["a-*"], delete).is_err(),
+                "{lookup}"
+            );
+        }
         let lookup = r#"{"terms":{"x":{"index":"secret","id":"1","path":"p"}}}"#;
         let delete = Change::DeleteByQuery {
             index: name("a-1"),

@@ -242,32 +242,81 @@ impl Read {
     }
 }
 
+/// Stands for a name where a query is encoded: no scope covers what nobody can read.
+const ENCODED: &str = "<an encoded query>";
+
 /// Indices that a query fetches documents from beside those it searches: every object of it that has an index and
-/// a document's id.
+/// says which documents of it, and every index that a looked-up field is taken from.
 pub(crate) fn named_in_query(query: &Json) -> Vec<String> {
-    fn walk(value: &serde_json::Value, names: &mut Vec<String>) {
-        match value {
-            serde_json::Value::Object(members) => {
-                for (index, id) in [("index", "id"), ("_index", "_id")] {
-                    if let (Some(index), Some(_)) = (members.get(index), members.get(id)) {
-                        names.push(
-                            index
-                                .as_str()
-                                .map_or_else(|| index.to_string(), str::to_owned),
-                        );
-                    }
-                }
-                members.values().for_each(|value| walk(value, names));
-            }
-            serde_json::Value::Array(elements) => {
-                elements.iter().for_each(|value| walk(value, names));
-            }
-            _ => {}
+    let mut names = Vec::new();
+    lookups(&query.value(), &mut names);
+    names
+}
+
+/// The same in the body of an index or a template: the filters of its aliases are queries, and a looked-up field of
+/// its mapping comes from another index.
+pub(crate) fn named_in_body(body: &serde_json::Value, names: &mut Vec<String>) {
+    for aliases in ["/aliases", "/template/aliases"] {
+        if let Some(aliases) = body.pointer(aliases) {
+            lookups(aliases, names);
         }
     }
-    let mut names = Vec::new();
-    walk(&query.value(), &mut names);
-    names
+    looked_up(body, names);
+}
+
+fn looked_up(body: &serde_json::Value, names: &mut Vec<String>) {
+    match body {
+        serde_json::Value::Object(members) => {
+            for (key, value) in members {
+                // A field can have that name, and is an object then.
+                if key == "target_index" && !value.is_object() {
+                    names.push(name_of(value));
+                }
+                looked_up(value, names);
+            }
+        }
+        serde_json::Value::Array(elements) => {
+            elements.iter().for_each(|value| looked_up(value, names));
+        }
+        _ => {}
+    }
+}
+
+fn lookups(value: &serde_json::Value, names: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(members) => {
+            for (index, documents) in [
+                ("index", &["id", "query", "path"][..]),
+                ("_index", &["_id"]),
+            ] {
+                if let Some(index) = members.get(index)
+                    && documents.iter().any(|key| members.contains_key(*key))
+                {
+                    names.push(name_of(index));
+                }
+            }
+            if let Some(index) = members.get("target_index") {
+                names.push(name_of(index));
+            }
+            if members
+                .get("wrapper")
+                .is_some_and(|it| it.get("query").is_some())
+            {
+                names.push(ENCODED.into());
+            }
+            members.values().for_each(|value| lookups(value, names));
+        }
+        serde_json::Value::Array(elements) => {
+            elements.iter().for_each(|value| lookups(value, names));
+        }
+        _ => {}
+    }
+}
+
+fn name_of(value: &serde_json::Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// A path beneath a binding's directory, for scopes and for people: `a/b/name`.
