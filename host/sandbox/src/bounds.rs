@@ -1,6 +1,6 @@
 //! Bounds of a read's arguments, and of its answer. Pure; asked after the policy and before the target.
 
-use liftlock_types::{Read, ReadError};
+use liftlock_types::{AliasName, DocumentId, Json, Read, ReadError};
 use serde_json::Value;
 
 use crate::limits::LIST_ITEMS_MAX;
@@ -13,6 +13,9 @@ const LOG_TAIL_LINES_MAX: u32 = 1_000;
 const FILE_READ_BYTES_MAX: u32 = 1 << 20;
 /// Longest name, pattern or path in a read. Servers refuse names above 255 bytes; a path holds several.
 const NAME_BYTES_MAX: usize = 4 << 10;
+
+/// Parameters that no raw read carries: `source` hides a body in the query.
+const PARAMETERS_REFUSED: [&str; 2] = ["source", "source_content_type"];
 
 /// Are the arguments of this read within what the contract allows?
 pub(crate) fn check(read: &Read) -> Result<(), ReadError> {
@@ -29,6 +32,7 @@ pub(crate) fn check(read: &Read) -> Result<(), ReadError> {
             name.len()
         ));
     }
+    names_mean_one_thing(read)?;
     match read {
         Read::Search { what } if !(1..=SEARCH_SIZE_MAX).contains(&what.size) => invalid(format!(
             "size is {}, it must be 1 to {SEARCH_SIZE_MAX}",
@@ -50,14 +54,72 @@ pub(crate) fn check(read: &Read) -> Result<(), ReadError> {
             "{} actions, at most {LIST_ITEMS_MAX} are taken",
             actions.len()
         )),
-        Read::RawRead { path, query, .. } => {
+        Read::RawRead { path, query, body } => {
             if query.len() > LIST_ITEMS_MAX {
                 return invalid(format!(
                     "{} query parameters, at most {LIST_ITEMS_MAX} are taken",
                     query.len()
                 ));
             }
+            if let Some((key, _)) = query
+                .iter()
+                .find(|(key, _)| PARAMETERS_REFUSED.contains(&key.as_str()))
+            {
+                return invalid(format!(
+                    "a raw read has no parameter `{key}`; it has a body"
+                ));
+            }
+            object("body", body.as_ref())?;
             raw_path(path)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A name is one name, a pattern is one with a `*` behind it, and a query is an object: what a server takes for more
+/// (another cluster, a list, date math) is refused here, where its author is told.
+fn names_mean_one_thing(read: &Read) -> Result<(), ReadError> {
+    let one = |text: &str| match AliasName::new(text) {
+        Ok(_) => Ok(()),
+        Err(error) => invalid(error.to_string()),
+    };
+    let pattern = |text: &String| match text.strip_suffix('*') {
+        Some("") => Ok(()),
+        Some(body) => one(body),
+        None => one(text),
+    };
+    match read {
+        Read::Mappings { index } | Read::IndexSettings { index } | Read::Checksum { index } => {
+            one(index)
+        }
+        Read::Count { index, query } => {
+            one(index)?;
+            object("query", query.as_ref())
+        }
+        Read::Document { index, id } => {
+            one(index)?;
+            match DocumentId::new(id.as_str()) {
+                Ok(_) => Ok(()),
+                Err(error) => invalid(error.to_string()),
+            }
+        }
+        Read::Search { what } => {
+            what.indices.iter().try_for_each(pattern)?;
+            object("query", Some(&what.query))
+        }
+        Read::Indices { pattern: text }
+        | Read::Shards { pattern: text }
+        | Read::Aliases { pattern: text }
+        | Read::Templates { pattern: text, .. } => pattern(text),
+        Read::Activity { indices } => indices.iter().try_for_each(pattern),
+        _ => Ok(()),
+    }
+}
+
+fn object(what: &str, json: Option<&Json>) -> Result<(), ReadError> {
+    match json {
+        Some(json) if !json.as_str().starts_with('{') => {
+            invalid(format!("{what} is no JSON object"))
         }
         _ => Ok(()),
     }
@@ -167,6 +229,36 @@ mod tests {
         ] {
             raw(good).unwrap();
         }
+    }
+
+    #[test]
+    fn a_name_is_one_name_and_a_query_an_object() {
+        let count = |index: &str, query: Option<&str>| {
+            check(&Read::Count {
+                index: index.into(),
+                query: query.map(|text| Json::new(text).unwrap()),
+            })
+        };
+        assert!(count("a", None).is_ok());
+        for bad in ["remote:a", "a,b", "a*", "<a>", "", "a\u{200b}"] {
+            assert!(count(bad, None).is_err(), "{bad:?}");
+        }
+        assert!(count("a", Some("[]")).is_err());
+        let indices = |pattern: &str| {
+            check(&Read::Indices {
+                pattern: pattern.into(),
+            })
+        };
+        for good in ["*", "a-*", ".tasks", "a"] {
+            indices(good).unwrap();
+        }
+        assert!(indices("remote:*").is_err());
+        let raw = Read::RawRead {
+            path: "/a".into(),
+            query: vec![("source".into(), "{}".into())],
+            body: None,
+        };
+        assert!(check(&raw).is_err());
     }
 
     #[test]

@@ -7,6 +7,8 @@ use liftlock_types::{
     RestsOn, Step, StepId, Undo, Work,
 };
 
+use crate::limits::{LIST_ITEMS_MAX, Limit, LimitHit};
+
 /// A plan in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
@@ -38,6 +40,15 @@ pub(crate) struct DraftStep {
 
 fn invalid<T>(text: String) -> Result<T, ReadError> {
     Err(ReadError::Invalid(text))
+}
+
+/// Adds to a list that a person reads: no longer than one that a plugin hands over at once.
+fn add<T>(list: &mut Vec<T>, item: T) -> Result<(), LimitHit> {
+    if list.len() >= LIST_ITEMS_MAX {
+        return Err(LimitHit::new(Limit::ListItems, LIST_ITEMS_MAX));
+    }
+    list.push(item);
+    Ok(())
 }
 
 impl Draft {
@@ -78,16 +89,16 @@ impl Draft {
         self.steps.get_mut(index)
     }
 
-    pub(crate) fn add_summary(&mut self, text: String) {
-        self.summary.push(text);
+    pub(crate) fn add_summary(&mut self, text: String) -> Result<(), LimitHit> {
+        add(&mut self.summary, text)
     }
 
-    pub(crate) fn add_not_done(&mut self, text: String) {
-        self.not_done.push(text);
+    pub(crate) fn add_not_done(&mut self, text: String) -> Result<(), LimitHit> {
+        add(&mut self.not_done, text)
     }
 
-    pub(crate) fn add_hand_over(&mut self, title: String, text: String) {
-        self.hand_overs.push(HandOver { title, text });
+    pub(crate) fn add_hand_over(&mut self, title: String, text: String) -> Result<(), LimitHit> {
+        add(&mut self.hand_overs, HandOver { title, text })
     }
 
     /// The finished proposal. Refuses a step that does nothing, by its name.
@@ -110,9 +121,13 @@ impl DraftStep {
         if id == self.id {
             return invalid(format!("step `{id}` cannot be after itself"));
         }
-        if !self.after.contains(&id) {
-            self.after.push(id);
+        if self.after.contains(&id) {
+            return Ok(());
         }
+        if self.after.len() >= PLAN_STEPS_MAX {
+            return invalid(format!("a plan has at most {PLAN_STEPS_MAX} steps"));
+        }
+        self.after.push(id);
         Ok(())
     }
 
@@ -138,6 +153,9 @@ impl DraftStep {
     pub(crate) fn undo(&mut self, planned: Planned) -> Result<(), ReadError> {
         match &mut self.undo {
             None => self.undo = Some(Undo::Changes(vec![planned])),
+            Some(Undo::Changes(changes)) if changes.len() >= LIST_ITEMS_MAX => {
+                return invalid(format!("a step has at most {LIST_ITEMS_MAX} undo changes"));
+            }
             Some(Undo::Changes(changes)) => changes.push(planned),
             Some(_) => return self.second_undo(),
         }
@@ -159,28 +177,33 @@ impl DraftStep {
         ))
     }
 
-    pub(crate) fn opens_when(&mut self, condition: Condition) {
-        self.opens_when.push(condition);
+    pub(crate) fn opens_when(&mut self, condition: Condition) -> Result<(), LimitHit> {
+        add(&mut self.opens_when, condition)
     }
 
-    pub(crate) fn ends_when(&mut self, condition: Condition) {
-        self.ends_when.push(condition);
+    pub(crate) fn ends_when(&mut self, condition: Condition) -> Result<(), LimitHit> {
+        add(&mut self.ends_when, condition)
     }
 
-    pub(crate) fn rests_on(&mut self, fact: RestsOn) {
-        if !self.rests_on.contains(&fact) {
-            self.rests_on.push(fact);
+    pub(crate) fn rests_on(&mut self, fact: RestsOn) -> Result<(), LimitHit> {
+        if self.rests_on.contains(&fact) {
+            return Ok(());
         }
+        add(&mut self.rests_on, fact)
     }
 
-    pub(crate) fn expect_work(&mut self, unit: String, amount: u64) {
-        self.work.push(Work { unit, amount });
+    pub(crate) fn expect_work(&mut self, unit: String, amount: u64) -> Result<(), LimitHit> {
+        add(&mut self.work, Work { unit, amount })
     }
 
     /// Several for one node add up.
-    pub(crate) fn peak_disk(&mut self, node: String, bytes: u64) {
+    pub(crate) fn peak_disk(&mut self, node: String, bytes: u64) -> Result<(), LimitHit> {
+        if self.peak_disk.len() >= LIST_ITEMS_MAX && !self.peak_disk.contains_key(&node) {
+            return Err(LimitHit::new(Limit::ListItems, LIST_ITEMS_MAX));
+        }
         let peak = self.peak_disk.entry(node).or_default();
         *peak = peak.saturating_add(bytes);
+        Ok(())
     }
 
     pub(crate) fn own_approval(&mut self, reason: String) {

@@ -16,6 +16,7 @@ use crate::cache::{Cache, CacheError};
 use crate::compile::{CompileError, Compiler};
 use crate::limits::{COMPONENT_BYTES_MAX, LimitHit, Limits, STACK_BYTES_MAX, TICK_MS};
 use crate::plugin::Plugin;
+use crate::text;
 
 /// Stack on which guest code runs, and below it our host functions with whatever a capability calls to read.
 ///
@@ -198,8 +199,9 @@ impl From<CompileError> for LoadError {
     }
 }
 
+/// The compiler repeats names of the component, which may steer a terminal.
 fn invalid(error: wasmtime::Error) -> LoadError {
-    LoadError::Invalid(format!("{error:#}"))
+    LoadError::Invalid(text::one_line(&format!("{error:#}")))
 }
 
 fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Component, LoadError> {

@@ -131,7 +131,7 @@ fn kind_of(error: &wasmtime::Error, limits: &Limits) -> FaultKind {
     if text.contains("resource limit exceeded: ") {
         return FaultKind::Limit(LimitHit::new(Limit::Instances, limits.instances_max));
     }
-    if text.contains("unknown handle index") || text.contains("is not a resource") {
+    if text.contains("handle index") || text.contains("is not a resource") {
         return FaultKind::Handle(text);
     }
     FaultKind::Trap(text::one_line(&text))

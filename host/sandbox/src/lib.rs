@@ -18,6 +18,7 @@
 //! | `wasi` | an inert shim |
 //! | `log`, [`text`] | what a plugin says, bounded and escaped |
 //! | `fault` | how a plugin fails |
+//! | `doors` | ways in for the fuzz targets |
 //! | `edge_v0_1` | the contract 0.1 in terms of the host's own types |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -25,6 +26,8 @@ mod bounds;
 mod cache;
 mod call;
 mod compile;
+#[cfg(feature = "doors")]
+pub mod doors;
 mod draft;
 mod edge_v0_1;
 mod engine;

@@ -31,6 +31,19 @@ pub(crate) struct State {
     pub(crate) session: Session,
 }
 
+impl State {
+    /// Of one call, with nothing in it.
+    pub(crate) fn new(call: Option<Call>, limits: Limits, log: &Log) -> Self {
+        let now_ms = call.as_ref().map_or(0, |call| call.now_ms);
+        Self {
+            wasi: wasi::shim(now_ms, log),
+            table: ResourceTable::new(),
+            limiter: Limiter::new(limits),
+            session: Session::new(call, limits, log.clone()),
+        }
+    }
+}
+
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
@@ -80,7 +93,8 @@ impl Plugin {
         check_imports(&imports)?;
         check_export(engine, &component)?;
         let mut linker: Linker<State> = Linker::new(engine);
-        let mismatch = |error: wasmtime::Error| LoadError::Mismatch(format!("{error:#}"));
+        let mismatch =
+            |error: wasmtime::Error| LoadError::Mismatch(text::one_line(&format!("{error:#}")));
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(mismatch)?;
         let edge = edge_v0_1::Edge::link(&mut linker, &component).map_err(mismatch)?;
         Ok(Self {
@@ -234,16 +248,7 @@ impl Plugin {
 
     fn store(&self, call: Option<Call>, log: &Log) -> Store<State> {
         let limits = self.limits;
-        let now_ms = call.as_ref().map_or(0, |call| call.now_ms);
-        let mut store = Store::new(
-            &self.engine,
-            State {
-                wasi: wasi::shim(now_ms, log),
-                table: ResourceTable::new(),
-                limiter: Limiter::new(limits),
-                session: Session::new(call, limits, log.clone()),
-            },
-        );
+        let mut store = Store::new(&self.engine, State::new(call, limits, log));
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.crossing_bytes_max);
         store.set_max_component_handles(limits.handles_max);

@@ -27,6 +27,9 @@ const HELD_BYTES_EACH: u64 = 64;
 /// Denials of one call that are kept; the same refusal a thousand times tells nothing more.
 const DENIALS_KEPT_MAX: usize = 1_000;
 
+/// Bytes of each text of a denial. It repeats the name that was asked for, and a guest can ask for mebibytes.
+const DENIAL_BYTES_MAX: usize = 2 << 10;
+
 /// Why a host function gives no answer.
 #[derive(Debug)]
 pub(crate) enum HostError {
@@ -184,6 +187,10 @@ impl Session {
     }
 
     fn denied(&mut self, binding: &Binding, what: String, denied: Denied) -> HostError {
+        let denied = Denied {
+            rule: bounded(denied.rule),
+            allowed_by: bounded(denied.allowed_by),
+        };
         if self.denials.len() < DENIALS_KEPT_MAX {
             self.denials.push(Denial {
                 binding: binding.to_string(),
@@ -384,6 +391,13 @@ impl Session {
         let answer = Json::new(&answer.to_string())?;
         self.hold(answer.as_str().len())?;
         Ok(RestsOn { reading, answer })
+    }
+}
+
+fn bounded(said: String) -> String {
+    match text::beginning(&said, DENIAL_BYTES_MAX) {
+        all if all.len() == said.len() => said,
+        beginning => format!("{beginning} (cut: {} bytes)", said.len()),
     }
 }
 

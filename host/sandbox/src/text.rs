@@ -16,12 +16,24 @@ fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            '\u{61c}'
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{17b4}'
+                | '\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
                 | '\u{200b}'..='\u{200f}'
                 | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{2069}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
                 | '\u{feff}'
-                | '\u{e0000}'..='\u{e007f}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
         )
 }
 
@@ -54,6 +66,7 @@ mod tests {
     fn a_terminal_sees_no_escape_sequence_and_no_forged_line() {
         assert_eq!(one_line("ok\u{1b}[2J\r\nfine"), "ok\\u{1b}[2J\\r\\nfine");
         assert_eq!(one_line("a\u{202e}b\u{200b}"), "a\\u{202e}b\\u{200b}");
+        assert_eq!(one_line("a\u{ad}\u{3164}"), "a\\u{ad}\\u{3164}");
         assert_eq!(one_line("größer, 日本"), "größer, 日本");
     }
 

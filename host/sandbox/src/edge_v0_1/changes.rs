@@ -162,7 +162,7 @@ impl cluster_changes::Host for State {
         let change = Change::Reindex {
             source: IndexName::new(what.source)?,
             destination: IndexName::new(what.destination)?,
-            query: optional(what.query)?,
+            query: what.query.map(|text| object("query", &text)).transpose()?,
             script: what.script.map(script).transpose()?,
             slices: what.slices,
             requests_per_second: what.requests_per_second,

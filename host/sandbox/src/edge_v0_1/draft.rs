@@ -225,7 +225,8 @@ impl wit::HostStep for State {
         self.session.enter()?;
         let label = self.session.line(&label)?;
         let condition = self.table.delete(that)?;
-        self.step(&on)?.opens_when(Condition { label, ..condition })?;
+        self.step(&on)?
+            .opens_when(Condition { label, ..condition })?;
         Ok(())
     }
 
@@ -238,7 +239,8 @@ impl wit::HostStep for State {
         self.session.enter()?;
         let label = self.session.line(&label)?;
         let condition = self.table.delete(that)?;
-        self.step(&on)?.ends_when(Condition { label, ..condition })?;
+        self.step(&on)?
+            .ends_when(Condition { label, ..condition })?;
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 //! | `site` | `site` and `run` |
 //! | `draft` | `draft` |
 //! | `cluster`, `snapshot`, `disk`, `service` | the reads |
+//! | `driver` | calls all of these with other people's bytes |
 //! | `changes` | the inert constructors of all four |
 
 mod changes;
@@ -18,6 +19,8 @@ mod cluster;
 mod convert;
 mod disk;
 mod draft;
+#[cfg(feature = "doors")]
+mod driver;
 mod exports;
 mod handles;
 mod service;
@@ -30,6 +33,8 @@ use wasmtime::component::Resource;
 use crate::plugin::State;
 use crate::session::HostError;
 
+#[cfg(feature = "doors")]
+pub(crate) use driver::drive;
 pub(crate) use exports::Edge;
 use handles::{Cluster, Directory, DraftHandle, Repository, Run, Service, Site, StepHandle};
 
