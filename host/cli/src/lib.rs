@@ -18,6 +18,7 @@
 //! | `claims`, `undoing`, `decisions` | who holds the targets; what a rollback would do and lose; a person's word |
 //! | `rates` | work into time |
 //! | `view` | what people see, and the same facts as data |
+//! | `doors` | ways in for the fuzz targets |
 //! | `schema` | the JSON schemas of `--json` |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -29,6 +30,8 @@ mod command;
 mod connect;
 mod context;
 mod decisions;
+#[cfg(feature = "doors")]
+pub mod doors;
 mod escape;
 mod explain;
 mod failure;

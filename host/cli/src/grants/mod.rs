@@ -49,14 +49,8 @@ impl Grants {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(e) => return Err(failure::file("read", &file, &e)),
         };
-        let parsed: GrantsToml = toml::from_str(&text).map_err(|error| {
-            toml_failure(Code::GrantsInvalid, &file, &text, &error).next("liftlock grant")
-        })?;
-        Ok(Self {
-            file,
-            text,
-            list: parsed.grant,
-        })
+        let list = parse(&file, &text)?;
+        Ok(Self { file, text, list })
     }
 
     /// The file.
@@ -117,6 +111,14 @@ impl Grants {
         self.text = text;
         Ok(())
     }
+}
+
+/// What the text of such a file says.
+pub(crate) fn parse(file: &Path, text: &str) -> Result<Vec<Grant>, Failure> {
+    let parsed: GrantsToml = toml::from_str(text).map_err(|error| {
+        toml_failure(Code::GrantsInvalid, file, text, &error).next("liftlock grant")
+    })?;
+    Ok(parsed.grant)
 }
 
 /// Grants as the file holds them.
