@@ -22,6 +22,44 @@ pub(crate) fn act(site: &Site, what: &str) -> Option<Seen> {
         }
         "flood-stdout" => (0..n).for_each(|n| println!("line {n}")),
         "huge-string" => site.log(Level::Info, &"x".repeat(9 << 20)),
+        "flood-stderr" => (0..n).for_each(|_| eprint!("no end of this line ")),
+        "denials" => {
+            let cluster = open(site)?;
+            let name = "x".repeat(number(site, "bytes"));
+            (0..n).for_each(|_| {
+                let _ = cluster.indices(&name);
+            });
+        }
+        "json-nested" => {
+            // Each level is looked at anew by whoever parses level by level.
+            let cluster = open(site)?;
+            let query = format!(
+                "{}{}{}",
+                "[".repeat(90),
+                "0,".repeat(500_000) + "0",
+                "]".repeat(90)
+            );
+            (0..n).for_each(|_| {
+                let _ = cluster.count("a-1", Some(&query));
+            });
+        }
+        "json-keys" => {
+            let cluster = open(site)?;
+            let members: Vec<String> = (0..60_000).map(|n| format!("\"k{n}\":{{}}")).collect();
+            let query = format!("{{{}}}", members.join(","));
+            (0..n).for_each(|_| {
+                let _ = cluster.count("a-1", Some(&query));
+            });
+        }
+        "divide" => {
+            let zero = std::hint::black_box(0_u32);
+            return Some(vec![(
+                "never".into(),
+                (std::hint::black_box(1) / zero).to_string(),
+            )]);
+        }
+        "null-function" => null_function(),
+        "outside-memory" => outside_memory(),
         "huge-answer" => return Some(vec![("huge".into(), "x".repeat(9 << 20))]),
         "many-facts" => return Some((0..n).map(|n| (format!("f{n}"), String::new())).collect()),
         "trap" => panic!("the guest panics on purpose"),
@@ -49,6 +87,22 @@ pub(crate) fn act(site: &Site, what: &str) -> Option<Seen> {
         _ => return None,
     }
     Some(vec![("done".into(), option(site, "n"))])
+}
+
+/// Calls what is no function.
+#[expect(unsafe_code, reason = "it calls what is no function")]
+fn null_function() {
+    // SAFETY: none; the runtime must notice.
+    let function: fn() = unsafe { std::mem::transmute(std::hint::black_box(0x00ff_ffff_usize)) };
+    function();
+}
+
+/// Writes where no memory is.
+#[expect(unsafe_code, reason = "it writes where nothing is")]
+fn outside_memory() {
+    let at = std::ptr::without_provenance_mut::<u8>(std::hint::black_box(0xffff_0000));
+    // SAFETY: none; the runtime must notice.
+    unsafe { at.write_volatile(1) };
 }
 
 fn open(site: &Site) -> Option<Cluster> {

@@ -5,10 +5,14 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `ask` | asks one thing with values that the test chose |
+//! | `handles` | forges, leaks and misuses handles and memory |
 //! | `hostile` | runs into limits |
 //! | `reads` | reads, denied reads, and what the shim shows |
 //! | `plans` | drafts, good and broken |
 
+mod ask;
+mod handles;
 mod hostile;
 mod plans;
 mod reads;
@@ -33,6 +37,11 @@ use host::site::Site;
 use host::types::{Error, Fact, Finding, Inventory, Severity, Target};
 
 struct Guest;
+
+/// Clears a screen, colours it, rings, goes back to the line's begin, turns the direction of text, hides, ends a
+/// string of the terminal's own language, and begins a line that looks like the host's.
+const HOSTILE_TEXT: &str =
+    "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\r\u{202e}\u{2066}\u{200b}\u{ad}\0\nerror: forged";
 
 /// What came of something, by name.
 type Seen = Vec<(String, String)>;
@@ -96,38 +105,73 @@ fn finding(id: &str, what: String) -> Finding {
     }
 }
 
+/// A verb on what the option names, or on all where it has no scope.
+fn verb(verb: &str, at_most: Option<u32>) -> exported::VerbRequest {
+    let scoped = verb.starts_with("cluster.") && verb != "cluster.observe";
+    let scope = |text: &str| {
+        if scoped {
+            vec![text.to_owned()]
+        } else {
+            vec![]
+        }
+    };
+    exported::VerbRequest {
+        verb: verb.into(),
+        scope: scope("{prefix}-*"),
+        except: scope("{prefix}-secret-*"),
+        at_most,
+        why: format!("to look{HOSTILE_TEXT}"),
+    }
+}
+
 impl exported::Guest for Guest {
     fn describe() -> exported::Descriptor {
         exported::Descriptor {
             product: "guest".into(),
             name: "hostile\u{1b}[2J".into(),
             version: "0.1.0".into(),
-            summary: "does what no plugin should".into(),
+            summary: format!("does what no plugin should{HOSTILE_TEXT}"),
             edges: vec![exported::Edge {
                 from: "1".into(),
                 to: "2".into(),
-                note: String::new(),
+                note: format!("a way{HOSTILE_TEXT}"),
             }],
-            requests: vec![exported::Request {
-                binding: "cluster.database".into(),
-                need: exported::Need::One,
-                verbs: vec![exported::VerbRequest {
-                    verb: "cluster.read".into(),
-                    scope: vec!["{prefix}-*".into()],
-                    except: vec![],
-                    at_most: None,
-                    why: "to look".into(),
-                }],
-                why: "it is the database".into(),
-            }],
-            options: vec![exported::OptionSpec {
-                name: "do".into(),
-                kind: exported::OptionKind::Text,
-                choices: vec![],
-                default: None,
-                help: "what to do".into(),
-            }],
-            more: vec![],
+            requests: vec![
+                exported::Request {
+                    binding: "cluster.database".into(),
+                    need: exported::Need::One,
+                    verbs: vec![
+                        verb("cluster.read", None),
+                        verb("cluster.observe", None),
+                        verb("cluster.put-settings", Some(3)),
+                        verb("cluster.delete-index", Some(1)),
+                    ],
+                    why: format!("it is the database{HOSTILE_TEXT}"),
+                },
+                exported::Request {
+                    binding: "service.app".into(),
+                    need: exported::Need::Optional,
+                    verbs: vec![
+                        verb("service.read", None),
+                        verb("service.stop", None),
+                        verb("service.start", None),
+                    ],
+                    why: format!("it writes{HOSTILE_TEXT}"),
+                },
+            ],
+            options: [("do", "nothing"), ("n", "1"), ("prefix", "a")]
+                .map(|(name, default)| exported::OptionSpec {
+                    name: name.into(),
+                    kind: exported::OptionKind::Text,
+                    choices: vec![],
+                    default: Some(default.into()),
+                    help: format!("what to do{HOSTILE_TEXT}"),
+                })
+                .into(),
+            more: vec![(
+                format!("more{HOSTILE_TEXT}"),
+                format!("and more{HOSTILE_TEXT}"),
+            )],
         }
     }
 
@@ -135,6 +179,17 @@ impl exported::Guest for Guest {
         let what = option(on, "do");
         let seen = match what.as_str() {
             "error" => return Err(Error::Unavailable("the guest says\u{7} so".into())),
+            "hostile-text" => {
+                on.log(host::site::Level::Warn, HOSTILE_TEXT);
+                return Ok(Inventory {
+                    product: format!("p{HOSTILE_TEXT}"),
+                    version: Some(format!("1.0{HOSTILE_TEXT}")),
+                    facts: vec![Fact {
+                        name: format!("n{HOSTILE_TEXT}"),
+                        value: quoted(HOSTILE_TEXT),
+                    }],
+                });
+            }
             "bad-fact" => {
                 return Ok(Inventory {
                     product: "guest".into(),
@@ -145,7 +200,9 @@ impl exported::Guest for Guest {
                     }],
                 });
             }
-            _ => reads::look(on, &what).or_else(|| hostile::act(on, &what)),
+            _ => reads::look(on, &what)
+                .or_else(|| hostile::act(on, &what))
+                .or_else(|| handles::act(on, &what)),
         };
         Ok(Inventory {
             product: "guest".into(),
@@ -163,6 +220,16 @@ impl exported::Guest for Guest {
 
     fn check(on: &Site, at: &Run, target: Target) -> Result<Vec<Finding>, Error> {
         Ok(match option(on, "do").as_str() {
+            "hostile-text" => vec![Finding {
+                id: format!("f{HOSTILE_TEXT}"),
+                severity: Severity::Info,
+                subject: format!("s{HOSTILE_TEXT}"),
+                what: format!("w{HOSTILE_TEXT}"),
+                why: format!("y{HOSTILE_TEXT}"),
+                remedy: format!("r{HOSTILE_TEXT}"),
+                evidence: vec![(format!("k{HOSTILE_TEXT}"), format!("v{HOSTILE_TEXT}"))],
+            }],
+            "mind" | "undo-later" => vec![],
             "many" => (0..number(on, "n"))
                 .map(|n| finding(&format!("f{n}"), "x".into()))
                 .collect(),
@@ -181,8 +248,8 @@ impl exported::Guest for Guest {
         })
     }
 
-    fn plan(on: &Site, _at: &Run, target: Target, into: &Draft) -> Result<(), exported::Refusal> {
-        plans::plan(on, &target, into)
+    fn plan(on: &Site, at: &Run, target: Target, into: &Draft) -> Result<(), exported::Refusal> {
+        plans::plan(on, at.moment(), &target, into)
     }
 
     fn validate(on: &Site, at: &Run, target: Target) -> Result<Vec<Finding>, Error> {

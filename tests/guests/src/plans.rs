@@ -3,11 +3,12 @@
 use crate::exported::Refusal;
 use crate::host::cluster_changes as changes;
 use crate::host::draft::{Draft, OnExpiry, Phase};
+use crate::host::run::Moment;
 use crate::host::site::Site;
 use crate::host::snapshot_changes;
 use crate::host::types::{Error, Target};
 use crate::host::{cluster, disk, disk_changes, service, service_changes, snapshot};
-use crate::{finding, number, option, reads, told};
+use crate::{HOSTILE_TEXT, ask, finding, handles, number, option, reads, told};
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
@@ -15,9 +16,42 @@ impl From<Error> for Refusal {
     }
 }
 
-pub(crate) fn plan(site: &Site, target: &Target, into: &Draft) -> Result<(), Refusal> {
+pub(crate) fn plan(
+    site: &Site,
+    moment: Moment,
+    target: &Target,
+    into: &Draft,
+) -> Result<(), Refusal> {
     let n = number(site, "n");
-    match option(site, "do").as_str() {
+    let what = option(site, "do");
+    if let Some(done) = handles::plan(site, into, &what).or_else(|| broken(site, into, &what, n)) {
+        return Ok(done?);
+    }
+    match what.as_str() {
+        "ask" => ask::ask(site, into)?,
+        // What it shows to a person is not what it would have run.
+        "mind" => {
+            let on = cluster::open(site, "cluster.database")?;
+            let index = match moment {
+                Moment::BeforeRun | Moment::OnResume => "a-2",
+                _ => "a-1",
+            };
+            let step = into.step("settle", Phase::Expand, "Put a setting")?;
+            step.does(changes::put_settings(
+                &on,
+                index,
+                r#"{"index.refresh_interval":"5s"}"#,
+            )?)?;
+        }
+        "honest-change" => {
+            let on = cluster::open(site, "cluster.database")?;
+            let step = into.step("settle", Phase::Expand, "Put a setting")?;
+            step.does(changes::put_settings(
+                &on,
+                "a-1",
+                r#"{"index.refresh_interval":"5s"}"#,
+            )?)?;
+        }
         "plan-ok" => good(site, target, into)?,
         "blocked" => return Err(Refusal::Blocked(vec![finding("stop", "no\u{7}".into())])),
         "step-without-body" => {
@@ -58,6 +92,174 @@ pub(crate) fn plan(site: &Site, target: &Target, into: &Draft) -> Result<(), Ref
         _ => hand_over(into, "nothing to do")?,
     }
     Ok(())
+}
+
+/// Plans that the host must not take, each by one rule.
+fn broken(site: &Site, into: &Draft, what: &str, n: usize) -> Option<Result<(), Error>> {
+    let step = |id: &str, phase| into.step(id, phase, id);
+    let delete = |index: &str| -> Result<_, Error> {
+        changes::delete_index(&cluster::open(site, "cluster.database")?, index, "u")
+    };
+    let setting = |index: &str| -> Result<_, Error> {
+        changes::put_settings(
+            &cluster::open(site, "cluster.database")?,
+            index,
+            r#"{"index.refresh_interval":"5s"}"#,
+        )
+    };
+    let planned = match what {
+        "hostile-text" => (|| {
+            let app = service::open(site, "service.app")?;
+            let hostile = format!("t{HOSTILE_TEXT}");
+            let step = into.step("stop", Phase::Prepare, &hostile)?;
+            step.does(service_changes::stop(&app)?)?;
+            step.ends_when(&hostile, service_changes::stopped(&app)?)?;
+            step.because(&hostile);
+            step.own_approval(&hostile);
+            step.expect_work(&hostile, 1);
+            step.peak_disk(&hostile, 1);
+            let step = into.step("tell", Phase::Validate, &hostile)?;
+            step.hands_over(&hostile)?;
+            let step = into.step("start", Phase::Contract, &hostile)?;
+            step.gives_back("stop")?;
+            into.summary(&hostile);
+            into.not_done(&hostile);
+            into.hand_over(&hostile, &hostile);
+            Ok(())
+        })(),
+        "circle" => (|| {
+            let (a, b) = (step("a", Phase::Expand)?, step("b", Phase::Expand)?);
+            let c = step("c", Phase::Expand)?;
+            a.after("b")?;
+            b.after("c")?;
+            c.after("a")?;
+            a.hands_over("x")?;
+            b.hands_over("x")?;
+            c.hands_over("x")
+        })(),
+        "after-nothing" => (|| {
+            let a = step("a", Phase::Expand)?;
+            a.after("nowhere")?;
+            a.hands_over("x")
+        })(),
+        "after-later-phase" => (|| {
+            let (a, b) = (step("a", Phase::Prepare)?, step("b", Phase::Contract)?);
+            a.after("b")?;
+            a.hands_over("x")?;
+            b.hands_over("x")
+        })(),
+        "reversed-chain" => (|| {
+            for at in 0..n {
+                let step = step(&format!("s{at}"), Phase::Expand)?;
+                if at + 1 < n {
+                    step.after(&format!("s{}", at + 1))?;
+                }
+                step.hands_over("x")?;
+            }
+            Ok(())
+        })(),
+        "more-than-at-most" => (|| {
+            for index in ["a-1", "a-2", "a-3"] {
+                let step = step(index, Phase::Contract)?;
+                step.does(delete(index)?)?;
+                step.cannot_undo("no");
+            }
+            Ok(())
+        })(),
+        "undo-of-another" => (|| {
+            let step = step("a", Phase::Contract)?;
+            step.does(setting("a-1")?)?;
+            step.undo(delete("a-2")?)
+        })(),
+        "undo-destroys" => (|| {
+            let step = step("a", Phase::Contract)?;
+            step.does(setting("a-1")?)?;
+            step.undo(delete("a-1")?)
+        })(),
+        "undo-more-than-at-most" => (|| {
+            let step = step("a", Phase::Contract)?;
+            step.does(setting("a-1")?)?;
+            (0..n).try_for_each(|_| step.undo(setting("a-1")?))
+        })(),
+        "undo-outside" => (|| {
+            let step = step("a", Phase::Contract)?;
+            step.does(setting("a-1")?)?;
+            step.undo(delete("b-1")?)
+        })(),
+        "undo-by-nothing" => (|| {
+            let step = step("a", Phase::Contract)?;
+            step.does(setting("a-1")?)?;
+            step.undo_by_restore("nowhere")
+        })(),
+        "undo-not-said" => (|| step("a", Phase::Contract)?.does(delete("a-1")?))(),
+        "destroys-unproved" => (|| {
+            let step = step("a", Phase::Contract)?;
+            step.does(delete("a-1")?)?;
+            step.cannot_undo("no");
+            Ok(())
+        })(),
+        "destroys-early" => (|| {
+            let step = step("a", Phase::Prepare)?;
+            step.does(delete("a-1")?)?;
+            step.cannot_undo("no");
+            Ok(())
+        })(),
+        "borrows-twice" => (|| {
+            for id in ["a", "b"] {
+                let on = cluster::open(site, "cluster.database")?;
+                let change = changes::set_cluster_setting(&on, "a-setting", Some("x"))?;
+                step(id, Phase::Prepare)?.does(change)?;
+            }
+            Ok(())
+        })(),
+        "gives-back-nothing" => (|| {
+            step("a", Phase::Prepare)?.hands_over("x")?;
+            step("b", Phase::Contract)?.gives_back("a")
+        })(),
+        "reindexes-over-another" => (|| {
+            let on = cluster::open(site, "cluster.database")?;
+            let change = changes::reindex(
+                &on,
+                &changes::Reindexing {
+                    source: "a-1".into(),
+                    destination: "a-2".into(),
+                    query: None,
+                    script: None,
+                    slices: None,
+                    requests_per_second: None,
+                },
+            )?;
+            let step = step("a", Phase::Expand)?;
+            step.does(change)?;
+            step.cannot_undo("no");
+            Ok(())
+        })(),
+        "flood-summary" => {
+            (0..n).for_each(|_| into.summary("x"));
+            Ok(())
+        }
+        "flood-conditions" => (|| {
+            let step = step("a", Phase::Expand)?;
+            let app = service::open(site, "service.app")?;
+            for _ in 0..n {
+                step.ends_when("x", service_changes::stopped(&app)?)?;
+            }
+            step.hands_over("x")
+        })(),
+        "waits-for-ever" => (|| {
+            let app = service::open(site, "service.app")?;
+            let condition = service_changes::stopped(&app)?;
+            condition.patience(u64::MAX);
+            step("a", Phase::Expand)?.ends_when("x", condition)
+        })(),
+        "rests-on-checksum" => (|| {
+            let on = cluster::open(site, "cluster.database")?;
+            let step = step("a", Phase::Expand)?;
+            step.rests_on(&changes::read_checksum(&on, "a-1")?)
+        })(),
+        _ => return None,
+    };
+    Some(planned)
 }
 
 fn hand_over(into: &Draft, text: &str) -> Result<(), Error> {

@@ -7,7 +7,7 @@
 //! - `summary`: steps, times and the last line
 //! - `tools`: programs to run, tests to count, packages to install
 //! - `suite`: the simulator's suite on real servers
-//! - `plugins`, `check` (with `licences`), `golden`, `lab`, `demo`, `prove`, `traps`, `test`: the commands
+//! - `plugins`, `check` (with `licences`), `golden`, `lab`, `demo`, `prove`, `traps`, `hostile`, `fuzz`, `test`: the commands
 #![expect(
     clippy::print_stdout,
     reason = "this program talks to whoever started it"
@@ -16,7 +16,9 @@
 
 mod check;
 mod demo;
+mod fuzz;
 mod golden;
+mod hostile;
 mod lab;
 mod licences;
 mod plugins;
@@ -57,6 +59,10 @@ enum Command {
     Prove(prove::Options),
     /// Sites that are broken on purpose, and what Liftlock says of them.
     Traps(traps::Options),
+    /// Hostile plugins: what each tries, and that it is stopped.
+    Hostile,
+    /// What reads other people's text, under libFuzzer.
+    Fuzz(fuzz::Options),
     /// Run the golden scripts against the simulated cluster.
     Golden(golden::Options),
     /// Every test there is; a server or a tool that lacks is a failure.
@@ -72,6 +78,8 @@ impl Command {
             Self::Demo(_) => "demo".into(),
             Self::Prove(options) => format!("prove {}", options.product()),
             Self::Traps(options) => format!("traps {}", options.product()),
+            Self::Hostile => "hostile".into(),
+            Self::Fuzz(_) => "fuzz".into(),
             Self::Golden(_) => "golden".into(),
             Self::Test => "test".into(),
         }
@@ -85,6 +93,8 @@ impl Command {
             Self::Demo(options) => demo::run(&options, summary).await,
             Self::Prove(options) => prove::run(&options, summary).await,
             Self::Traps(options) => traps::run(&options, summary).await,
+            Self::Hostile => hostile::run(summary),
+            Self::Fuzz(options) => fuzz::run(&options, summary),
             Self::Golden(options) => golden::run(&options, summary).await,
             Self::Test => test::run(summary).await,
         }

@@ -123,7 +123,7 @@ pub(crate) fn run_tests_or_none(command: &mut Command) -> anyhow::Result<u64> {
 }
 
 /// Whether we may install packages: root on a machine with apt.
-fn may_install() -> bool {
+pub(crate) fn may_install() -> bool {
     let is_root = Command::new("id")
         .arg("-u")
         .output()

@@ -1,0 +1,46 @@
+//! Hostile plugins: what each tries, that it is stopped with its reason, and that nothing is harmed.
+//!
+//! The guest of `tests/guests` is one component whose behaviour is chosen by an option. Each case lets it do one
+//! hostile thing against real capabilities on a simulated cluster and real files, and then looks: was it stopped, with
+//! the reason it should be; did a request reach the target that changes something, or names what it must not see; does
+//! the host still do honest work. A case that was not stopped *escaped*.
+//!
+//! | module | what |
+//! |---|---|
+//! | `judge` | cases, and what came of them |
+//! | `guest` | the component, built and loaded |
+//! | `world` | a target with everything in it that a guest must not reach |
+//! | `values`, `asks` | names that mean something else; every function, field by field |
+//! | `policy` | asks outside the grant, in every field of everything |
+//! | `bounds` | loops, recursion, memory, floods |
+//! | `handles` | forged, leaked and stale handles, and memory that lies |
+//! | `plans` | plans that the host must not take |
+//! | `files`, `wasm` | components that are none, and compilers' bombs |
+//! | `operator` | the real program with a hostile plugin, as a person runs it |
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+pub mod asks;
+pub mod bounds;
+pub mod files;
+pub mod guest;
+pub mod handles;
+pub mod judge;
+pub mod operator;
+pub mod plans;
+pub mod policy;
+pub mod values;
+pub mod wasm;
+pub mod world;
+
+pub use judge::{Judge, Verdict};
+
+/// Every case, in one world after another.
+pub async fn all(judge: &mut Judge, liftlock: &std::path::Path) -> anyhow::Result<()> {
+    let world = world::World::start().await?;
+    policy::all(judge, &world).await?;
+    bounds::all(judge, &world).await?;
+    handles::all(judge, &world).await?;
+    plans::all(judge, &world).await?;
+    files::all(judge, &world, liftlock).await?;
+    operator::all(judge, liftlock).await
+}
