@@ -5,7 +5,8 @@
 //! [`finds_a_backup_that_cannot_be_restored`], [`goes_hop_by_hop`], [`updates_an_index_through_kills`],
 //! [`renews_many_indices_under_readers`]; and with the vendor's own upgrader, or a stand-in for it:
 //! [`upgrades_by_the_vendors_tool`], [`finds_its_upgrader_again`], [`goes_on_natively_with_its_work`],
-//! [`refuses_what_the_upgrader_would_ruin`], [`finds_out_a_lying_upgrader`].
+//! [`refuses_what_the_upgrader_would_ruin`], [`finds_out_a_lying_upgrader`],
+//! [`takes_the_vendors_work_back`].
 
 mod clean;
 mod documented;
@@ -48,6 +49,7 @@ pub use vendor::finds_its_upgrader_again;
 pub use vendor::finds_out_a_lying_upgrader;
 pub use vendor::goes_on_natively_with_its_work;
 pub use vendor::refuses_what_the_upgrader_would_ruin;
+pub use vendor::takes_the_vendors_work_back;
 pub use vendor::upgrades_by_the_vendors_tool;
 
 use crate::operator::Operator;

@@ -100,3 +100,15 @@ async fn a_site_that_the_upgrader_would_ruin_is_refused_before() {
         .unwrap();
     tally.into_count().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_vendors_tool_did_is_taken_back() {
+    let kit = Kit::build().unwrap();
+    let upgrader = Upgrader::stand_in().unwrap();
+    let (_cluster, stage) = stage(&kit, Product::OpenSearch2).await;
+    let mut tally = tally();
+    proof::takes_the_vendors_work_back(&stage, &upgrader, &mut tally)
+        .await
+        .unwrap();
+    tally.into_count().unwrap();
+}

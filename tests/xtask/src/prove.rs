@@ -168,6 +168,7 @@ async fn vendor(stage: &Stage, upgrader: &Upgrader, tally: &mut Tally) -> anyhow
         proof::finds_its_upgrader_again(stage, upgrader, tally).await?;
         proof::goes_on_natively_with_its_work(stage, upgrader, tally).await?;
         proof::finds_out_a_lying_upgrader(stage, upgrader, false, tally).await?;
+        proof::takes_the_vendors_work_back(stage, upgrader, tally).await?;
     }
     Ok(())
 }

@@ -256,3 +256,44 @@ pub async fn goes_on_natively_with_its_work(
     );
     Ok(())
 }
+
+/// Takes a whole run of the vendor's tool back: its index, its templates, its update log, the settings that its sync
+/// reset, the configuration that was carried; and the old Optimize starts again.
+pub async fn takes_the_vendors_work_back(
+    stage: &Stage,
+    upgrader: &Upgrader,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let (round, place) = staged(stage, upgrader, &[]).await?;
+    let operator = &round.operator;
+    let file = plan(&round).await?;
+    approve(operator, &file).await?;
+    operator.run(&["run", &file]).await?.expect(0)?;
+    let run = last_run(operator).await?;
+    let told = operator
+        .run(&[
+            "rollback",
+            &run,
+            "--yes",
+            "--reason",
+            "the new release is slow",
+        ])
+        .await?;
+    tally.check(
+        "a whole run of the vendor's tool is rolled back",
+        told.expect(0).map(drop),
+    );
+    let after = liftlock_lab::dump(&stage.target, &round.facts.prefix).await?;
+    tally.check(
+        "then the cluster is as it was before the vendor's tool",
+        same(&[], &liftlock_lab::diff(&round.before, &after)),
+    );
+    tally.check(
+        "then the new release is stopped",
+        ensure(
+            !place.upgraded().is_some_and(|process| process.is_alive()),
+            "it still runs",
+        ),
+    );
+    place.check_shipped_configuration(tally)
+}

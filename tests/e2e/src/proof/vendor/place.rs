@@ -279,6 +279,16 @@ impl Place {
         }
         Ok(())
     }
+
+    /// What came with the distribution lies there again.
+    pub(super) fn check_shipped_configuration(&self, tally: &mut Tally) -> anyhow::Result<()> {
+        let found = fs::read_to_string(self.folder.join("config/environment-logback.xml"))?;
+        tally.check(
+            "then the distribution's own logback lies there again",
+            ensure(found == SHIPPED_LOGBACK, "it does not"),
+        );
+        Ok(())
+    }
 }
 
 impl Drop for Place {
