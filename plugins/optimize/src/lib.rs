@@ -70,7 +70,7 @@ impl Plugin for Optimize {
     fn check(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
         let first = check::Look::take(site)?;
         let seen = Seen::gather(site)?;
-        let goal = Goal::new(&seen, target, run.moment())?;
+        let goal = Goal::new(&seen, target, run)?;
         let ways = vendor::Ways::gather(site)?;
         let mut found = check::findings(&seen, &goal);
         heap::remedy(&seen, site, &mut found);
@@ -90,13 +90,13 @@ impl Plugin for Optimize {
         plan: &Plan<'_>,
     ) -> std::result::Result<(), Refusal> {
         let seen = Seen::gather(site)?;
-        let goal = Goal::new(&seen, target, run.moment())?;
+        let goal = Goal::new(&seen, target, run)?;
         plan::propose(site, &seen, &goal, plan)
     }
 
     fn validate(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
         let seen = Seen::gather(site)?;
-        let goal = Goal::new(&seen, target, run.moment())?;
+        let goal = Goal::new(&seen, target, run)?;
         let kept = validate::Kept::of(run)?;
         let neighbours = seen.indices_of_neighbours(site)?;
         let settled = upgraded::settled(seen.clone(), run)?;

@@ -79,7 +79,7 @@ impl Outline {
         };
         let mut blocked = Vec::from_iter(contradiction(seen, hop));
         if blocked.is_empty() {
-            updates(seen, hop, &mut blocked);
+            updates(seen, hop, &goal.made, &mut blocked);
         }
         if !blocked.is_empty() {
             return Err(blocked);
@@ -99,7 +99,7 @@ impl Outline {
                 None => left.push(Left {
                     number,
                     deletions: deletions(seen, &step),
-                    update: update(seen, &step),
+                    update: update(seen, goal, &step),
                     step,
                 }),
             }
@@ -168,14 +168,21 @@ fn deletions(seen: &Seen, step: &VendorStep) -> Vec<Deletion> {
         .collect()
 }
 
-/// Only where the old version is there and the new one is not: all else is done, or has a finding.
-fn update(seen: &Seen, step: &VendorStep) -> Option<Update> {
-    let (Some(source), None) = seen.versions(step) else {
+/// Only where the old version is there, and the new one is not or was made by the run in hand: then the steps are
+/// those that it began with. All else is done, or has a finding.
+fn update(seen: &Seen, goal: &Goal, step: &VendorStep) -> Option<Update> {
+    let (Some(source), target) = seen.versions(step) else {
         return None;
     };
+    if target.is_some_and(|target| !goal.made.contains(&target.name)) {
+        return None;
+    }
+    // After the switch its aliases are on the new one.
+    let has_aliases = seen.aliases_on(&source.name).next().is_some();
+    let bearer = target.filter(|_| !has_aliases).unwrap_or(source);
     let own = step.alias(&seen.names);
     let aliases = seen
-        .aliases_on(&source.name)
+        .aliases_on(&bearer.name)
         .map(|alias| {
             // The product writes by its own alias, also where nothing was said because the index was alone.
             let write = if alias.name == own {

@@ -43,6 +43,7 @@ impl Writer<'_> {
                     without(update.drops)
                 ))
                 .does(self.database.create_index(&update.target, &body))
+                .memo(&json!({ "makes": update.target }))
                 .after(BASELINE);
             if self.outline.create_log {
                 create = create.after(CREATE_LOG);

@@ -4,6 +4,8 @@
 //! stands beside the old one, there is a finding and no plan: a log is never believed against the state, and a
 //! half-filled copy is never taken for a whole one by its number of documents.
 
+use std::collections::BTreeSet;
+
 use liftlock_sdk::prelude::*;
 
 use crate::archives::{Archive, archived_key, step_name};
@@ -140,12 +142,12 @@ impl Seen {
         )
     }
 
-    /// Aliases on that index, foreign ones too.
+    /// Aliases on that index, foreign ones too; not what the host marks an index with while it makes it.
     pub(crate) fn aliases_on(&self, index: &str) -> impl Iterator<Item = &Alias> {
         self.aliases
             .iter()
             .chain(self.foreign_aliases.iter().flatten())
-            .filter(move |alias| alias.index == index)
+            .filter(move |alias| alias.index == index && !alias.name.starts_with("liftlock-"))
     }
 }
 
@@ -200,9 +202,17 @@ pub(crate) fn contradiction(seen: &Seen, hop: &'static Hop) -> Option<Finding> {
 
 /// What speaks against bringing an index to its new version: a copy that somebody began, no source, or aliases
 /// that cannot be moved.
-pub(crate) fn updates(seen: &Seen, hop: &'static Hop, found: &mut Vec<Finding>) {
+///
+/// What the run in hand `made` itself is none of that: it goes on where it stands.
+pub(crate) fn updates(
+    seen: &Seen,
+    hop: &'static Hop,
+    made: &BTreeSet<String>,
+    found: &mut Vec<Finding>,
+) {
     for step in hop.steps(seen).iter().filter(|step| step.is_update()) {
         match seen.versions(step) {
+            (Some(_), Some(target)) if made.contains(&target.name) => {}
             (Some(source), Some(target)) => found.push(half_done(seen, source, target)),
             (Some(source), None) => {
                 if seen.foreign_aliases.is_none() {
@@ -545,7 +555,8 @@ mod tests {
             let mut seen = site_3_13();
             begun(&mut seen, Some(copy));
             let mut found = Vec::new();
-            updates(&seen, goal(&seen, "8.6.0").hop().unwrap(), &mut found);
+            let hop = goal(&seen, "8.6.0").hop().unwrap();
+            updates(&seen, hop, &BTreeSet::new(), &mut found);
             found[0].remedy.clone()
         };
         let copy = |strangers| Begun {
@@ -556,6 +567,17 @@ mod tests {
         assert!(remedy(copy(Some(0))).contains("nothing is lost with it"));
         assert!(remedy(copy(Some(3))).starts_with("3 documents are in the new version alone"));
         assert!(remedy(copy(None)).starts_with("too many to compare"));
+    }
+
+    #[test]
+    fn what_the_run_itself_began_is_no_finding() {
+        let mut seen = site_3_13();
+        begun(&mut seen, None);
+        let hop = goal(&seen, "8.6.0").hop().unwrap();
+        let made = BTreeSet::from(["optimize-settings_v3".to_owned()]);
+        let mut found = Vec::new();
+        updates(&seen, hop, &made, &mut found);
+        assert_eq!(found, []);
     }
 
     #[test]

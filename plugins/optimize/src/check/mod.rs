@@ -12,6 +12,8 @@ mod storage;
 mod tests;
 mod version;
 
+use std::collections::BTreeSet;
+
 use liftlock_sdk::prelude::*;
 
 use crate::edges::{Hop, hop, way};
@@ -29,14 +31,22 @@ pub(crate) struct Goal {
     pub(crate) to: Version,
     pub(crate) asked: Version,
     pub(crate) moment: Moment,
+    /// Indices that the run in hand made: not somebody else's half-done work.
+    pub(crate) made: BTreeSet<String>,
 }
 
 impl Goal {
     /// `target.from` is what was there when the plan was made: on resume it counts, not what stands there now.
-    pub(crate) fn new(seen: &Seen, target: &Target, moment: Moment) -> Result<Self> {
+    pub(crate) fn new(seen: &Seen, target: &Target, run: &Run) -> Result<Self> {
         let planned = target.from.as_deref().map(str::parse).transpose()?;
         let from = planned.or_else(|| seen.version().cloned());
-        Ok(Self::of(from, target.to.parse()?, moment))
+        let mut goal = Self::of(from, target.to.parse()?, run.moment());
+        for step in run.steps().iter().filter(|step| step.is_done()) {
+            let memo = step.memo_as::<Value>()?.unwrap_or_default();
+            goal.made
+                .extend(memo["makes"].as_str().map(ToOwned::to_owned));
+        }
+        Ok(goal)
     }
 
     /// A way longer than one hop is gone one hop at a time.
@@ -49,6 +59,7 @@ impl Goal {
             to: first.map_or_else(|| asked.clone(), |leg| leg.to),
             asked,
             moment,
+            made: BTreeSet::new(),
         }
     }
 

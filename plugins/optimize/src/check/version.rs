@@ -14,7 +14,7 @@ pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
         Err(finding) => found.push(*finding),
         Ok(hop) => {
             found.extend(standing::contradiction(seen, hop));
-            standing::updates(seen, hop, found);
+            standing::updates(seen, hop, &goal.made, found);
             standing::archives(seen, hop, found);
             found.extend(way::finding(seen, goal));
             if hop.camunda_8_only {

@@ -149,14 +149,17 @@ const fn at(name: &'static str, method: &'static str, path: &'static str, when: 
     }
 }
 
+/// Nothing is deleted yet.
+const WHILE_COPYING: Position = at(
+    "after the copy was asked for",
+    "POST",
+    "^/_reindex",
+    When::After,
+);
+
 /// While the settings are copied, and around the deletion of what they were copied from.
 pub const OF_AN_UPDATE: [Position; 3] = [
-    at(
-        "after the copy was asked for",
-        "POST",
-        "^/_reindex",
-        When::After,
-    ),
+    WHILE_COPYING,
     at(
         "before the old settings are deleted",
         "DELETE",
@@ -171,14 +174,6 @@ pub const OF_AN_UPDATE: [Position; 3] = [
     ),
 ];
 
-/// The aliases point at the new settings, and nothing is deleted yet.
-const BEFORE_NO_RETURN: Position = at(
-    "before the first index is deleted",
-    "DELETE",
-    "^/optimize-onboarding-state_v2",
-    When::Before,
-);
-
 /// All is deleted but for the version.
 const AFTER_NO_RETURN: Position = at(
     "before the version is set",
@@ -192,7 +187,7 @@ pub async fn goes_back_from_an_index_update(
     stage: &Stage,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    for (position, restores) in [(BEFORE_NO_RETURN, false), (AFTER_NO_RETURN, true)] {
+    for (position, restores) in [(WHILE_COPYING, false), (AFTER_NO_RETURN, true)] {
         let round = stage.fresh(&SiteSpec::of_3_13()).await?;
         introduce(&round).await?;
         round.operator.run(&["plan", TO]).await?.expect(0)?;
