@@ -80,6 +80,11 @@ pub fn stand_in_upgrader() -> anyhow::Result<PathBuf> {
     bin("stand-in-upgrader")
 }
 
+/// The program that sweeps positions on simulated clusters.
+pub fn sweep() -> anyhow::Result<PathBuf> {
+    bin("liftlock-sweep")
+}
+
 /// Builds a program of the workspace. For all of it, as the tests are: what a dependency is built with
 /// follows from what was asked for together, and another selection builds wasmtime once more.
 fn bin(name: &str) -> anyhow::Result<PathBuf> {

@@ -12,9 +12,6 @@ use crate::ledger::Answer;
 use crate::ledger::Entry;
 use crate::ledger::Seen;
 
-/// Lines about one difference of two states; the rest is counted.
-const DIFFERENCES_MAX: usize = 8;
-
 /// Something that a person had to decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
@@ -210,7 +207,12 @@ pub fn without_dates(text: &str) -> String {
     let Ok(nonces) = Regex::new(r#""(nonce|pid|pid_start|state_dir)":("[^"]*"|\d+)"#) else {
         return text.to_owned();
     };
+    // A snapshot whose request provably never left gets the next attempt's name.
+    let Ok(attempts) = Regex::new(r"-r-sweep-\d+") else {
+        return text.to_owned();
+    };
     let text = dates.replace_all(text, "DATE");
+    let text = attempts.replace_all(&text, "-r-sweep-N");
     nonces.replace_all(&text, "\"$1\":0").into_owned()
 }
 
@@ -218,12 +220,20 @@ pub fn without_dates(text: &str) -> String {
 pub fn differences(expected: &Value, found: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     compare("", expected, found, &mut lines);
-    if lines.len() > DIFFERENCES_MAX {
-        let more = lines.len() - DIFFERENCES_MAX;
-        lines.truncate(DIFFERENCES_MAX);
-        lines.push(format!("and {more} more differences"));
-    }
     lines
+}
+
+/// Without what a report names: of a thing of ours that stays behind a person knows.
+pub fn unnamed(lines: Vec<String>, left_behind: &[String]) -> Vec<String> {
+    let is_named = |line: &String| {
+        let names = line
+            .split(['/', '`'])
+            .filter(|name| name.contains("liftlock"));
+        names
+            .into_iter()
+            .any(|name| left_behind.iter().any(|text| text.contains(name)))
+    };
+    lines.into_iter().filter(|line| !is_named(line)).collect()
 }
 
 fn compare(path: &str, expected: &Value, found: &Value, lines: &mut Vec<String>) {
@@ -241,6 +251,11 @@ fn compare(path: &str, expected: &Value, found: &Value, lines: &mut Vec<String>)
         }
         (Value::String(one), Value::String(other))
             if without_dates(one) == without_dates(other) => {}
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (at, (one, other)) in one.iter().zip(other).enumerate() {
+                compare(&format!("{path}/{at}"), one, other, lines);
+            }
+        }
         _ if expected == found => {}
         _ => {
             let short = |value: &Value| value.to_string().chars().take(120).collect::<String>();

@@ -39,9 +39,15 @@ use crate::ledger::Seen;
 /// Longest life. One takes a second; a life that hangs is a finding, and must not hang the sweep.
 const LIFE_MAX: Duration = Duration::from_secs(90);
 
-/// A life that does nothing for so long waits for something. Between two entries of a busy one lie, on a machine with
-/// other work, some hundred milliseconds.
-const STANDSTILL: Duration = Duration::from_millis(1_500);
+/// Between two looks at a life.
+const STANDSTILL: Duration = Duration::from_millis(1_000);
+
+/// A life that works sends more in that time, also on a machine with other work: a whole run sends some hundred in
+/// a second. One that waits looks once or twice.
+const BUSY_REQUESTS: usize = 12;
+
+/// So often in a row.
+const IDLE_WINDOWS: u32 = 3;
 
 /// How long the journal of a life that was ended may stay busy: its thread closes the file a moment later.
 const BUSY_MAX: Duration = Duration::from_secs(10);
@@ -111,7 +117,6 @@ struct Control {
 
 /// A running life. Dropping it ends it.
 pub struct Life {
-    ledger: Ledger,
     told: mpsc::Receiver<Told>,
     control: Arc<Control>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -166,7 +171,6 @@ impl Life {
             .enable_all()
             .build()
             .context("no runtime for a life")?;
-        let ledger = ground.ledger.clone();
         let (ground, held) = (ground.clone(), control.clone());
         let thread = std::thread::Builder::new()
             .name(format!("life-{number}"))
@@ -205,7 +209,6 @@ impl Life {
             })
             .context("no thread for a life")?;
         Ok(Self {
-            ledger,
             told,
             control,
             thread: Some(thread),
@@ -220,20 +223,29 @@ impl Life {
                 return Ok(told);
             }
         }
-        bail!("it neither ends nor gets there within {} s", LIFE_MAX.as_secs())
+        bail!(
+            "it neither ends nor gets there within {} s",
+            LIFE_MAX.as_secs()
+        )
     }
 
-    /// Waits until it is held or at its end; none when it has done nothing for so long that it waits for the target
-    /// to get better.
-    pub fn wait_or_stall(&self) -> anyhow::Result<Option<Told>> {
+    /// Waits until it is held or at its end; none when it does no more than look now and then, as one does that waits
+    /// for the target to get better. `requests`: how many the target has seen.
+    pub fn wait_or_stall(&self, requests: &dyn Fn() -> usize) -> anyhow::Result<Option<Told>> {
         let until = Instant::now() + LIFE_MAX;
-        let mut before = self.ledger.len();
+        let mut before = requests();
+        let mut idle = 0;
         while Instant::now() < until {
             if let Some(told) = self.wait_for(STANDSTILL)? {
                 return Ok(Some(told));
             }
-            let now = self.ledger.len();
-            if now == before {
+            let now = requests();
+            idle = if now - before < BUSY_REQUESTS {
+                idle + 1
+            } else {
+                0
+            };
+            if idle >= IDLE_WINDOWS {
                 return Ok(None);
             }
             before = now;

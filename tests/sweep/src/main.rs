@@ -115,7 +115,10 @@ fn whole(options: &Options) -> anyhow::Result<bool> {
         println!("   {count:5} x {family}, {:.1} s", took.as_secs_f64());
     }
     if total.left_out > 0 {
-        println!("   {} positions were left out: the time was over", total.left_out);
+        println!(
+            "   {} positions were left out: the time was over",
+            total.left_out
+        );
     }
     if !total.why.is_empty() {
         println!("   a person had to decide:");

@@ -31,7 +31,6 @@ use crate::life::Work;
 use crate::position::Call;
 use crate::position::Landing;
 use crate::position::Position;
-use crate::position::Trouble;
 use crate::reference::Reference;
 use crate::world::RUN;
 use crate::world::Round;
@@ -66,6 +65,7 @@ pub fn perform(
         reference,
         defect,
         verdict: Verdict::default(),
+        left_behind: Vec::new(),
     };
     stage.position(position)?;
     Ok(stage.verdict)
@@ -76,6 +76,8 @@ struct Stage<'a> {
     reference: &'a Reference,
     defect: Option<Defect>,
     verdict: Verdict,
+    /// What the last process named as left behind.
+    left_behind: Vec<String>,
 }
 
 impl Stage<'_> {
@@ -184,7 +186,8 @@ impl Stage<'_> {
         for _ in 0..LIVES_MAX {
             let rolls_back = matches!(work, Work::Rollback(_));
             let life = self.world.live(round, work.clone(), self.orders())?;
-            let told = life.wait_or_stall()?;
+            let sim = self.world.sim.clone();
+            let told = life.wait_or_stall(&|| sim.records().len())?;
             self.world.repair()?;
             let Some(Told::Ended(end)) = told else {
                 // It waits for a target that gets no better: that one is mended, and a person ends the process.
@@ -229,12 +232,10 @@ impl Stage<'_> {
                 return Ok(Finish::Stopped(end.exit, why));
             }
             last = Some((end.exit, why));
-            work = if rolls_back {
-                Work::Rollback(decisions)
-            } else if end.state.rows == 0 {
-                Work::Run
-            } else {
-                Work::Resume(decisions)
+            work = match self.next_work(round) {
+                Work::Resume(_) if rolls_back => Work::Rollback(decisions),
+                Work::Resume(_) => Work::Resume(decisions),
+                other => other,
             };
         }
         let (exit, why) = last.unwrap_or((Exit::Internal, String::new()));
@@ -289,6 +290,8 @@ impl Stage<'_> {
         if !end.left_behind.is_empty() {
             line.push_str(&format!("; left: {}", end.left_behind.join("; ")));
         }
+        self.left_behind.clone_from(&end.left_behind);
+        self.left_behind.extend(end.state.left_behind.clone());
         self.verdict.course.push(line);
     }
 
@@ -308,7 +311,10 @@ impl Stage<'_> {
 
     /// What was sent without a durable intent.
     fn unrecorded(&self, rounds: &[&Round]) -> Vec<String> {
-        let rows: Vec<_> = rounds.iter().flat_map(|round| self.world.rows(round)).collect();
+        let rows: Vec<_> = rounds
+            .iter()
+            .flat_map(|round| self.world.rows(round))
+            .collect();
         let entries = rounds.first().map(|round| round.ground.ledger.entries());
         let mut lines = Vec::new();
         let mut sent: BTreeMap<String, usize> = BTreeMap::new();
@@ -340,10 +346,7 @@ impl Stage<'_> {
     fn must_have_ended(&mut self, round: &Round, finish: &Finish) {
         match finish {
             Finish::Done => {
-                let found = self.world.sim.state_json();
-                self.verdict
-                    .lost
-                    .extend(judge::differences(&self.reference.after, &found));
+                self.same_as_after();
                 let effects = judge::effects(&self.world.records(round));
                 self.verdict
                     .repeated
@@ -376,9 +379,18 @@ impl Stage<'_> {
         }
     }
 
+    fn same_as_after(&mut self) {
+        let found = self.world.sim.state_json();
+        let lines = judge::differences(&self.reference.after, &found);
+        self.verdict
+            .lost
+            .extend(judge::unnamed(lines, &self.left_behind));
+    }
+
     fn same_as_before(&mut self) {
         let found = self.world.sim.state_json();
         let lines = judge::differences(&self.reference.before, &found);
+        let lines = judge::unnamed(lines, &self.left_behind);
         self.verdict.lost.extend(
             lines
                 .into_iter()
@@ -549,35 +561,21 @@ impl Stage<'_> {
         let mut mixed = image.clone();
         mixed.journal = mix(&older.journal, &image.journal)?;
         let mut round = self.world.load(&mixed)?;
-        let before = self.world.sim.state_json();
         let finish = self.drive(&mut round, None)?;
         let entries = round.ground.ledger.entries();
         self.verdict.repeated.extend(judge::repeated(&entries));
+        let effects = judge::effects(&self.world.records(&round));
+        self.verdict
+            .repeated
+            .extend(judge::more_than(&effects, &self.reference.effects));
         match finish {
-            Finish::Done => {
-                let found = self.world.sim.state_json();
-                self.verdict
-                    .lost
-                    .extend(judge::differences(&self.reference.after, &found));
-                let effects = judge::effects(&self.world.records(&round));
-                self.verdict
-                    .repeated
-                    .extend(judge::more_than(&effects, &self.reference.effects));
-            }
+            Finish::Done => self.same_as_after(),
+            // What was done last is not known any more: a person has to look.
             Finish::Stopped(exit, why) => {
-                let found = self.world.sim.state_json();
-                self.verdict
-                    .lost
-                    .extend(judge::differences(&before, &found));
-                if exit != Exit::PersonNeeded {
-                    self.verdict.lost.push(format!(
-                        "a journal that lost its end stops with exit {}: {why}",
-                        exit.code()
-                    ));
-                } else if self.verdict.doubts.is_empty() {
+                if self.verdict.doubts.is_empty() {
                     self.verdict.doubts.push(Doubt {
                         step: String::new(),
-                        why,
+                        why: format!("exit {}, {why}", exit.code()),
                     });
                 }
             }
@@ -709,6 +707,7 @@ impl Stage<'_> {
         }
         let before = self.world.sim.state_json();
         let acts = self.acts_of(&round, 1).len();
+        let known = round.ground.ledger.len();
         frozen.thaw();
         let end = frozen.end()?;
         self.told(&end);
@@ -726,7 +725,10 @@ impl Stage<'_> {
                 .extend(judge::differences(&before, &found));
             let entries = round.ground.ledger.entries();
             self.verdict.repeated.extend(judge::repeated(&entries));
-            self.verdict.guessed.extend(judge::guessed(&entries));
+            // The journal of the thawed runner is not the run's any more.
+            self.verdict
+                .guessed
+                .extend(judge::guessed(&entries[..known]));
             let unrecorded = self.unrecorded(&[&round, &other]);
             self.verdict.lost.extend(unrecorded);
             self.must_have_ended(&round, &finish);
@@ -800,9 +802,4 @@ fn mix(rows: &std::path::Path, heads: &std::path::Path) -> anyhow::Result<std::p
     }
     crate::image::copy_folder(&heads.join("heads"), &there)?;
     Ok(mixed)
-}
-
-/// A trouble that never ends by itself.
-pub fn is_lasting(trouble: Trouble) -> bool {
-    matches!(trouble, Trouble::DiskFull | Trouble::NodeGone)
 }

@@ -144,7 +144,11 @@ impl Tally {
                 "   {} x {why} (positions {}{})",
                 numbers.len(),
                 shown.join(", "),
-                if numbers.len() > EXAMPLES_MAX { ", ..." } else { "" }
+                if numbers.len() > EXAMPLES_MAX {
+                    ", ..."
+                } else {
+                    ""
+                }
             );
         }
         text
@@ -160,8 +164,11 @@ pub fn told(plan: &str, number: usize, position: &Position, verdict: &Verdict) -
         ("guessed", &verdict.guessed),
         ("course", &verdict.course),
     ] {
-        for line in lines {
+        for line in lines.iter().take(LINES_MAX) {
             let _ = writeln!(text, "     {what}: {line}");
+        }
+        if let Some(more) = lines.len().checked_sub(LINES_MAX + 1) {
+            let _ = writeln!(text, "     {what}: and {} more", more + 1);
         }
     }
     let _ = writeln!(
@@ -205,7 +212,10 @@ pub fn sweep(
             return;
         };
         if choice.within.is_some_and(|within| begun.elapsed() > within) {
-            tally.lock().unwrap_or_else(PoisonError::into_inner).left_out += 1;
+            tally
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .left_out += 1;
             continue;
         }
         let since = Instant::now();
@@ -219,10 +229,12 @@ pub fn sweep(
                 say(&format!("     life {}: {line}", entry.life));
             }
         }
-        tally
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(*number, position, since.elapsed(), &verdict);
+        tally.lock().unwrap_or_else(PoisonError::into_inner).take(
+            *number,
+            position,
+            since.elapsed(),
+            &verdict,
+        );
         world.sweep_up();
     };
     let others = std::thread::available_parallelism()
@@ -251,6 +263,9 @@ pub fn sweep(
     })?;
     Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
+
+/// Lines of one kind about one position; the rest is counted.
+const LINES_MAX: usize = 8;
 
 /// Longest line about one thing that happened.
 const LINE_MAX: usize = 260;
@@ -306,7 +321,10 @@ pub fn broken(
             world.sweep_up();
         }
         if first.is_none() {
-            say(&format!("   {defect:?} gets through all {} positions", positions.len()));
+            say(&format!(
+                "   {defect:?} gets through all {} positions",
+                positions.len()
+            ));
         }
         found.push((defect, first));
     }

@@ -7,7 +7,7 @@
 //! - `summary`: steps, times and the last line
 //! - `tools`: programs to run, tests to count, packages to install
 //! - `suite`: the simulator's suite on real servers
-//! - `plugins`, `check` (with `licences`), `golden`, `lab`, `demo`, `prove`, `traps`, `hostile`, `fuzz`, `test`: the commands
+//! - `plugins`, `check` (with `licences`), `golden`, `lab`, `demo`, `prove`, `traps`, `sweep`, `hostile`, `fuzz`, `test`: the commands
 #![expect(
     clippy::print_stdout,
     reason = "this program talks to whoever started it"
@@ -25,6 +25,7 @@ mod plugins;
 mod prove;
 mod suite;
 mod summary;
+mod sweep;
 mod test;
 mod tools;
 mod traps;
@@ -59,6 +60,8 @@ enum Command {
     Prove(prove::Options),
     /// Sites that are broken on purpose, and what Liftlock says of them.
     Traps(traps::Options),
+    /// Upgrades disturbed at every point, and what becomes of them.
+    Sweep(sweep::Options),
     /// Hostile plugins: what each tries, and that it is stopped.
     Hostile,
     /// What reads other people's text, under libFuzzer.
@@ -78,6 +81,7 @@ impl Command {
             Self::Demo(_) => "demo".into(),
             Self::Prove(options) => format!("prove {}", options.product()),
             Self::Traps(options) => format!("traps {}", options.product()),
+            Self::Sweep(options) => format!("sweep {}", options.product()),
             Self::Hostile => "hostile".into(),
             Self::Fuzz(_) => "fuzz".into(),
             Self::Golden(_) => "golden".into(),
@@ -93,6 +97,7 @@ impl Command {
             Self::Demo(options) => demo::run(&options, summary).await,
             Self::Prove(options) => prove::run(&options, summary).await,
             Self::Traps(options) => traps::run(&options, summary).await,
+            Self::Sweep(options) => sweep::run(&options, summary).await,
             Self::Hostile => hostile::run(summary),
             Self::Fuzz(options) => fuzz::run(&options, summary),
             Self::Golden(options) => golden::run(&options, summary).await,

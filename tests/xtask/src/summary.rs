@@ -11,6 +11,8 @@ pub(crate) struct Summary {
     name: String,
     begun: Instant,
     fields: Vec<(String, String)>,
+    is_on_stderr: bool,
+    is_plain: bool,
 }
 
 impl Summary {
@@ -19,6 +21,26 @@ impl Summary {
             name,
             begun: Instant::now(),
             fields: Vec::new(),
+            is_on_stderr: false,
+            is_plain: false,
+        }
+    }
+
+    /// Keeps the standard output for data: steps, times and the last line go to the other one.
+    pub(crate) fn talk_on_stderr(&mut self) {
+        self.is_on_stderr = true;
+    }
+
+    /// Leaves verdict and time out of the last line: its numbers are the verdict.
+    pub(crate) fn plain(&mut self) {
+        self.is_plain = true;
+    }
+
+    fn say(&self, line: &str) {
+        if self.is_on_stderr {
+            eprintln!("{line}");
+        } else {
+            println!("{line}");
         }
     }
 
@@ -34,10 +56,10 @@ impl Summary {
         what: &str,
         work: impl FnOnce() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        println!("== {what}");
+        self.say(&format!("== {what}"));
         let begun = Instant::now();
         let result = work();
-        said(what, begun.elapsed(), result.is_ok());
+        self.say(&said(what, begun.elapsed(), result.is_ok()));
         result
     }
 
@@ -47,10 +69,10 @@ impl Summary {
         what: &str,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
-        println!("== {what}");
+        self.say(&format!("== {what}"));
         let begun = Instant::now();
         let result = work.await;
-        said(what, begun.elapsed(), result.is_ok());
+        self.say(&said(what, begun.elapsed(), result.is_ok()));
         result
     }
 
@@ -64,9 +86,13 @@ impl Summary {
         let seconds = self.seconds();
         let is_good = result.is_ok();
         if let Err(error) = result {
-            println!("error: {error:#}");
+            self.say(&format!("error: {error:#}"));
         }
-        println!("{}", line(&self.name, is_good, &self.fields, seconds));
+        if self.is_plain && !self.fields.is_empty() {
+            self.say(&format!("{}:{}", self.name, pairs(&self.fields)));
+        } else {
+            self.say(&line(&self.name, is_good, &self.fields, seconds));
+        }
         if is_good {
             ExitCode::SUCCESS
         } else {
@@ -75,18 +101,21 @@ impl Summary {
     }
 }
 
-fn said(what: &str, took: Duration, is_good: bool) {
+fn said(what: &str, took: Duration, is_good: bool) -> String {
     let how = if is_good { "done" } else { "FAILED" };
-    println!("-- {what}: {how} in {:.1} s", took.as_secs_f64());
+    format!("-- {what}: {how} in {:.1} s", took.as_secs_f64())
 }
 
 fn line(name: &str, is_good: bool, fields: &[(String, String)], seconds: u64) -> String {
-    let mut line = format!("{name}: {}", if is_good { "PASS" } else { "FAIL" });
-    for (key, value) in fields {
-        line.push_str(&format!(" {key}={value}"));
-    }
-    line.push_str(&format!(" seconds={seconds}"));
-    line
+    let verdict = if is_good { "PASS" } else { "FAIL" };
+    format!("{name}: {verdict}{} seconds={seconds}", pairs(fields))
+}
+
+fn pairs(fields: &[(String, String)]) -> String {
+    fields
+        .iter()
+        .map(|(key, value)| format!(" {key}={value}"))
+        .collect()
 }
 
 #[cfg(test)]

@@ -84,7 +84,12 @@ fn meddle(world: &World, meddling: Meddling) -> Option<Foreign> {
             call("PUT", &format!("/{name}"), &json!({}));
             let path = format!("/{name}");
             let pointer = format!("/{name}/settings/index/uuid");
-            let value = world.sim.call("GET", &path, "").1.pointer(&pointer)?.clone();
+            let value = world
+                .sim
+                .call("GET", &path, "")
+                .1
+                .pointer(&pointer)?
+                .clone();
             Some(Foreign {
                 path,
                 pointer,

@@ -1,0 +1,252 @@
+//! `cargo xtask sweep`: an upgrade disturbed at every point, and what becomes of it judged.
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use anyhow::Context;
+use anyhow::anyhow;
+use anyhow::bail;
+use clap::ValueEnum;
+use liftlock_e2e::artifacts;
+
+use crate::plugins;
+use crate::summary::Summary;
+
+/// Of the positions on the simulated cluster, CI takes every so-manieth, beginning with another one each day: all of
+/// them take longer than a check that everybody waits for may.
+const CI_EVERY: usize = 11;
+
+/// After so many seconds CI begins no position more; what was left out is told.
+const CI_SECONDS: u64 = 170;
+
+/// Seconds of a day: what the offset goes round with.
+const DAY_SECONDS: u64 = 86_400;
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Product {
+    Optimize,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The product whose plugin is swept.
+    #[arg(value_enum)]
+    product: Product,
+    /// Only this plan.
+    #[arg(long)]
+    plan: Option<String>,
+    /// From this position.
+    #[arg(long, default_value_t = 0)]
+    from: usize,
+    /// Up to this one.
+    #[arg(long)]
+    to: Option<usize>,
+    /// Every so-manieth position.
+    #[arg(long, default_value_t = 1)]
+    sample: usize,
+    /// Beginning with this one.
+    #[arg(long, default_value_t = 0)]
+    offset: usize,
+    /// Only this family of positions: `kill`, `rollback`, `fault`, ...
+    #[arg(long)]
+    family: Option<String>,
+    /// Begin no position after so many seconds.
+    #[arg(long)]
+    within: Option<u64>,
+    /// Tell each position with all that happened.
+    #[arg(long)]
+    verbose: bool,
+    /// Break the gate's rules one by one; each must make the sweep fail.
+    #[arg(long, conflicts_with = "ci")]
+    broken: bool,
+    /// What CI runs: a sample in bounded time, then the broken gates.
+    #[arg(long)]
+    ci: bool,
+}
+
+impl Options {
+    pub(crate) fn product(&self) -> &'static str {
+        match self.product {
+            Product::Optimize => "optimize",
+        }
+    }
+
+    /// What CI runs.
+    fn of_ci() -> Self {
+        let days = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs() / DAY_SECONDS);
+        Self {
+            product: Product::Optimize,
+            plan: None,
+            from: 0,
+            to: None,
+            sample: CI_EVERY,
+            offset: usize::try_from(days).unwrap_or_default() % CI_EVERY,
+            family: None,
+            within: Some(CI_SECONDS),
+            verbose: false,
+            broken: false,
+            ci: true,
+        }
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![
+            format!("--from={}", self.from),
+            format!("--sample={}", self.sample),
+            format!("--offset={}", self.offset),
+        ];
+        let numbers = [
+            ("to", self.to.map(|to| to.to_string())),
+            ("within", self.within.map(|within| within.to_string())),
+            ("plan", self.plan.clone()),
+            ("family", self.family.clone()),
+        ];
+        for (name, value) in numbers {
+            arguments.extend(value.map(|value| format!("--{name}={value}")));
+        }
+        for (name, is_set) in [("verbose", self.verbose), ("broken", self.broken)] {
+            if is_set {
+                arguments.push(format!("--{name}"));
+            }
+        }
+        arguments
+    }
+}
+
+pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
+    if options.broken {
+        let told = on_the_simulator(options, summary).await?;
+        for key in ["defects", "caught"] {
+            summary.field(key, told.number(key)?);
+        }
+        return told.must_be_good();
+    }
+    summary.plain();
+    let mut told = if options.ci {
+        on_the_simulator(&Options::of_ci(), summary).await?
+    } else {
+        on_the_simulator(options, summary).await?
+    };
+    for key in ["positions", "lost", "repeated", "guessed", "doubts"] {
+        summary.field(key, told.number(key)?);
+    }
+    if options.ci {
+        let broken = Options {
+            broken: true,
+            ..Options::of_ci()
+        };
+        told.is_good &= on_the_simulator(&broken, summary).await?.is_good;
+    }
+    told.must_be_good()
+}
+
+/// What CI runs; how many positions that were.
+pub(crate) async fn in_ci(summary: &Summary) -> anyhow::Result<u64> {
+    let sample = Options::of_ci();
+    let told = on_the_simulator(&sample, summary).await?;
+    let positions = told.number("positions")?;
+    told.must_be_good()?;
+    let broken = Options {
+        broken: true,
+        ..sample
+    };
+    on_the_simulator(&broken, summary).await?.must_be_good()?;
+    Ok(positions)
+}
+
+/// The last line of the sweep's own program.
+struct Told {
+    line: String,
+    is_good: bool,
+}
+
+impl Told {
+    fn number(&self, key: &str) -> anyhow::Result<u64> {
+        self.line
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+            .and_then(|number| number.parse().ok())
+            .with_context(|| format!("the sweep's last line has no `{key}`: {}", self.line))
+    }
+
+    fn must_be_good(&self) -> anyhow::Result<()> {
+        if self.is_good {
+            Ok(())
+        } else {
+            bail!("the sweep failed: {}", self.line)
+        }
+    }
+}
+
+async fn on_the_simulator(options: &Options, summary: &Summary) -> anyhow::Result<Told> {
+    let plugin = plugins::ensure(summary)?;
+    let program = summary.step("build the sweep", artifacts::sweep)?;
+    let what = if options.broken {
+        "broken gates"
+    } else {
+        "positions on the simulated cluster"
+    };
+    summary.step(what, || {
+        let mut command = Command::new(program);
+        command
+            .arg("--plugin")
+            .arg(&plugin.path)
+            .arg("--cache")
+            .arg(artifacts::target_dir().join("plugins/compiled"))
+            .args(options.arguments())
+            .env("RUST_BACKTRACE", "0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        println!("   sweep {}", options.arguments().join(" "));
+        let mut child = command.spawn().context("cannot run the sweep")?;
+        let output = child
+            .stdout
+            .take()
+            .ok_or_else(|| anyhow!("the sweep has no output"))?;
+        let mut last = String::new();
+        for line in BufReader::new(output).lines() {
+            let line = line.context("the output of the sweep cannot be read")?;
+            if line.starts_with("sweep optimize") {
+                last = line;
+            } else {
+                println!("{line}");
+            }
+        }
+        let ended = child.wait().context("cannot wait for the sweep")?;
+        Ok(Told {
+            line: last,
+            is_good: ended.success(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_read_by_its_keys() {
+        let told = Told {
+            line: "sweep optimize: positions=12 lost=0 repeated=1 guessed=0 doubts=3".into(),
+            is_good: false,
+        };
+        assert_eq!(told.number("positions").unwrap(), 12);
+        assert_eq!(told.number("repeated").unwrap(), 1);
+        assert!(told.number("caught").is_err());
+        assert!(told.must_be_good().is_err());
+    }
+
+    #[test]
+    fn the_offset_of_ci_is_told_and_within_its_step() {
+        let options = Options::of_ci();
+        assert!(options.offset < options.sample);
+        let arguments = options.arguments();
+        assert!(arguments.contains(&format!("--offset={}", options.offset)));
+    }
+}
