@@ -23,6 +23,7 @@ impl Runner {
         }
         self.check_claims().await?;
         self.give_back_neutral().await?;
+        self.clean_up_again().await?;
         for step in &self.plan.steps {
             let state = self.state().step(&step.id);
             if state.open().is_some() || state.needs_person() {
@@ -54,6 +55,7 @@ impl Runner {
 
     pub(crate) async fn finish(&self) -> Result<(), Halt> {
         self.read_unaccounted().await?;
+        self.clean_up_again().await?;
         let findings = self
             .planner
             .validate(&self.state())

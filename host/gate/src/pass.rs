@@ -8,7 +8,7 @@ use std::time::Duration;
 use liftlock_types::event::{Event, Intent, Outcome, OutcomeKind};
 use liftlock_types::rules::Class;
 use liftlock_types::{
-    Acted, Attempt, Change, Digest, Exit, Facts, Planned, Probed, ReadError, RestsOn, StepId,
+    Acted, Attempt, Change, Digest, Exit, Facts, Planned, Probed, RestsOn, StepId,
 };
 use serde_json::Value;
 
@@ -104,7 +104,7 @@ impl Runner {
 
             self.authorise_standing(passing).await?;
             let mut tries = 0;
-            let (observed, facts) = loop {
+            let (observed, facts, read_at) = loop {
                 let begun = boot_time_ms();
                 self.reach(&["observe", "before"], Some(passing.id), number)
                     .await;
@@ -116,14 +116,14 @@ impl Runner {
                             .at(passing.id)
                     })?;
                 if observed.already_true {
-                    break (observed, Facts::new());
+                    break (observed, Facts::new(), begun);
                 }
                 self.reach(&["facts", "before"], Some(passing.id), number)
                     .await;
                 let facts = self.authorise_facts(passing, &change).await?;
                 self.check_claims().await?;
                 if boot_time_ms().saturating_sub(begun) <= AUTHORISED_MS_MAX {
-                    break (observed, facts);
+                    break (observed, facts, begun);
                 }
                 tries += 1;
                 if tries >= AUTHORISE_TRIES_MAX {
@@ -179,6 +179,22 @@ impl Runner {
 
             self.reach(&["act", "before"], Some(passing.id), number)
                 .await;
+            let read_ms_ago = boot_time_ms().saturating_sub(read_at);
+            // The journal was slow, or this process stood still: the claim may be another's by now.
+            if read_ms_ago > AUTHORISED_MS_MAX {
+                let why = format!("it was authorised {read_ms_ago} ms before: authorised again");
+                self.conclude(
+                    passing,
+                    &change,
+                    number,
+                    OutcomeKind::NotSent,
+                    Value::Null,
+                    true,
+                    &why,
+                )
+                .await?;
+                continue;
+            }
             let acted = tokio::time::timeout(
                 Duration::from_millis(ANSWER_MS_MAX),
                 capability.act(&change, &attempt),
@@ -451,7 +467,7 @@ impl Runner {
         let failed_trial =
             kind == OutcomeKind::Partial && matches!(change, Change::ProveSnapshot { .. });
         if (kind.is_done() && kind != OutcomeKind::TrueNotOurs) || failed_trial {
-            self.clean_up(passing, change, number).await;
+            self.clean_up(passing, change, number).await?;
         }
         self.tell(Happening::Concluded {
             step: passing.id.clone(),
@@ -461,24 +477,63 @@ impl Runner {
         Ok(())
     }
 
-    /// Takes off what the attempt left beside its effect; what stays is named. Safe to repeat.
-    pub(crate) async fn clean_up(&self, passing: &Passing<'_>, change: &Change, number: u32) {
+    /// Takes off what the attempt left beside its effect; what stays is written down. Safe to repeat.
+    pub(crate) async fn clean_up(
+        &self,
+        passing: &Passing<'_>,
+        change: &Change,
+        number: u32,
+    ) -> Result<(), Halt> {
         let attempt = self.attempt(passing, number, change);
         self.reach(&["clean-up", "before"], Some(passing.id), number)
             .await;
-        let cleaned = match self.capability(&passing.planned.binding) {
-            Ok(capability) => capability.clean_up(change, &attempt).await,
-            Err(halt) => Err(ReadError::NotFound(halt.why)),
-        };
+        let cleaned = self
+            .capability(&passing.planned.binding)?
+            .clean_up(change, &attempt)
+            .await;
         self.reach(&["clean-up", "after"], Some(passing.id), number)
             .await;
-        match cleaned {
-            Ok(left) => left.into_iter().for_each(|what| self.leave(what)),
-            Err(error) => self.leave(format!(
+        let what = cleaned.unwrap_or_else(|error| {
+            vec![format!(
                 "what step {} left beside its effect: {error}",
                 passing.id
-            )),
+            )]
+        });
+        let known = self.state().step(passing.id);
+        if what == known.left {
+            return Ok(());
         }
+        self.write_step(passing.id, known.left_rows + 1, Event::LeftBeside { what })
+            .await
+    }
+
+    /// Tries once more to take off what could not be taken off before.
+    pub(crate) async fn clean_up_again(&self) -> Result<(), Halt> {
+        let state = self.state();
+        for (id, step) in state.steps.iter().filter(|(_, step)| !step.left.is_empty()) {
+            let Some((number, intent)) = step
+                .attempts
+                .iter()
+                .rev()
+                .find_map(|attempt| Some((attempt.number, attempt.intent.as_ref()?)))
+            else {
+                continue;
+            };
+            let planned = Planned {
+                binding: intent.binding.clone(),
+                change: intent.change.clone(),
+                fills: Vec::new(),
+            };
+            let passing = Passing {
+                id,
+                planned: &planned,
+                facts: None,
+                rests_on: &[],
+                origin: Origin::Plan,
+            };
+            self.clean_up(&passing, &intent.change, number).await?;
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,5 @@
 //! Where a test can hold or end a run, and ways to break the gate that a test must notice. Only with the feature
-//! `test-points`; no build that people get has it.
+//! `test-points`, which no command line can reach.
 
 use std::sync::Arc;
 

@@ -72,7 +72,7 @@ impl Runner {
         self.write(event).await?;
         self.claim().await?;
         self.settle_open().await?;
-        self.clean_up_last().await;
+        self.clean_up_last().await?;
         self.finish_give_backs().await?;
         self.still_true().await?;
         self.check_findings(Moment::OnResume).await?;
@@ -175,7 +175,7 @@ impl Runner {
     }
 
     /// A crash between an outcome and its clean-up leaves beside the effect what the attempt put there.
-    pub(crate) async fn clean_up_last(&self) {
+    pub(crate) async fn clean_up_last(&self) -> Result<(), Halt> {
         for step in self.last_done() {
             if let (Some(planned), Some(last)) =
                 (step.change(), self.state().step(&step.id).last().cloned())
@@ -189,9 +189,10 @@ impl Runner {
                     rests_on: &[],
                     origin: Origin::Plan,
                 };
-                self.clean_up(&passing, &intent.change, last.number).await;
+                self.clean_up(&passing, &intent.change, last.number).await?;
             }
         }
+        Ok(())
     }
 
     /// Recorded done means not sent again, not still true: what no later step consumed is read again.

@@ -237,7 +237,7 @@ impl Runner {
         self.claim().await?;
         self.settle_to_go_back().await?;
         self.check_way_back()?;
-        self.clean_up_last().await;
+        self.clean_up_last().await?;
         self.quiesce().await?;
         self.stop_again().await?;
         let order: Vec<StepId> = {
@@ -255,6 +255,7 @@ impl Runner {
             self.take_back(id, at + 1, of).await?;
         }
         self.give_back_neutral().await?;
+        self.clean_up_again().await?;
         self.still_taken_back(&order).await?;
         self.compare_with_before().await?;
         for borrower in self.protective() {

@@ -246,7 +246,11 @@ impl Runner {
 
     /// What was named as left behind until now.
     pub(crate) fn left_behind(&self) -> Vec<String> {
-        held(&self.left_behind).clone()
+        let mut left = held(&self.left_behind).clone();
+        for step in self.state().steps.values() {
+            left.extend(step.left.iter().cloned());
+        }
+        left
     }
 
     /// What the books of this process come to.

@@ -34,6 +34,12 @@ pub struct StepState {
     pub decided: Vec<(String, String)>,
     /// What it borrowed was given back (true) or left (false).
     pub gave_back: Option<bool>,
+    /// What its attempts left beside their effect, named.
+    #[serde(default)]
+    pub left: Vec<String>,
+    /// How often that was written down.
+    #[serde(default)]
+    pub left_rows: u32,
     /// How a rollback takes it back; none: no rollback came to it.
     #[serde(default)]
     pub undo: Option<Vec<Planned>>,
@@ -283,7 +289,7 @@ impl RunState {
                 if let Some((older, _)) = self.claims.insert(binding.clone(), (epoch, nonce))
                     && older != epoch
                 {
-                    self.superseded.push((binding, older));
+                    self.supersede(binding, older);
                 }
             }
             Event::Released { binding, epoch } => {
@@ -370,6 +376,11 @@ impl RunState {
                 }
                 self.captures.insert(name, answers);
             }
+            Event::LeftBeside { what } => {
+                let step = self.steps.entry(step_id()?).or_default();
+                step.left = what;
+                step.left_rows += 1;
+            }
             Event::ConditionPassed { label, expired, .. } => {
                 if expired {
                     self.expired.push(label);
@@ -406,7 +417,8 @@ impl RunState {
                 self.plan = Some(plan);
                 self.plugin = Some(plugin);
             }
-            Event::TookOver { .. } => {}
+            // Its claim may stand in the target though its row was never written.
+            Event::TookOver { binding, epoch, .. } => self.supersede(binding, epoch),
             Event::Stopped { exit, why } => self.stopped = Some((exit, why)),
             Event::RunEnded { how, left_behind } => {
                 self.ended = Some(how);
@@ -419,6 +431,12 @@ impl RunState {
         self.last_at_ms = row.at_ms;
         self.rows += 1;
         Ok(())
+    }
+
+    fn supersede(&mut self, binding: Binding, epoch: u64) {
+        if !self.superseded.contains(&(binding.clone(), epoch)) {
+            self.superseded.push((binding, epoch));
+        }
     }
 
     /// A step, also one of which nothing is written.

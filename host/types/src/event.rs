@@ -183,6 +183,11 @@ pub enum Event {
         /// In order.
         answers: Vec<Captured>,
     },
+    /// What an attempt left beside its effect could not be taken off, or could be at last.
+    LeftBeside {
+        /// Named; empty: nothing is left any more.
+        what: Vec<String>,
+    },
     /// A condition held, or was passed over.
     ConditionPassed {
         /// Its label.
@@ -279,6 +284,7 @@ impl Event {
             Self::Intent(_) => "intent",
             Self::Outcome(_) => "outcome",
             Self::Captured { .. } => "captured",
+            Self::LeftBeside { .. } => "left-beside",
             Self::ConditionPassed { .. } => "condition-passed",
             Self::Decided { .. } => "decided",
             Self::GaveBack { .. } => "gave-back",

@@ -68,6 +68,8 @@ pub(crate) fn event_line(event: &Event) -> String {
             "{name}: {}",
             crate::view::count(answers.len(), "read", "reads")
         ),
+        Event::LeftBeside { what } if what.is_empty() => "nothing any more".into(),
+        Event::LeftBeside { what } => what.join("; "),
         Event::ConditionPassed { label, expired, .. } => {
             format!(
                 "{label}{}",

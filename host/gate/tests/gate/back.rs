@@ -296,6 +296,51 @@ async fn a_journal_that_was_copied_elsewhere_takes_over_and_the_thawed_runner_ge
     assert_eq!(lab.sent().len(), sent);
 }
 
+#[tokio::test]
+async fn a_claim_whose_row_was_never_written_goes_with_the_run_that_took_over() {
+    let mut lab = Lab::new(way()).await;
+    // The first runner stands still right after its first claim, before its row.
+    let frozen = lab.runner().await;
+    lab.toy.with(|world| world.freeze_when_claimed = true);
+    let frozen = tokio::spawn(frozen.run());
+    lab.until(|world| world.frozen).await;
+    let copied = lab.copy_journal();
+    let _of_the_frozen = std::mem::replace(&mut lab.dir, copied);
+    let attested = Some("its machine is off".to_owned());
+    let end = lab.runner().await.takeover(attested, vec![]).await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    assert!(lab.toy.with(|world| world.claims.is_empty()));
+    let sent = lab.sent().len();
+    lab.toy.with(|world| world.freeze_when_claimed = false);
+    let thawed = frozen.await.unwrap();
+    assert_eq!(thawed.exit, Exit::ClaimLost, "{}", why(&thawed));
+    assert_eq!(lab.sent().len(), sent);
+}
+
+#[tokio::test]
+async fn what_could_not_be_taken_off_is_tried_again_by_whoever_ends_the_run() {
+    let lab = Lab::new(way()).await;
+    lab.toy.with(|world| world.dirty = true);
+    assert!(lab.run_and_die_after(6).await);
+    assert!(lab.toy.with(|world| world.documents.contains_key("proof")));
+    lab.toy.with(|world| world.dirty = false);
+    let end = lab.resume().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    assert!(lab.toy.with(|world| !world.documents.contains_key("proof")));
+    let named = end.left_behind.iter().any(|what| what.contains("507"));
+    assert!(!named, "{:?}", end.left_behind);
+}
+
+#[tokio::test]
+async fn what_stays_beside_an_effect_is_named_at_the_end() {
+    let lab = Lab::new(way()).await;
+    lab.toy.with(|world| world.dirty = true);
+    let end = lab.run().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    let named = end.left_behind.iter().any(|what| what.contains("507"));
+    assert!(named, "{:?}", end.left_behind);
+}
+
 #[test]
 fn a_process_that_lives_is_no_proof_and_one_that_is_gone_is() {
     let (pid, pid_start, boot_id) = this_process();

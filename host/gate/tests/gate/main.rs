@@ -170,6 +170,36 @@ async fn authorise_again_when_the_reading_is_old() {
 }
 
 #[tokio::test]
+async fn a_runner_that_stood_still_between_intent_and_send_authorises_again() {
+    struct Still(std::sync::atomic::AtomicBool);
+    #[async_trait::async_trait]
+    impl liftlock_gate::Points for Still {
+        async fn reach(&self, point: liftlock_gate::Point) {
+            if point.label == "act.before"
+                && !self.0.swap(true, std::sync::atomic::Ordering::SeqCst)
+            {
+                tokio::time::sleep(Duration::from_millis(2_100)).await;
+            }
+        }
+    }
+    let lab = Lab::new(vec![create("create", "d")]).await;
+    let runner = lab
+        .runner()
+        .await
+        .with_points(std::sync::Arc::new(Still(false.into())));
+    let end = runner.run().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    let step = end.state.step(&id("create"));
+    let kinds: Vec<_> = step
+        .attempts
+        .iter()
+        .filter_map(|attempt| Some(attempt.outcome.as_ref()?.kind))
+        .collect();
+    assert_eq!(kinds, [OutcomeKind::NotSent, OutcomeKind::AppliedOurs]);
+    assert_eq!(lab.sent().len(), 1);
+}
+
+#[tokio::test]
 async fn a_writer_that_runs_again_stops_the_run() {
     let mut create = create("create", "d");
     create.opens_when = vec![Condition {

@@ -60,10 +60,14 @@ pub struct World {
     /// At the first call after so many mutations one runner stands still, until this is none again.
     pub freeze_after_sent: Option<usize>,
     pub frozen: bool,
+    /// One runner stands still right after its claim was made.
+    pub freeze_when_claimed: bool,
     /// A replacement whose condition does not hold is refused.
     pub refuse_unmet: bool,
     /// A change of this document is refused.
     pub refuse_id: Option<String>,
+    /// Nothing can be taken off.
+    pub dirty: bool,
     /// A change takes this long.
     pub act_ms: u64,
     pub acting: usize,
@@ -473,6 +477,9 @@ impl Capability for Toy {
 
     async fn clean_up(&self, change: &Change, _: &Attempt) -> Result<Vec<String>, ReadError> {
         self.call().await;
+        if self.with(|world| world.dirty) {
+            return Err(ReadError::Unavailable("507".into()));
+        }
         if matches!(change, Change::ProveSnapshot { .. }) {
             self.with(|world| world.documents.remove("proof"));
         }
@@ -569,13 +576,22 @@ impl Capability for Toy {
 
     async fn make_claim(&self, claim: &Claim) -> Result<bool, ReadError> {
         self.call().await;
-        Ok(self.with(|world| {
+        let made = self.with(|world| {
             if world.claims.iter().any(|other| other.epoch == claim.epoch) {
                 return false;
             }
             world.claims.push(claim.clone());
             true
-        }))
+        });
+        let freezes = self.with(|world| {
+            let now = world.freeze_when_claimed && !world.frozen;
+            world.frozen |= now;
+            now
+        });
+        while freezes && self.with(|world| world.freeze_when_claimed) {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        Ok(made)
     }
 
     async fn remove_claim(&self, epoch: u64) -> Result<(), ReadError> {
