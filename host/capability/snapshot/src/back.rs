@@ -9,14 +9,16 @@ use serde_json::Value;
 
 use crate::inventory::{Inventory, all_templates, glob, scopes, typed};
 use crate::repository::Repository;
+use crate::restore::is_back;
 use crate::trial::inventory_of;
 
 /// In order: what stands in the way is deleted by the uuid it has now, then the indices are restored, then each
 /// template that differs is put back as it was.
 ///
-/// Where `of` deleted an index it is that one, and nothing where it still stands. A change of one index's documents
-/// is undone by that index as it was. All else (a vendor's program) is undone by everything that the snapshot's
-/// patterns mean: indices and templates that came since are deleted.
+/// Where `of` deleted an index it is that one, and nothing where it still stands. A change of one index's content is
+/// undone by that index as it was. All else (a vendor's program) is undone by everything that the snapshot's
+/// patterns mean: indices and templates that came since are deleted. What an earlier step of the way back restored
+/// already stays.
 pub(crate) async fn changes(
     repository: &Repository,
     taken_by: &StepId,
@@ -31,27 +33,21 @@ pub(crate) async fn changes(
         Change::DeleteIndex { name, uuid } => {
             let there = indices(repository, name.as_str()).await?;
             if !there.iter().any(|index| index.uuid == *uuid) {
-                back(
-                    repository,
-                    on,
-                    taken_by,
-                    there,
-                    vec![name.clone()],
-                    &mut changes,
-                );
+                let names = vec![name.clone()];
+                back(repository, &inventory, taken_by, there, names, &mut changes).await?;
             }
             return Ok(changes);
         }
-        Change::UpdateByQuery { index, .. } | Change::DeleteByQuery { index, .. } => {
+        Change::UpdateByQuery { index, .. }
+        | Change::DeleteByQuery { index, .. }
+        | Change::PutMapping { index, .. }
+        | Change::PutSettings { index, .. }
+        | Change::CreateDocument { index, .. }
+        | Change::ReplaceDocument { index, .. }
+        | Change::DeleteDocument { index, .. } => {
             let there = indices(repository, index.as_str()).await?;
-            back(
-                repository,
-                on,
-                taken_by,
-                there,
-                vec![index.clone()],
-                &mut changes,
-            );
+            let names = vec![index.clone()];
+            back(repository, &inventory, taken_by, there, names, &mut changes).await?;
             return Ok(changes);
         }
         _ => {}
@@ -88,7 +84,7 @@ pub(crate) async fn changes(
         .map(|index| IndexName::new(index.name.as_str()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| ReadError::Invalid(error.to_string()))?;
-    back(repository, on, taken_by, there, names, &mut changes);
+    back(repository, &inventory, taken_by, there, names, &mut changes).await?;
     templates(repository, on, &inventory, &family, &mut changes).await?;
     Ok(changes)
 }
@@ -108,15 +104,20 @@ fn planned(binding: &Binding, change: Change) -> Planned {
     }
 }
 
-fn back(
+async fn back(
     repository: &Repository,
-    on: &Binding,
+    inventory: &Inventory,
     taken_by: &StepId,
     there: Vec<Index>,
-    names: Vec<IndexName>,
+    mut names: Vec<IndexName>,
     changes: &mut Vec<Planned>,
-) {
+) -> Result<(), ReadError> {
+    let on = repository.cluster.binding();
     for index in there {
+        if is_back(repository, inventory, &index).await? {
+            names.retain(|name| name.as_str() != index.name);
+            continue;
+        }
         if let Ok(name) = IndexName::new(index.name) {
             let uuid = index.uuid;
             changes.push(planned(on, Change::DeleteIndex { name, uuid }));
@@ -131,6 +132,7 @@ fn back(
             },
         ));
     }
+    Ok(())
 }
 
 async fn templates(

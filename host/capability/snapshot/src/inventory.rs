@@ -27,6 +27,10 @@ pub(crate) struct Kept {
     /// `index.creation_date`: a restored index has that of the original, one that was made anew has its own.
     #[serde(default)]
     pub(crate) created: Option<String>,
+    /// Documents and sequence numbers of its primaries, which a restore brings back: after any write they are others.
+    /// None where it was closed.
+    #[serde(default)]
+    pub(crate) written: Option<Value>,
 }
 
 /// Inventories that were written before this was kept counted every index.
@@ -62,10 +66,11 @@ pub(crate) async fn take(
             if left_out || indices.iter().any(|kept| kept.name == index.name) {
                 continue;
             }
-            let docs = if index.open {
-                count(repository, &index.name).await?
+            let (docs, written) = if index.open {
+                let docs = count(repository, &index.name).await?;
+                (docs, written(repository, &index.name).await?)
             } else {
-                0
+                (0, None)
             };
             indices.push(Kept {
                 mapping: mapping(repository, &index.name).await?,
@@ -74,6 +79,7 @@ pub(crate) async fn take(
                 name: index.name,
                 uuid: index.uuid,
                 docs,
+                written,
             });
         }
     }
@@ -168,6 +174,19 @@ pub(crate) async fn mapping(repository: &Repository, index: &str) -> Result<Dige
         })
         .await?;
     Ok(Digest::of(ordered(&value).to_string().as_bytes()))
+}
+
+/// What was written to it so far.
+pub(crate) async fn written(
+    repository: &Repository,
+    index: &str,
+) -> Result<Option<Value>, ReadError> {
+    let read = Read::Activity {
+        indices: vec![index.to_owned()],
+    };
+    let rows = repository.cluster.read(&read).await?;
+    let mut rows = typed::<Vec<Value>>(rows)?.into_iter();
+    Ok(rows.find(|row| row.get("index").and_then(Value::as_str) == Some(index)))
 }
 
 /// When it was made, as the server says it.

@@ -11,7 +11,7 @@ use liftlock_types::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::inventory::{count, created, mapping, typed};
+use crate::inventory::{Inventory, count, created, mapping, typed, written};
 use crate::repository::{Repository, refused, seen};
 use crate::trial::{STALLED_MS, Source, now_ms, why_not_started};
 
@@ -125,7 +125,7 @@ pub(crate) async fn probe(
     let mut differences = Vec::new();
     let mut docs = 0;
     for index in &found {
-        differences.extend(differs(repository, &source, index, &mut docs).await?);
+        differences.extend(differs(repository, &source.inventory, index, &mut docs).await?);
     }
     if !differences.is_empty() {
         return Ok(Probed::Partial(json!({"differences": differences})));
@@ -184,20 +184,34 @@ async fn started(
     })))
 }
 
+/// Is this what an earlier restore of the same snapshot brought back, and was nothing written to it since?
+pub(crate) async fn is_back(
+    repository: &Repository,
+    inventory: &Inventory,
+    index: &Index,
+) -> Result<bool, ReadError> {
+    let had = inventory.indices.iter().find(|had| had.name == index.name);
+    let Some(had) = had.filter(|had| had.uuid != index.uuid && had.created.is_some()) else {
+        return Ok(false);
+    };
+    // Of one that was closed nobody knows what was written before: it is restored again.
+    Ok(index.open
+        && had.written.is_some()
+        && written(repository, &index.name).await? == had.written
+        && differs(repository, inventory, index, &mut 0)
+            .await?
+            .is_empty())
+}
+
 /// How it is not what the inventory says.
 async fn differs(
     repository: &Repository,
-    source: &Source,
+    inventory: &Inventory,
     index: &Index,
     docs: &mut u64,
 ) -> Result<Vec<String>, ReadError> {
     let name = &index.name;
-    let Some(had) = source
-        .inventory
-        .indices
-        .iter()
-        .find(|had| had.name == *name)
-    else {
+    let Some(had) = inventory.indices.iter().find(|had| had.name == *name) else {
         return Ok(vec![format!("`{name}` was not taken")]);
     };
     let mut differences = Vec::new();

@@ -357,6 +357,22 @@ async fn suite(site: &Site, backups: &str) {
         site.pass(planned, referred).await;
     }
     assert_ne!(uuid_of("site-b_v1").await, old);
+    // A second step that goes back to the same snapshot finds it back, but for what nobody could look into.
+    let names = async || -> Vec<String> {
+        let again = site
+            .repository
+            .going_back(&step(), &take, &taken, &task)
+            .await
+            .unwrap();
+        again
+            .iter()
+            .filter_map(|planned| match &planned.change {
+                Change::DeleteIndex { name, .. } => Some(name.to_string()),
+                _ => None,
+            })
+            .collect()
+    };
+    assert_eq!(names().await, ["site-c_v1"]);
     let mut after = site.picture().await;
     // The neighbour's document that came meanwhile is its own business; a closed index comes back open, and whole.
     let indices = after["indices"].as_array_mut().unwrap();
@@ -374,6 +390,14 @@ async fn suite(site: &Site, backups: &str) {
     indices[closed]["settings"] = before["indices"][closed]["settings"].clone();
     indices[closed]["blocks"] = before["indices"][closed]["blocks"].clone();
     assert_eq!(after, before);
+
+    // Another content, as many documents: it is not what was taken any more.
+    site.put(
+        &["site-b_v1", "_doc", "1"],
+        json!({"n": 1, "text": "again"}),
+    )
+    .await;
+    assert_eq!(names().await, ["site-b_v1", "site-c_v1"]);
 }
 
 /// One index that was deleted; what stands, or was made anew under the name, is told from it.
