@@ -172,7 +172,7 @@ pub async fn spring(
     traps: &[Trap],
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    let mut scene = Scene::new(kit, ground, true).await?;
+    let mut scene = Scene::new(kit, ground).await?;
     for trap in traps {
         let begun = Instant::now();
         scene.at(trap.shape).await?;
@@ -186,22 +186,4 @@ pub async fn spring(
         scene.reset().await?;
     }
     Ok(())
-}
-
-/// Looks for these traps where none is set; gives the names of those that are found all the same.
-pub async fn found_without_being_set(
-    kit: &Kit,
-    ground: &Ground,
-    traps: &[Trap],
-) -> anyhow::Result<Vec<String>> {
-    let mut scene = Scene::new(kit, ground, false).await?;
-    let mut found = Vec::new();
-    for trap in traps {
-        scene.at(trap.shape).await?;
-        if (trap.spring)(&mut scene).await.is_ok() {
-            found.push(trap.name.to_owned());
-        }
-        scene.reset().await?;
-    }
-    Ok(found)
 }

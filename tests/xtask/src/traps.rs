@@ -92,7 +92,7 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
     tally.into_count().map(drop)
 }
 
-/// On simulated clusters: all traps, then that none of them is found where it is not set.
+/// On simulated clusters.
 pub(crate) async fn simulated(kit: &Kit, traps: &[Trap], tally: &mut Tally, summary: &Summary) {
     for product in SIMULATED {
         let what = format!("traps on a simulated {product:?}");

@@ -21,18 +21,14 @@ async fn pretend(
     pattern: &str,
     change: impl FnOnce(&mut Value),
 ) -> anyhow::Result<()> {
-    if scene.is_set() {
-        let mut answer = scene.ground.target.get(path).await?;
-        change(&mut answer);
-        let answer = Fault::Answer {
-            status: 200,
-            body: answer.to_string(),
-        };
-        scene
-            .stage
-            .proxy
-            .add_rule(Rule::new(answer).method("GET").path_pattern(pattern)?);
-    }
+    let mut answer = scene.ground.target.get(path).await?;
+    change(&mut answer);
+    let answer = Fault::Answer {
+        status: 200,
+        body: answer.to_string(),
+    };
+    let rule = Rule::new(answer).method("GET").path_pattern(pattern)?;
+    scene.stage.proxy.add_rule(rule);
     Ok(())
 }
 
@@ -56,7 +52,7 @@ pub(super) async fn too_old(scene: &mut Scene<'_>) -> anyhow::Result<()> {
 
 pub(super) async fn small_heap(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     // The lab's real servers have such a heap anyway.
-    if let (Some(cluster), true) = (scene.ground.simulated_cluster(), scene.is_set()) {
+    if let Some(cluster) = scene.ground.simulated_cluster() {
         cluster.set_heap(0, SMALL_HEAP)?;
     }
     let found = scene.finds(&[(Warning, "optimize.heap-small")]).await;
@@ -102,11 +98,9 @@ const FREE_IN_FLOOD: u64 = 1 << 30;
 const FREE_WHEN_LOW: u64 = 14 << 30;
 
 async fn fill(scene: &Scene<'_>, free: u64, marks: &Watermarks) -> anyhow::Result<()> {
-    if scene.is_set() {
-        match scene.ground.simulated_cluster() {
-            Some(cluster) => cluster.set_disk(0, DISK, free)?,
-            None => watermarks(scene.ground, Some(marks)).await?,
-        }
+    match scene.ground.simulated_cluster() {
+        Some(cluster) => cluster.set_disk(0, DISK, free)?,
+        None => watermarks(scene.ground, Some(marks)).await?,
     }
     Ok(())
 }
@@ -131,9 +125,11 @@ pub(super) async fn unblock(ground: &Ground) -> anyhow::Result<()> {
         let body = json!({ block: null });
         ground.target.put("/_all/_settings", &body).await?;
     }
-    let none = json!({ NO_NEW_INDEX: null });
-    let body = json!({ "persistent": none, "transient": none });
-    ground.target.put("/_cluster/settings", &body).await?;
+    if ground.is_opensearch {
+        let none = json!({ NO_NEW_INDEX: null });
+        let body = json!({ "persistent": none, "transient": none });
+        ground.target.put("/_cluster/settings", &body).await?;
+    }
     Ok(())
 }
 
@@ -152,7 +148,7 @@ pub(super) async fn flood(scene: &mut Scene<'_>) -> anyhow::Result<()> {
         let path = "/_cluster/settings?flat_settings=true".to_owned();
         signs.push((path, NO_NEW_INDEX));
     }
-    for (path, sign) in signs.iter().filter(|_| scene.is_set()) {
+    for (path, sign) in &signs {
         let set = format!("\"{sign}\":\"true\"");
         super::until(&format!("the server sets `{sign}`"), || async {
             let answer = scene.ground.target.get(path).await?;
