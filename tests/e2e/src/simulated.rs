@@ -48,6 +48,21 @@ impl Simulated {
         Path::new(REPOSITORIES).to_owned()
     }
 
+    /// Gives its node another heap.
+    pub fn set_heap(&self, bytes: u64) -> anyhow::Result<()> {
+        Ok(self.cluster.set_heap(0, bytes)?)
+    }
+
+    /// Stops its only node: its port closes.
+    pub async fn stop_node(&self) -> anyhow::Result<()> {
+        Ok(self.cluster.stop_node(0).await?)
+    }
+
+    /// Starts it again on the same port.
+    pub async fn start_node(&self) -> anyhow::Result<()> {
+        Ok(self.cluster.start_node(0).await?)
+    }
+
     /// What it imitates.
     pub fn product(&self) -> Product {
         self.cluster.product()
