@@ -133,6 +133,21 @@ traps! {
         "counts 0 and 0, copies nothing and deletes the source: all documents lost, exit 0";
 }
 
+/// Traps in which the two products do not do the same.
+const BY_PRODUCT: [&str; 4] = [
+    "read-only",
+    "read-only-allow-delete",
+    "disk-flood",
+    "database-too-old",
+];
+
+impl Trap {
+    /// Whether the two products differ in it.
+    pub fn is_by_product(&self) -> bool {
+        BY_PRODUCT.contains(&self.name)
+    }
+}
+
 /// What lies in the cluster beside the site while a trap is set.
 const LEFT_BY_TRAPS: [&str; 4] = [
     "/_index_template/provider-everything",
