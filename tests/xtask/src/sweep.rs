@@ -1,9 +1,12 @@
 //! `cargo xtask sweep`: an upgrade disturbed at every point, and what becomes of it judged.
 
+mod real;
+
 use std::io::BufRead;
 use std::io::BufReader;
 use std::process::Command;
 use std::process::Stdio;
+use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -11,6 +14,7 @@ use anyhow::Context;
 use anyhow::anyhow;
 use anyhow::bail;
 use clap::ValueEnum;
+use liftlock_e2e::Kit;
 use liftlock_e2e::artifacts;
 
 use crate::plugins;
@@ -66,6 +70,9 @@ pub(crate) struct Options {
     /// What CI runs: a sample in bounded time, then the broken gates.
     #[arg(long)]
     ci: bool,
+    /// On a real OpenSearch, with a real process that is killed with SIGKILL before or after a request.
+    #[arg(long, conflicts_with_all = ["ci", "broken", "family", "plan"])]
+    real: bool,
 }
 
 impl Options {
@@ -92,6 +99,17 @@ impl Options {
             verbose: false,
             broken: false,
             ci: true,
+            real: false,
+        }
+    }
+
+    fn of_real(&self) -> real::Choice {
+        real::Choice {
+            from: self.from,
+            to: self.to,
+            every: self.sample,
+            offset: self.offset,
+            within: self.within.map(Duration::from_secs),
         }
     }
 
@@ -128,6 +146,16 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
         return told.must_be_good();
     }
     summary.plain();
+    if options.real {
+        let tally = on_a_real_server(options.of_real(), summary).await?;
+        summary.field("positions", tally.positions);
+        summary.field("lost", tally.lost);
+        summary.field("repeated", tally.repeated);
+        // What a run concludes cannot be seen from outside; a wrong conclusion ends in a wrong state.
+        summary.field("guessed", 0);
+        summary.field("doubts", tally.doubts);
+        return must_be_good(&tally);
+    }
     let mut told = if options.ci {
         on_the_simulator(&Options::of_ci(), summary).await?
     } else {
@@ -144,6 +172,22 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
         told.is_good &= on_the_simulator(&broken, summary).await?.is_good;
     }
     told.must_be_good()
+}
+
+async fn on_a_real_server(choice: real::Choice, summary: &Summary) -> anyhow::Result<real::Tally> {
+    plugins::ensure(summary)?;
+    let kit = summary.step("build the binaries", Kit::build)?;
+    real::sweep(&kit, choice, summary).await
+}
+
+fn must_be_good(tally: &real::Tally) -> anyhow::Result<()> {
+    if tally.positions == 0 {
+        bail!("no position was performed");
+    }
+    if tally.lost + tally.repeated > 0 {
+        bail!("the sweep of a real server failed");
+    }
+    Ok(())
 }
 
 /// What CI runs; how many positions that were.
