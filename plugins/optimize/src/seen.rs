@@ -46,7 +46,7 @@ pub(crate) struct Begun {
 #[derive(Debug, Clone)]
 pub(crate) struct Backups {
     pub(crate) name: String,
-    /// Nodes that reach it; none where it is not registered.
+    /// Nodes that reach it; none where it is not registered, or was not asked because a snapshot runs.
     pub(crate) nodes: Option<Vec<String>>,
     pub(crate) running: Vec<Snapshot>,
 }
@@ -450,11 +450,12 @@ fn read_backups(site: &Site) -> Result<Option<Backups>> {
         return Ok(None);
     }
     let repository = Repository::open(site, BACKUPS)?;
-    let nodes = repository.verified().found()?;
-    let running = if nodes.is_some() {
-        repository.running()?
+    let running = repository.running()?;
+    // The servers check a repository with the threads that take snapshots: it would wait for the running one.
+    let nodes = if running.is_empty() {
+        repository.verified().found()?
     } else {
-        Vec::new()
+        None
     };
     Ok(Some(Backups {
         name: repository.name(),

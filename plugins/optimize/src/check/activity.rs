@@ -115,6 +115,23 @@ fn backups(seen: &Seen, found: &mut Vec<Finding>) {
         );
         return;
     };
+    for snapshot in &backups.running {
+        found.push(
+            Finding::warning("optimize.snapshot-running")
+                .subject(&snapshot.name)
+                .what("a snapshot runs")
+                .why(
+                    "an index cannot be deleted while it is in a running snapshot; the vendor's upgrader tries every \
+                     30 s for ever. Whether every node reaches the repository is not asked meanwhile: the answer would \
+                     wait for its end",
+                )
+                .remedy("nothing to do: the run waits for its end before it takes its own, for an hour at most")
+                .evidence("state", &snapshot.state),
+        );
+    }
+    if !backups.running.is_empty() {
+        return;
+    }
     let Some(nodes) = &backups.nodes else {
         found.push(
             Finding::blocker("optimize.repository-missing")
@@ -138,19 +155,6 @@ fn backups(seen: &Seen, found: &mut Vec<Finding>) {
                 .why("shards that they hold would be missing in the snapshot")
                 .remedy("mount or configure the repository on every node")
                 .evidence("reached by", some(nodes)),
-        );
-    }
-    for snapshot in &backups.running {
-        found.push(
-            Finding::warning("optimize.snapshot-running")
-                .subject(&snapshot.name)
-                .what("a snapshot runs")
-                .why(
-                    "an index cannot be deleted while it is in a running snapshot; the vendor's upgrader tries every \
-                     30 s for ever",
-                )
-                .remedy("nothing to do: the run waits for its end before it takes its own, for an hour at most")
-                .evidence("state", &snapshot.state),
         );
     }
 }
