@@ -7,13 +7,14 @@
 //! - `summary`: steps, times and the last line
 //! - `tools`: programs to run, tests to count, packages to install
 //! - `suite`: the simulator's suite on real servers
-//! - `plugins`, `check` (with `licences`), `golden`, `lab`, `demo`, `prove`, `traps`, `sweep`, `hostile`, `fuzz`, `test`: the commands
+//! - `plugins`, `check` (with `licences`), `golden`, `lab`, `demo`, `prove`, `traps`, `sweep`, `hostile`, `fuzz`, `bench`, `test`: the commands
 #![expect(
     clippy::print_stdout,
     reason = "this program talks to whoever started it"
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod bench;
 mod check;
 mod demo;
 mod fuzz;
@@ -66,6 +67,8 @@ enum Command {
     Hostile,
     /// What reads other people's text, under libFuzzer.
     Fuzz(fuzz::Options),
+    /// Ratios between Liftlock and its peers or limits, measured in one run.
+    Bench(bench::Options),
     /// Run the golden scripts against the simulated cluster.
     Golden(golden::Options),
     /// Every test there is; a server or a tool that lacks is a failure.
@@ -84,6 +87,7 @@ impl Command {
             Self::Sweep(options) => format!("sweep {}", options.product()),
             Self::Hostile => "hostile".into(),
             Self::Fuzz(_) => "fuzz".into(),
+            Self::Bench(_) => "bench".into(),
             Self::Golden(_) => "golden".into(),
             Self::Test => "test".into(),
         }
@@ -100,6 +104,7 @@ impl Command {
             Self::Sweep(options) => sweep::run(&options, summary).await,
             Self::Hostile => hostile::run(summary),
             Self::Fuzz(options) => fuzz::run(&options, summary),
+            Self::Bench(options) => bench::run(&options, summary),
             Self::Golden(options) => golden::run(&options, summary).await,
             Self::Test => test::run(summary).await,
         }

@@ -1,0 +1,99 @@
+//! What an operator needs before a command can be measured: a cluster with an 8.7 site, and the plugin introduced.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use liftlock_e2e::proof;
+use liftlock_e2e::{Kit, Round, Simulated, Stage};
+use liftlock_lab::SiteSpec;
+use serde_json::Value;
+
+/// A stage on a cluster inside this process.
+pub(crate) struct Ground {
+    pub(crate) stage: Stage,
+    /// Ends with this.
+    _cluster: Simulated,
+}
+
+impl Ground {
+    pub(crate) async fn simulated(kit: &Kit) -> anyhow::Result<Self> {
+        let cluster = Simulated::start().await?;
+        let stage = Stage::new(kit, cluster.target(), &cluster.repository()).await?;
+        Ok(Self {
+            stage,
+            _cluster: cluster,
+        })
+    }
+}
+
+/// A fresh site whose operator has added the plugin and granted what it asks for.
+pub(crate) async fn introduced(stage: &Stage, spec: &SiteSpec) -> anyhow::Result<Round> {
+    let round = stage.fresh(spec).await?;
+    proof::introduce(&round).await?;
+    Ok(round)
+}
+
+/// Lets the operator's site name the cluster itself, so that nothing of the bench stands between.
+pub(crate) fn past_the_proxy(stage: &Stage, round: &Round) -> anyhow::Result<()> {
+    name_cluster(round, &stage.switch.url(), stage.target.base_url())
+}
+
+fn name_cluster(round: &Round, from: &str, to: &str) -> anyhow::Result<()> {
+    let file = round.operator.site().join("site.toml");
+    let text = fs::read_to_string(&file).context("the site has no site.toml")?;
+    anyhow::ensure!(text.contains(from), "site.toml does not name `{from}`");
+    fs::write(&file, text.replace(from, to)).context("cannot write site.toml")
+}
+
+/// A plan, approved; gives its file.
+pub(crate) async fn approved(round: &Round) -> anyhow::Result<String> {
+    let plan = proof::plan(round).await?;
+    proof::approve(&round.operator, &plan).await?;
+    Ok(plan)
+}
+
+/// One command of the operator's: how long it took, and its answer where it gave JSON.
+pub(crate) async fn timed(round: &Round, arguments: &[&str]) -> anyhow::Result<(f64, Value)> {
+    let begun = Instant::now();
+    let told = round.operator.run(arguments).await?;
+    let took = begun.elapsed().as_secs_f64();
+    let told = told.expect(0)?;
+    let data = if arguments.contains(&"--json") {
+        told.data()?
+    } else {
+        Value::Null
+    };
+    Ok((took, data))
+}
+
+/// A site of about so many indices of its own, nearly all of them one for each process definition.
+pub(crate) fn spec_of(indices: usize) -> SiteSpec {
+    SiteSpec {
+        process_keys: (0..indices.saturating_sub(OTHER_INDICES))
+            .map(|n| format!("process-{n:05}"))
+            .collect(),
+        process_instances: INSTANCES_EACH,
+        without_replicas: Vec::new(),
+        ..SiteSpec::default()
+    }
+}
+
+/// Indices that a site has besides those of its process definitions.
+const OTHER_INDICES: usize = 29;
+
+/// Documents of each index. Planning reads counts, never documents, so that one is as good as many.
+const INSTANCES_EACH: usize = 1;
+
+/// A folder on the disk that builds go to, as a folder for temporary files may lie in memory.
+pub(crate) fn on_disk() -> anyhow::Result<tempfile::TempDir> {
+    let target = liftlock_e2e::artifacts::target_dir();
+    fs::create_dir_all(&target).context("cannot make the target folder")?;
+    tempfile::tempdir_in(&target).context("cannot make a folder beside the builds")
+}
+
+/// Where the bytes of a component lie.
+pub(crate) fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
+}
