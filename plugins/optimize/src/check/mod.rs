@@ -74,7 +74,7 @@ pub(crate) fn findings(seen: &Seen, goal: &Goal) -> Vec<Finding> {
     let mut found = Vec::new();
     version::check(seen, goal, &mut found);
     database::check(seen, goal, &mut found);
-    storage::check(seen, &mut found);
+    storage::check(seen, goal, &mut found);
     if matches!(seen.metadata, Metadata::NoIndex) {
         // Without a site there is nothing to say about its indices.
         schema::check_templates(seen, &mut found);

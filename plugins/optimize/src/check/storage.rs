@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use liftlock_sdk::prelude::*;
 
-use super::{size, some};
+use super::{Goal, size, some};
 use crate::seen::Seen;
 
-pub(super) fn check(seen: &Seen, found: &mut Vec<Finding>) {
+pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
     blocks(seen, found);
     watermarks(seen, found);
     trial_restore(seen, found);
-    documented_rule(seen, found);
+    let copied = copied(seen, goal);
+    copies(seen, &copied, found);
+    documented_rule(seen, copied.len(), found);
 }
 
 /// The block that a server sets itself when a disk is past its flood stage.
@@ -143,20 +145,20 @@ fn watermarks(seen: &Seen, found: &mut Vec<Finding>) {
     }
 }
 
+/// What a node takes before it is past its low watermark.
+fn room(node: &Node) -> u64 {
+    // A cluster that does not watch its disks has watermarks of 0.
+    node.disk_free_bytes
+        .saturating_sub(node.watermark_low_bytes)
+}
+
 /// The trial restore puts one more copy of each primary beside the real ones.
 fn trial_restore(seen: &Seen, found: &mut Vec<Finding>) {
     if seen.backups.is_none() {
         return;
     }
     let needed = seen.primary_bytes();
-    let room: u64 = seen
-        .data_nodes()
-        .map(|node| {
-            // A cluster that does not watch its disks has watermarks of 0.
-            node.disk_free_bytes
-                .saturating_sub(node.watermark_low_bytes)
-        })
-        .sum();
+    let room: u64 = seen.data_nodes().map(room).sum();
     if room < needed {
         found.push(
             Finding::blocker("optimize.no-room-for-trial-restore")
@@ -174,16 +176,75 @@ fn trial_restore(seen: &Seen, found: &mut Vec<Finding>) {
     }
 }
 
-/// The vendor's rule asks for twice the storage. No step of the known hops copies an index, so falling short is
-/// worth a word and no refusal.
-fn documented_rule(seen: &Seen, found: &mut Vec<Finding>) {
+/// The old versions of indices that the hop copies.
+fn copied<'a>(seen: &'a Seen, goal: &Goal) -> Vec<&'a Index> {
+    let steps = goal.hop().map(|hop| hop.steps(seen)).unwrap_or_default();
+    steps
+        .iter()
+        .filter(|step| step.is_update())
+        .filter_map(|step| seen.versions(step).0)
+        .collect()
+}
+
+/// How much of an index is needed beside it while it is copied: the copy, and as much again while the server
+/// merges the copy's segments.
+const COPY_TIMES: u64 = 2;
+
+/// Each copy stands beside its index until the aliases have moved.
+fn copies(seen: &Seen, copied: &[&Index], found: &mut Vec<Finding>) {
+    let of_copied = |shard: &&Shard| copied.iter().any(|index| index.name == shard.index);
+    let shards = seen.shards.iter().filter(of_copied);
+    let largest = shards.map(|shard| shard.bytes).max().unwrap_or_default() * COPY_TIMES;
+    let needed = copied.iter().map(|index| index.bytes).sum::<u64>() * COPY_TIMES;
+    let rooms: Vec<(&str, u64)> = seen
+        .data_nodes()
+        .map(|node| (node.name.as_str(), room(node)))
+        .collect();
+    let total: u64 = rooms.iter().map(|(_, room)| room).sum();
+    let most = rooms
+        .iter()
+        .map(|(_, room)| *room)
+        .max()
+        .unwrap_or_default();
+    let what = if total < needed {
+        format!(
+            "the copies of {} indices take up to {}, and {} are free above the low watermark",
+            copied.len(),
+            size(needed),
+            size(total)
+        )
+    } else if most < largest {
+        format!(
+            "the copy of the largest shard takes up to {}, and no data node has that much free above its low watermark",
+            size(largest)
+        )
+    } else {
+        return;
+    };
+    let mut finding = Finding::blocker("optimize.no-room-for-copies")
+        .subject("data nodes")
+        .what(what)
+        .why(
+            "the copy stands beside the old index until it is whole, and its segments are merged meanwhile; the \
+             vendor's upgrader does not look, and ends in the middle with `Error while trying to read reindex progress!`",
+        )
+        .remedy("free space or add a data node");
+    for (node, room) in rooms {
+        finding = finding.evidence(node, format!("{} above its low watermark", size(room)));
+    }
+    found.push(finding);
+}
+
+/// The vendor's rule asks for twice the storage, for plans that copy every index. What this one needs is known, so
+/// falling short of the rule is worth a word and no refusal.
+fn documented_rule(seen: &Seen, copied: usize, found: &mut Vec<Finding>) {
     let mut short = Vec::new();
     let mut finding = Finding::warning("optimize.disk-documented-rule")
         .subject("data nodes")
-        .why(
-            "the vendor asks for up to twice the storage that Optimize uses now; that is for plans that copy \
-             indices, which this one does not",
-        )
+        .why(format!(
+            "the vendor asks for up to twice the storage that Optimize uses now; that is for plans that copy all \
+             indices, and this one copies {copied}"
+        ))
         .remedy("free space if the vendor's rule binds you");
     for node in seen.data_nodes() {
         let held: u64 = seen

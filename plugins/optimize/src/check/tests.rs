@@ -423,7 +423,43 @@ fn space_is_measured_against_the_watermarks() {
         }),
         [""; 0]
     );
-    // Twice the storage is the vendor's rule, for plans that copy.
+    // A copy needs its own size and as much again, in all and where its largest shard goes.
+    let copied = |bytes: u64, shard: u64| {
+        let mut seen = crate::fixture::site_3_13();
+        let settings = |name: &str| name == "optimize-settings_v2";
+        for index in seen
+            .indices
+            .iter_mut()
+            .filter(|index| settings(&index.name))
+        {
+            index.bytes = bytes << 30;
+        }
+        let first = seen.nodes[0].clone();
+        for number in 2..=3 {
+            let name = format!("n{number}");
+            let reach = seen.backups.as_mut().unwrap().nodes.as_mut().unwrap();
+            reach.push(name.clone());
+            seen.nodes.push(Node {
+                name,
+                ..first.clone()
+            });
+        }
+        seen.shards.push(Shard {
+            index: "optimize-settings_v2".into(),
+            bytes: shard << 30,
+            node: Some("elsewhere".into()),
+            ..seen.shards[0].clone()
+        });
+        ids(&seen, "8.6.0")
+            .into_iter()
+            .filter(|id| id.contains("no-room"))
+            .collect::<Vec<_>>()
+    };
+    // Three nodes with 45 GiB each above the low watermark.
+    assert_eq!(copied(67, 22), [""; 0]);
+    assert_eq!(copied(68, 22), ["blocker optimize.no-room-for-copies"]);
+    assert_eq!(copied(67, 23), ["blocker optimize.no-room-for-copies"]);
+    // Twice the storage is the vendor's rule, for plans that copy all.
     assert_eq!(
         with(|seen| seen.shards[0].bytes = 40 << 30),
         ["warning optimize.disk-documented-rule"]
