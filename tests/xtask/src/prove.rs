@@ -40,7 +40,7 @@ pub(crate) struct Options {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Product {
-    /// Camunda Optimize, 8.7 to 8.8.
+    /// Camunda Optimize, 3.13 to 8.8.
     Optimize,
 }
 
@@ -158,6 +158,11 @@ async fn whole(kit: &Kit, server: &Server, tally: &mut Tally) -> anyhow::Result<
     for position in &Position::PROOF {
         proof::goes_on_after_a_kill(&stage, position, tally).await?;
     }
+    proof::goes_hop_by_hop(&stage, tally).await?;
+    proof::updates_an_index_through_kills(&stage, &proof::OF_AN_UPDATE[..1], tally).await?;
+    proof::goes_back_from_an_index_update(&stage, tally).await?;
+    let with_hop = self::stage(&kit.with_hop_for_tests()?, server).await?;
+    proof::renews_many_indices_under_readers(&with_hop, tally).await?;
     vendor(&stage, &Upgrader::stand_in()?, tally).await
 }
 
