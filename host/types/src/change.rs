@@ -21,6 +21,9 @@ pub enum AliasAction {
         alias: AliasName,
         /// `is_write_index`.
         write: Option<bool>,
+        /// Filter, routing and the like, where an undo puts an alias back that had them; the contract has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        more: Option<Json>,
     },
     /// Takes it off.
     Remove {
@@ -397,7 +400,14 @@ impl Change {
                 .iter()
                 .flat_map(|action| {
                     let (index, alias) = action.names();
-                    [index.to_string(), alias.to_string()]
+                    let mut names = vec![index.to_string(), alias.to_string()];
+                    if let AliasAction::Add {
+                        more: Some(more), ..
+                    } = action
+                    {
+                        names.extend(named_in_query(more));
+                    }
+                    names
                 })
                 .collect(),
             Self::UpdateByQuery { index, query, .. } | Self::DeleteByQuery { index, query } => {

@@ -199,7 +199,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// Invisible, or changing how what stands beside it is shown: a name that holds one reads as another name.
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{ad}'

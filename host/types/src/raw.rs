@@ -162,6 +162,9 @@ fn check_path(path: &str) -> Result<(), &'static str> {
     if path.contains(['*', ',', '<', '>']) {
         return Err("a wildcard, a list and date math are not one name");
     }
+    if path.chars().any(crate::names::is_invisible) {
+        return Err("it holds a character that is not seen");
+    }
     let lower = path.to_ascii_lowercase();
     if ENCODED.iter().any(|encoded| lower.contains(encoded)) {
         return Err("an encoded separator, dot or `%` means something else to whoever decodes it");
@@ -312,6 +315,16 @@ impl RawRequest {
                 "health, tasks and quiet move by themselves, and other capabilities do not see it",
             );
         }
+        if let Predicate::AnswerContains { subset, .. } = &done_when.predicate
+            && !done_when.negated
+            && subset.as_str() == "{}"
+        {
+            return bad(
+                "post-condition of a raw request",
+                path.as_str(),
+                "any answer has it: it must say what the effect shows",
+            );
+        }
         Ok(Self {
             method,
             path,
@@ -406,6 +419,7 @@ mod tests {
             ("/a/_close#x", "beside it"),
             ("/a b/_close", "white space"),
             ("/a\n/_close", "white space"),
+            ("/a\u{200b}/_close", "not seen"),
         ] {
             let error = RequestPath::new(bad).unwrap_err();
             assert!(error.why.contains(why), "{bad}: {}", error.why);
@@ -504,6 +518,13 @@ mod tests {
         for moving in [healthy, quiet, Predicate::Ready] {
             assert!(request(&[], &["acme"], moving).is_err());
         }
+        let answer = |subset: &str| Predicate::AnswerContains {
+            path: "/_ingest/pipeline/acme".into(),
+            query: vec![],
+            subset: Json::new(subset).unwrap(),
+        };
+        assert!(request(&[], &["acme"], answer("{}")).is_err());
+        assert!(request(&[], &["acme"], answer(r#"{"acme":{}}"#)).is_ok());
     }
 
     #[test]

@@ -90,7 +90,18 @@ pub(crate) async fn evaluate(
                 serde_json::from_value(crate::reads::read(cluster, &read).await?)
                     .map_err(|error| ReadError::Invalid(error.to_string()))?;
             let body: Value = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
-            let holds = (200..300).contains(&answer.status) && contains(&body, &subset.value());
+            let is_there = (200..300).contains(&answer.status);
+            // A GET shows something: no page of a proxy, and no mere yes.
+            let is_yes = |body: &Value| {
+                crate::reads::members(Some(body)).all(|(key, _)| key == "acknowledged")
+                    && body.get("acknowledged").is_some()
+            };
+            if is_there && (!body.is_object() || is_yes(&body)) {
+                return Err(ReadError::Unavailable(format!(
+                    "`{path}` is answered by something else than the server"
+                )));
+            }
+            let holds = is_there && contains(&body, &subset.value());
             let why = format!(
                 "`{path}` answers with status {} and without `{subset}`",
                 answer.status

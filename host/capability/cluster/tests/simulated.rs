@@ -287,6 +287,44 @@ async fn a_part_of_the_shards_is_no_count() {
 }
 
 #[tokio::test]
+async fn a_yes_that_is_no_answer_ends_no_raw_request() {
+    let sim = SimCluster::builder(Product::OpenSearch2)
+        .start()
+        .await
+        .unwrap();
+    let cluster = suite::open(&sim.url());
+    let mut hand = suite::Hand::new(&cluster);
+    let gone: Change =
+        serde_json::from_value(json!({"verb": "cluster.raw-change", "method": "DELETE",
+        "path": "/_ingest/pipeline/p", "query": [], "body": null, "touches": ["p"],
+        "done_when": {"negated": true, "predicate": {"is": "answer-contains",
+            "path": "/_ingest/pipeline/p", "query": [], "subset": r#"{"p":{}}"#}}}))
+        .unwrap();
+    assert!(
+        sim.call("PUT", "/_ingest/pipeline/p", r#"{"processors":[]}"#)
+            .0
+            < 300
+    );
+    let attempt = hand.attempt(&gone).await;
+    for lie in [json!({"acknowledged": true}), json!([]), json!("page")] {
+        sim.fault(
+            Fault::always()
+                .method(Method::GET)
+                .path("/_ingest/*")
+                .status(200, lie.clone()),
+        );
+        let probed = cluster.probe(&gone, &attempt).await;
+        assert!(
+            matches!(probed, Err(ReadError::Unavailable(_))),
+            "{lie}: {probed:?}"
+        );
+        sim.clear_faults();
+    }
+    let probed = cluster.probe(&gone, &attempt).await.unwrap();
+    assert!(matches!(probed, Probed::Indeterminate(_)), "{probed:?}");
+}
+
+#[tokio::test]
 async fn shows_what_a_task_moves() {
     for product in [Product::OpenSearch2, Product::Elasticsearch8] {
         let sim = SimCluster::builder(product)

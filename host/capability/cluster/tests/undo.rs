@@ -117,6 +117,18 @@ fn table() -> Vec<(&'static str, Setup, Change)> {
             aliases(json!([{"action": "add", "index": "a", "alias": "al", "write": false}])),
         ),
         (
+            "an alias with a filter and a routing taken off",
+            Setup(&[
+                INDEX,
+                (
+                    "PUT",
+                    "/a/_alias/few",
+                    r#"{"filter":{"term":{"v":1}},"routing":"r"}"#,
+                ),
+            ]),
+            aliases(json!([{"action": "remove", "index": "a", "alias": "few"}])),
+        ),
+        (
             "settings set, changed and reset",
             Setup(&[INDEX]),
             settings(
@@ -238,20 +250,4 @@ async fn a_reindex_goes_with_its_destination() {
     assert_eq!(cluster.automatic_undo(&copy, &copied), Some(vec![]));
     hand.undo(&make, &made).await;
     assert_eq!(sim.state_json(), before);
-}
-
-#[tokio::test]
-async fn what_cannot_be_put_back_as_it_was_has_no_automatic_undo() {
-    let sim = SimCluster::builder(Product::OpenSearch2)
-        .start()
-        .await
-        .unwrap();
-    let filtered = r#"{"aliases":{"al":{"filter":{"term":{"v":1}}}}}"#;
-    assert!(sim.call("PUT", "/a", filtered).0 < 300);
-    let cluster = suite::open(&sim.url());
-    let mut hand = suite::Hand::new(&cluster);
-    let off = change(json!({"verb": "cluster.update-aliases",
-        "actions": [{"action": "remove", "index": "a", "alias": "al"}]}));
-    let attempt = hand.pass(&off).await;
-    assert_eq!(cluster.automatic_undo(&off, &attempt), None);
 }

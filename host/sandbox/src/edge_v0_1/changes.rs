@@ -118,6 +118,7 @@ impl cluster_changes::Host for State {
                         index: IndexName::new(index)?,
                         alias: AliasName::new(alias)?,
                         write,
+                        more: None,
                     },
                     cluster_changes::AliasAction::Remove((index, alias)) => AliasAction::Remove {
                         index: IndexName::new(index)?,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use liftlock_types::{
-    Acted, AliasAction, AliasName, Attempt, Change, IndexName, Observed, Probed, ReadError,
+    Acted, AliasAction, AliasName, Attempt, Change, IndexName, Json, Observed, Probed, ReadError,
 };
 use serde_json::{Map, Value, json};
 
@@ -24,11 +24,12 @@ fn wanted(actions: &[AliasAction]) -> BTreeMap<Pair, Option<Value>> {
         .map(|action| {
             let (index, alias) = action.names();
             let properties = match action {
-                AliasAction::Add { write, .. } => {
+                AliasAction::Add { write, more, .. } => {
                     let mut properties = Map::new();
                     if let Some(write) = write {
                         properties.insert("write".into(), (*write).into());
                     }
+                    properties.extend(members_of(more.as_ref()));
                     Some(Value::Object(properties))
                 }
                 AliasAction::Remove { .. } => None,
@@ -58,6 +59,13 @@ async fn now(
         found.insert((index.clone(), alias.clone()), properties);
     }
     Ok(Some(found))
+}
+
+fn members_of(more: Option<&Json>) -> Map<String, Value> {
+    match more.map(Json::value) {
+        Some(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
 }
 
 /// `[{index, alias, properties}]`: pairs are no keys in JSON.
@@ -101,9 +109,12 @@ fn body(actions: &[AliasAction]) -> Value {
                 index,
                 alias,
                 write,
+                more,
             } => {
-                let mut add = json!({"index": index.as_str(), "alias": alias.as_str()});
-                if let (Some(write), Some(add)) = (write, add.as_object_mut()) {
+                let mut add = members_of(more.as_ref());
+                add.insert("index".into(), index.as_str().into());
+                add.insert("alias".into(), alias.as_str().into());
+                if let Some(write) = write {
                     add.insert("is_write_index".into(), (*write).into());
                 }
                 json!({"add": add})
@@ -183,7 +194,7 @@ pub(super) async fn probe(
     })
 }
 
-/// The list that puts every pair back. None where an old alias had a filter or a routing, which no action sets.
+/// The list that puts every pair back.
 pub(super) fn undo(actions: &[AliasAction], attempt: &Attempt) -> Option<Vec<Change>> {
     let old = from_json(&attempt.kept)?;
     let mut reverse = Vec::new();
@@ -195,15 +206,13 @@ pub(super) fn undo(actions: &[AliasAction], attempt: &Attempt) -> Option<Vec<Cha
         reverse.push(match before {
             None => AliasAction::Remove { index, alias },
             Some(properties) => {
-                let properties = properties.as_object()?;
-                if properties.keys().any(|key| key != "write") {
-                    return None;
-                }
-                let write = properties.get("write").and_then(Value::as_bool);
+                let mut more = properties.as_object()?.clone();
+                let write = more.remove("write").and_then(|write| write.as_bool());
                 AliasAction::Add {
                     index,
                     alias,
                     write,
+                    more: (!more.is_empty()).then(|| Json::of(&Value::Object(more))),
                 }
             }
         });
@@ -225,6 +234,7 @@ mod tests {
             index: IndexName::new(index).unwrap(),
             alias: AliasName::new(alias).unwrap(),
             write,
+            more: None,
         }
     }
 
@@ -262,11 +272,19 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_with_a_filter_has_no_automatic_way_back() {
+    fn an_alias_comes_back_with_its_filter() {
         let mut attempt = attempt("t-1", 1);
-        attempt.kept =
-            json!([{"index": "v2", "alias": "a", "properties": {"filter": {"term": {}}}}]);
-        assert_eq!(undo(&[remove("v2", "a")], &attempt), None);
+        attempt.kept = json!([{"index": "v2", "alias": "a",
+            "properties": {"write": false, "filter": {"term": {"x": 1}}, "search_routing": "r"}}]);
+        let undo = undo(&[remove("v2", "a")], &attempt).unwrap();
+        let Change::UpdateAliases { actions } = &undo[0] else {
+            panic!("{undo:?}")
+        };
+        assert_eq!(
+            body(actions),
+            json!({"actions": [{"add": {"index": "v2", "alias": "a", "is_write_index": false,
+                "filter": {"term": {"x": 1}}, "search_routing": "r"}}]})
+        );
     }
 
     #[test]

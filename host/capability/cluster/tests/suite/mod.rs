@@ -659,11 +659,13 @@ pub(crate) async fn swaps_aliases_in_one_call(cluster: &Cluster) {
                 index: index("al-v2"),
                 alias: alias.clone(),
                 write: Some(false),
+                more: None,
             },
             AliasAction::Add {
                 index: index("al-v3"),
                 alias: alias.clone(),
                 write: Some(true),
+                more: None,
             },
         ],
     };
@@ -694,6 +696,7 @@ pub(crate) async fn swaps_aliases_in_one_call(cluster: &Cluster) {
             index: index("al-v3"),
             alias: alias.clone(),
             write: Some(false),
+            more: None,
         }],
     };
     hand.pass(&half).await;
