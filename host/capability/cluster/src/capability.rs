@@ -8,7 +8,7 @@ use liftlock_types::{
 use serde_json::Value;
 
 use crate::call::Call;
-use crate::reads::{list, running, task_id, text, token_of};
+use crate::reads::{rows, running, task_id, text, token_of};
 use crate::token::is_ours;
 use crate::{Cluster, changes, claims, conditions, facts, reads};
 
@@ -155,7 +155,7 @@ impl Cluster {
             return Ok(true);
         }
         let pending = self.ask(&Call::get(["_cluster", "pending_tasks"])).await?;
-        Ok(list(pending.get("tasks"))
+        Ok(rows(&pending, Some("tasks"), "the waiting cluster tasks")?
             .iter()
             .map(|task| text(task, "source"))
             .any(|source| names.iter().any(|name| source.contains(name.as_str()))))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Cluster;
 use crate::call::Call;
-use crate::reads::{list, number, text};
+use crate::reads::{number, rows, text};
 
 /// Before the epoch.
 const PREFIX: &str = "liftlock-claim.";
@@ -44,15 +44,13 @@ fn claim_of(entry: &Value) -> Option<Claim> {
 
 pub(crate) async fn claims(cluster: &Cluster) -> Result<Vec<Claim>, ReadError> {
     let call = Call::get(["_component_template", "liftlock-claim.*"]);
-    let value = cluster.find(&call).await?;
-    let mut claims: Vec<Claim> = list(
-        value
-            .as_ref()
-            .and_then(|value| value.get("component_templates")),
-    )
-    .iter()
-    .filter_map(claim_of)
-    .collect();
+    let Some(value) = cluster.find(&call).await? else {
+        return Ok(Vec::new());
+    };
+    let mut claims: Vec<Claim> = rows(&value, Some("component_templates"), "templates")?
+        .iter()
+        .filter_map(claim_of)
+        .collect();
     claims.sort_by_key(|claim| claim.epoch);
     Ok(claims)
 }

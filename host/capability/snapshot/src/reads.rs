@@ -51,7 +51,7 @@ async fn list(repository: &Repository) -> Result<Vec<Taken>, ReadError> {
         .cluster
         .ask(&Call::get(repository.path(&["_all"])))
         .await?;
-    let mut found: Vec<Taken> = taken_of(&answer);
+    let mut found: Vec<Taken> = taken_of(&answer)?;
     if found.len() > SNAPSHOTS_MAX {
         return Err(ReadError::Invalid(format!(
             "{} snapshots, at most {SNAPSHOTS_MAX} are given",
@@ -72,13 +72,22 @@ pub(crate) async fn running(repository: &Repository) -> Result<Vec<Taken>, ReadE
         .cluster
         .ask(&Call::get(["_snapshot", "_status"]))
         .await?;
-    Ok(taken_of(&answer))
+    taken_of(&answer)
 }
 
 /// The snapshots of an answer, as `_snapshot` and `_snapshot/_status` say them.
-pub(crate) fn taken_of(answer: &Value) -> Vec<Taken> {
-    let snapshots = answer.get("snapshots").and_then(Value::as_array);
-    snapshots.into_iter().flatten().map(taken).collect()
+///
+/// An answer of another form is no evidence that there is none.
+pub(crate) fn taken_of(answer: &Value) -> Result<Vec<Taken>, ReadError> {
+    let snapshots = answer
+        .get("snapshots")
+        .and_then(Value::as_array)
+        .ok_or_else(|| {
+            ReadError::Unavailable(
+                "the answer is no list of snapshots: not the server's own".into(),
+            )
+        })?;
+    Ok(snapshots.iter().map(taken).collect())
 }
 
 fn taken(value: &Value) -> Taken {
@@ -135,7 +144,7 @@ mod tests {
         let listed = json!({"snapshots": [{"snapshot": "a", "uuid": "u", "state": "SUCCESS", "indices": ["i"],
             "include_global_state": false, "failures": [], "start_time_in_millis": 5, "version": "2.19.1",
             "metadata": {"liftlock": {"token": "t"}}}]});
-        let one = &taken_of(&listed)[0];
+        let one = &taken_of(&listed).unwrap()[0];
         assert_eq!(
             (one.name.as_str(), one.state.as_str(), one.started_ms),
             ("a", "SUCCESS", 5)
@@ -143,7 +152,7 @@ mod tests {
         assert_eq!(one.indices, ["i"]);
         let status = json!({"snapshots": [{"snapshot": "b", "state": "STARTED", "indices": {"j": {}},
             "stats": {"start_time_in_millis": 7}}]});
-        let one = &taken_of(&status)[0];
+        let one = &taken_of(&status).unwrap()[0];
         assert_eq!((one.state.as_str(), one.started_ms), ("IN_PROGRESS", 7));
         assert_eq!(one.indices, ["j"]);
     }

@@ -20,11 +20,11 @@ pub(crate) async fn find(repository: &Repository, name: &str) -> Result<Option<T
         .cluster
         .find(&Call::get(repository.path(&[name])))
         .await?;
-    Ok(answer.and_then(|answer| {
-        taken_of(&answer)
-            .into_iter()
-            .find(|taken| taken.name == name)
-    }))
+    let Some(answer) = answer else {
+        return Ok(None);
+    };
+    let taken = taken_of(&answer)?;
+    Ok(taken.into_iter().find(|taken| taken.name == name))
 }
 
 pub(crate) async fn act(

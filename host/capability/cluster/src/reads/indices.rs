@@ -6,7 +6,7 @@ use liftlock_types::facts::cluster::{Activity, Alias, Index, Shard, Template, Te
 use liftlock_types::{Json, ReadError, Scope};
 use serde_json::{Map, Value, json};
 
-use super::{bounded, list, members, number, pattern, text, whole};
+use super::{bounded, list, members, number, objects, pattern, rows as rows_of, text, whole};
 use crate::Cluster;
 use crate::call::Call;
 
@@ -41,7 +41,11 @@ impl Cluster {
         let Some(value) = self.find(&call).await? else {
             return Ok(None);
         };
-        Ok(value.get(name).map(|index| {
+        let found = objects(&value, "an index")?;
+        if found.is_empty() {
+            return Err(super::other_form(&value, "an index"));
+        }
+        Ok(found.get(name).map(|index| {
             let object = |key: &str| {
                 let found = index.get(key).and_then(Value::as_object);
                 found.cloned().unwrap_or_default()
@@ -62,7 +66,8 @@ impl Cluster {
         let Some(value) = self.find(&call).await? else {
             return Ok(None);
         };
-        let mut indices: Vec<String> = members(Some(&value))
+        let mut indices: Vec<String> = objects(&value, "aliases")?
+            .iter()
             .filter(|(_, index)| index.get("aliases").and_then(|a| a.get(name)).is_some())
             .map(|(index, _)| index.clone())
             .collect();
@@ -116,7 +121,7 @@ pub(super) async fn indices(cluster: &Cluster, wanted: &str) -> Result<Vec<Index
         return Ok(Vec::new());
     };
     // A literal that is an alias shows what is behind it: another name.
-    let rows: Vec<&Value> = list(Some(&rows))
+    let rows: Vec<&Value> = rows_of(&rows, None, "the table of indices")?
         .iter()
         .filter(|row| scope.matches(text(row, "index")))
         .collect();
@@ -127,6 +132,7 @@ pub(super) async fn indices(cluster: &Cluster, wanted: &str) -> Result<Vec<Index
         .param("flat_settings", "true")
         .param("expand_wildcards", "all");
     let settings = cluster.ask(&settings).await?;
+    let settings = objects(&settings, "settings")?;
     let searched = searched_counts(cluster, wanted).await;
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {
@@ -203,8 +209,10 @@ pub(super) async fn shards(cluster: &Cluster, wanted: &str) -> Result<Vec<Shard>
         .param("format", "json")
         .param("bytes", "b")
         .param("h", "index,shard,prirep,state,node,store,docs");
-    let rows = cluster.find(&call).await?;
-    let mut found: Vec<Shard> = list(rows.as_ref())
+    let Some(rows) = cluster.find(&call).await? else {
+        return Ok(Vec::new());
+    };
+    let mut found: Vec<Shard> = rows_of(&rows, None, "the table of shards")?
         .iter()
         .filter(|row| scope.matches(text(row, "index")))
         .map(|row| Shard {
@@ -229,8 +237,11 @@ pub(super) async fn shards(cluster: &Cluster, wanted: &str) -> Result<Vec<Shard>
 pub(super) async fn aliases(cluster: &Cluster, wanted: &str) -> Result<Vec<Alias>, ReadError> {
     let scope = pattern(wanted)?;
     let call = Call::get(["_alias", wanted]).param("expand_wildcards", "all");
-    let value = cluster.find(&call).await?;
-    let mut found: Vec<Alias> = members(value.as_ref())
+    let Some(value) = cluster.find(&call).await? else {
+        return Ok(Vec::new());
+    };
+    let mut found: Vec<Alias> = objects(&value, "aliases")?
+        .iter()
         .flat_map(|(index, aliases)| {
             members(aliases.get("aliases")).map(move |(name, raw)| Alias {
                 name: name.clone(),
@@ -280,7 +291,8 @@ async fn raw_templates(
     let (call, key, body) = match kind {
         TemplateKind::Legacy => {
             let value = cluster.ask(&Call::get(["_template"])).await?;
-            return Ok(members(Some(&value))
+            return Ok(objects(&value, "templates")?
+                .iter()
                 .map(|(name, body)| (name.clone(), body.clone()))
                 .collect());
         }
@@ -295,8 +307,10 @@ async fn raw_templates(
             "component_template",
         ),
     };
-    let value = cluster.find(&call).await?;
-    Ok(list(value.as_ref().and_then(|value| value.get(key)))
+    let Some(value) = cluster.find(&call).await? else {
+        return Ok(Vec::new());
+    };
+    Ok(rows_of(&value, Some(key), "templates")?
         .iter()
         .map(|entry| {
             let name = text(entry, "name").to_owned();
@@ -307,7 +321,7 @@ async fn raw_templates(
 
 /// The one index of an answer by index name; an alias of several has no one mapping.
 fn the_one(value: &Value, index: &str, key: &str) -> Result<Value, ReadError> {
-    let found: Vec<&Value> = members(Some(value)).map(|(_, index)| index).collect();
+    let found: Vec<&Value> = objects(value, "indices")?.values().collect();
     match found.as_slice() {
         [one] => Ok(one.get(key).cloned().unwrap_or(Value::Null)),
         [] => Err(ReadError::NotFound(format!("index `{index}`"))),

@@ -7,7 +7,7 @@ mod server;
 
 use liftlock_types::{Read, ReadError, Scope};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Cluster;
 
@@ -77,6 +77,9 @@ pub(crate) fn bounded<T>(list: Vec<T>, most: usize, what: &str) -> Result<Vec<T>
     Ok(list)
 }
 
+/// Most of a strange answer that is told.
+const ANSWER_CHARS_MAX: usize = 200;
+
 /// A number that a table of the server shows as text, or not at all (a closed index has no size).
 pub(crate) fn number(row: &Value, key: &str) -> u64 {
     match row.get(key) {
@@ -88,6 +91,39 @@ pub(crate) fn number(row: &Value, key: &str) -> u64 {
 
 pub(crate) fn text<'a>(row: &'a Value, key: &str) -> &'a str {
     row.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The list that an answer is, or has under `key`. Anything else is no evidence that there is nothing.
+pub(crate) fn rows<'a>(
+    answer: &'a Value,
+    key: Option<&str>,
+    of: &str,
+) -> Result<&'a [Value], ReadError> {
+    let list = match key {
+        Some(key) => answer.get(key),
+        None => Some(answer),
+    };
+    list.and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .ok_or_else(|| other_form(answer, of))
+}
+
+/// The members of an answer that names objects: indices, legacy templates.
+pub(crate) fn objects<'a>(
+    answer: &'a Value,
+    of: &str,
+) -> Result<&'a Map<String, Value>, ReadError> {
+    answer
+        .as_object()
+        .filter(|members| members.values().all(Value::is_object))
+        .ok_or_else(|| other_form(answer, of))
+}
+
+fn other_form(answer: &Value, of: &str) -> ReadError {
+    let answer: String = answer.to_string().chars().take(ANSWER_CHARS_MAX).collect();
+    ReadError::Unavailable(format!(
+        "the answer has not the form of {of}, something else than the server gave it: {answer}"
+    ))
 }
 
 /// The elements of a list; a value that is no list has none.
@@ -119,4 +155,24 @@ pub(crate) fn whole(value: &Value) -> Result<(), ReadError> {
         return Err(ReadError::Unavailable("the server ran out of time".into()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_of_another_form_is_no_evidence_that_there_is_nothing() {
+        let lie = json!({"acknowledged": true});
+        assert!(matches!(
+            objects(&lie, "templates"),
+            Err(ReadError::Unavailable(_))
+        ));
+        assert!(rows(&lie, None, "the table of indices").is_err());
+        assert!(rows(&lie, Some("component_templates"), "templates").is_err());
+        assert!(objects(&json!({}), "templates").is_ok());
+        assert_eq!(rows(&json!([1]), None, "a table").unwrap().len(), 1);
+    }
 }

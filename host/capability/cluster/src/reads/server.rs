@@ -6,7 +6,7 @@ use liftlock_types::facts::cluster::{Deprecation, Health, Identity, Node, Settin
 use liftlock_types::{Json, ReadError};
 use serde_json::Value;
 
-use super::{bounded, list, members, text};
+use super::{bounded, list, members, objects, text};
 use crate::Cluster;
 use crate::call::Call;
 use crate::dialect::moves;
@@ -259,6 +259,7 @@ impl Cluster {
                 )));
             }
         }
+        objects(value.get("nodes").unwrap_or(&Value::Null), "the task list")?;
         Ok(value)
     }
 }
