@@ -7,8 +7,9 @@ use std::time::Instant;
 use anyhow::Context;
 use liftlock_e2e::proof;
 use liftlock_e2e::{Kit, Round, Simulated, Stage};
-use liftlock_lab::SiteSpec;
+use liftlock_lab::{Server, ServerKind, SiteSpec};
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 /// A stage on a cluster inside this process.
 pub(crate) struct Ground {
@@ -28,6 +29,23 @@ impl Ground {
     }
 }
 
+/// The real server that upgrades are measured on.
+pub(crate) const SERVER: ServerKind = ServerKind::OpenSearch2;
+
+/// Starts the server, works on a stage before it, and ends it whatever came of the work.
+pub(crate) fn on_server<T>(
+    runtime: &Runtime,
+    kit: &Kit,
+    work: impl FnOnce(&Stage) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let folder = on_disk()?;
+    let server = runtime.block_on(Server::start(SERVER, folder.path()))?;
+    let stage = runtime.block_on(Stage::new(kit, server.target(), &server.repo_dir()));
+    let done = stage.and_then(|stage| work(&stage));
+    runtime.block_on(server.stop());
+    done
+}
+
 /// A fresh site whose operator has added the plugin and granted what it asks for.
 pub(crate) async fn introduced(stage: &Stage, spec: &SiteSpec) -> anyhow::Result<Round> {
     let round = stage.fresh(spec).await?;
@@ -35,16 +53,29 @@ pub(crate) async fn introduced(stage: &Stage, spec: &SiteSpec) -> anyhow::Result
     Ok(round)
 }
 
-/// Lets the operator's site name the cluster itself, so that nothing of the bench stands between.
-pub(crate) fn past_the_proxy(stage: &Stage, round: &Round) -> anyhow::Result<()> {
-    name_cluster(round, &stage.switch.url(), stage.target.base_url())
+/// Lets the plugin watch for no time at all that nothing is written, so that there is no wait of its own choosing in
+/// the run.
+pub(crate) fn without_quiet_wait(round: &Round) -> anyhow::Result<()> {
+    edit(round, |line| match line.split_once('=') {
+        Some((name, _)) if name.trim() == "quiet-seconds" => "quiet-seconds = 0".to_owned(),
+        _ => line.to_owned(),
+    })
 }
 
-fn name_cluster(round: &Round, from: &str, to: &str) -> anyhow::Result<()> {
+/// Lets the operator's site name the cluster itself, so that nothing of the bench stands between.
+pub(crate) fn past_the_proxy(stage: &Stage, round: &Round) -> anyhow::Result<()> {
+    let (from, to) = (stage.switch.url(), stage.target.base_url());
+    edit(round, |line| line.replace(&from, to))
+}
+
+/// Changes lines of the operator's `site.toml`; one of them at least has to become another.
+fn edit(round: &Round, change: impl Fn(&str) -> String) -> anyhow::Result<()> {
     let file = round.operator.site().join("site.toml");
     let text = fs::read_to_string(&file).context("the site has no site.toml")?;
-    anyhow::ensure!(text.contains(from), "site.toml does not name `{from}`");
-    fs::write(&file, text.replace(from, to)).context("cannot write site.toml")
+    let lines: Vec<String> = text.lines().map(change).collect();
+    let changed = format!("{}\n", lines.join("\n"));
+    anyhow::ensure!(changed != text, "site.toml has nothing to change");
+    fs::write(&file, changed).context("cannot write site.toml")
 }
 
 /// A plan, approved; gives its file.
@@ -97,3 +128,20 @@ pub(crate) fn on_disk() -> anyhow::Result<tempfile::TempDir> {
 pub(crate) fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
+
+/// Processor seconds of all programs that this one started and that have ended, by the kernel's count.
+pub(crate) fn programs_cpu_seconds() -> anyhow::Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").context("cannot read our own counts")?;
+    // The name of the program, in brackets, may hold blanks; the counts of ended children are the 14th and 15th after.
+    let after = stat
+        .rsplit_once(')')
+        .map_or(stat.as_str(), |(_, after)| after);
+    let ticks = |nth: usize| -> Option<f64> { after.split_whitespace().nth(nth)?.parse().ok() };
+    let (user, system) = ticks(13)
+        .zip(ticks(14))
+        .context("there are no such counts")?;
+    Ok((user + system) / TICKS_A_SECOND)
+}
+
+/// The kernel's unit in such files, the same on every Linux.
+const TICKS_A_SECOND: f64 = 100.0;

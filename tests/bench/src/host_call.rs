@@ -2,8 +2,8 @@
 //!
 //! One component, the bench's own plugin, makes ten thousand host calls in one export call: once in the host's
 //! sandbox, where each is counted, held against the grant and its bounds, answered by a source of reads, recorded
-//! and made the contract's record; and once in a bare runtime with the same switches, whose host function gives the
-//! ready record. A call without host calls is taken off both.
+//! and made the contract's record; and once in a bare runtime with the same switches, whose host function asks the
+//! same source and makes the record, and does nothing else. A call without host calls is taken off both.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,16 +11,18 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use liftlock_sandbox::{Call, Engine, NoLog, Plugin, ReadSource, RunView, SandboxConfig, SiteView};
+use liftlock_types::facts::cluster as facts;
 use liftlock_types::{
     Binding, Digest, Grant, GrantedBinding, GrantedVerb, Moment, Read, ReadError, Scope, Target,
     Verb,
 };
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use wasmtime::Store;
 use wasmtime::component::{
-    Component, ComponentNamedList, ComponentType, InstancePre, Lift, Linker, Lower, Resource,
-    ResourceType,
+    Component, ComponentNamedList, ComponentType, InstancePre, Lift, Linker, LinkerInstance, Lower,
+    Resource, ResourceType,
 };
 
 use crate::engine::{self, NO_DEADLINE};
@@ -124,6 +126,18 @@ struct Ready {
     health: Value,
 }
 
+impl Ready {
+    fn new() -> Self {
+        Self {
+            health: json!({
+                "status": "green", "nodes": 1, "active_shards": 2, "relocating_shards": 0,
+                "initializing_shards": 0, "unassigned_shards": 0, "pending_tasks": 0,
+                "reasons": [],
+            }),
+        }
+    }
+}
+
 #[async_trait]
 impl ReadSource for Ready {
     async fn read(&self, _binding: &Binding, read: &Read) -> Result<Value, ReadError> {
@@ -178,13 +192,7 @@ fn site(what: &str, times: u64) -> anyhow::Result<Call> {
             to: "2".into(),
         },
         now_ms: 1,
-        reader: Arc::new(Ready {
-            health: json!({
-                "status": "green", "nodes": 1, "active_shards": 2, "relocating_shards": 0,
-                "initializing_shards": 0, "unassigned_shards": 0, "pending_tasks": 0,
-                "reasons": [],
-            }),
-        }),
+        reader: Arc::new(Ready::new()),
         log: Arc::new(NoLog),
     })
 }
@@ -195,8 +203,12 @@ struct Bare {
     pre: InstancePre<Options>,
 }
 
-/// What the guest is to do.
-struct Options(Vec<OptionValue>);
+/// What the guest is to do, and who answers it.
+struct Options {
+    values: Vec<OptionValue>,
+    binding: Binding,
+    source: Ready,
+}
 
 /// What stands behind a handle; nothing is asked of it.
 struct Mark;
@@ -289,7 +301,7 @@ impl Bare {
         answer(
             &mut site,
             "[method]site.options",
-            |options, (_,): (Resource<Mark>,)| (options.0.clone(),),
+            |options, (_,): (Resource<Mark>,)| (options.values.clone(),),
         )?;
         // Every interface has its own name for the site that it takes.
         let mut cluster = linker.instance("liftlock:upgrade/cluster@0.1.0")?;
@@ -301,23 +313,28 @@ impl Bare {
             |_, (_, _): (Resource<Mark>, String)| (Ok::<_, Error>(Resource::<Mark>::new_own(1)),),
         )?;
         type Count = (Resource<Mark>, String, Option<String>);
-        answer(&mut cluster, "[method]cluster.count", |_, _: Count| {
-            (Ok::<_, Error>(7_u64),)
-        })?;
-        answer(
+        read(
+            &mut cluster,
+            "[method]cluster.count",
+            |(_, index, _): Count| Read::Count { index, query: None },
+            |answer| answer.as_u64(),
+        )?;
+        read(
             &mut cluster,
             "[method]cluster.health",
-            |_, (_,): (Resource<Mark>,)| {
-                (Ok::<_, Error>(Health {
-                    status: "green".into(),
-                    nodes: 1,
-                    active_shards: 2,
-                    relocating_shards: 0,
-                    initializing_shards: 0,
-                    unassigned_shards: 0,
-                    pending_tasks: 0,
-                    reasons: vec![],
-                }),)
+            |(_,): (Resource<Mark>,)| Read::Health,
+            |answer| {
+                let seen = facts::Health::deserialize(answer).ok()?;
+                Some(Health {
+                    status: seen.status,
+                    nodes: seen.nodes,
+                    active_shards: seen.active_shards,
+                    relocating_shards: seen.relocating_shards,
+                    initializing_shards: seen.initializing_shards,
+                    unassigned_shards: seen.unassigned_shards,
+                    pending_tasks: seen.pending_tasks,
+                    reasons: seen.reasons,
+                })
             },
         )?;
         linker.define_unknown_imports_as_traps(&component)?;
@@ -332,9 +349,13 @@ impl Bare {
             name: name.into(),
             value,
         };
-        let options = vec![option("do", what.into()), option("n", times.to_string())];
+        let options = Options {
+            values: vec![option("do", what.into()), option("n", times.to_string())],
+            binding: Binding::new(BINDING)?,
+            source: Ready::new(),
+        };
         let begun = Instant::now();
-        let mut store = Store::new(&self.engine, Options(options));
+        let mut store = Store::new(&self.engine, options);
         store.set_epoch_deadline(NO_DEADLINE);
         let instance = self.pre.instantiate_async(&mut store).await?;
         let upgrade = instance
@@ -356,7 +377,7 @@ impl Bare {
 
 /// Links a host function as the host links its own: async, and ready at once.
 fn answer<Asked, Answer>(
-    on: &mut wasmtime::component::LinkerInstance<'_, Options>,
+    on: &mut LinkerInstance<'_, Options>,
     name: &str,
     give: impl Fn(&Options, Asked) -> Answer + Send + Sync + Copy + 'static,
 ) -> wasmtime::Result<()>
@@ -366,5 +387,26 @@ where
 {
     on.func_wrap_async(name, move |store, asked: Asked| {
         Box::new(async move { Ok(give(store.data(), asked)) })
+    })
+}
+
+/// Links a host function that asks the source of reads and makes its answer the contract's.
+fn read<Asked, Answer>(
+    on: &mut LinkerInstance<'_, Options>,
+    name: &str,
+    read: impl Fn(Asked) -> Read + Send + Sync + Copy + 'static,
+    give: impl Fn(&Value) -> Option<Answer> + Send + Sync + Copy + 'static,
+) -> wasmtime::Result<()>
+where
+    Asked: ComponentNamedList + Lift + Send + 'static,
+    Answer: ComponentType + Lower + Send + 'static,
+{
+    on.func_wrap_async(name, move |store, asked: Asked| {
+        Box::new(async move {
+            let with = store.data();
+            let answer = with.source.read(&with.binding, &read(asked)).await?;
+            let given = give(&answer).ok_or_else(|| wasmtime::format_err!("no such answer"))?;
+            Ok((Ok::<Answer, Error>(given),))
+        })
     })
 }

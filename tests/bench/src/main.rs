@@ -13,11 +13,13 @@
 //! | `memory` | peaks: an upgrade, a hostile plugin |
 //! | `start` | start to first output |
 //! | `whole`, `timeline`, `replay` | an upgrade against its own requests from a bare loop; durable writes a step |
+//! | `beside` | six index updates side by side against one after another |
 //! | `ground` | clusters, sites and operators for the above |
 //! | `engine`, `stats`, `row` | the bare runtime; rounds, medians and spread; a row |
 #![expect(clippy::print_stdout, reason = "its rows are its output")]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod beside;
 mod commit;
 mod engine;
 mod ground;
@@ -63,7 +65,7 @@ struct Group {
 }
 
 /// All there is, the quick ones first.
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     Group {
         names: &["host-call-count", "host-call-health"],
         measure: |runtime, cli| host_call::run(runtime, &ground::bytes(&cli.contract)?),
@@ -102,6 +104,10 @@ const GROUPS: [Group; 7] = [
     Group {
         names: &["whole-run", "durable-writes"],
         measure: |runtime, _| whole::run(runtime, &Kit::build()?),
+    },
+    Group {
+        names: &["side-by-side"],
+        measure: |runtime, _| Ok(vec![beside::run(runtime, &Kit::build()?)?]),
     },
 ];
 

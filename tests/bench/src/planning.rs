@@ -47,6 +47,13 @@ impl Site {
     async fn plan(&self) -> anyhow::Result<f64> {
         Ok(ground::timed(&self.round, &["plan", TO]).await?.0)
     }
+
+    /// Processor seconds of the program alone: the simulated cluster works in this process.
+    async fn cpu(&self) -> anyhow::Result<f64> {
+        let before = ground::programs_cpu_seconds()?;
+        self.plan().await?;
+        Ok(ground::programs_cpu_seconds()? - before)
+    }
 }
 
 pub(crate) fn run(runtime: &Runtime, kit: &Kit) -> anyhow::Result<Row> {
@@ -65,9 +72,10 @@ pub(crate) fn run(runtime: &Runtime, kit: &Kit) -> anyhow::Result<Row> {
         let took = rounds.side(which)?.median();
         points.push((site.size as f64, took));
         curve.push(format!(
-            "{} indices {} ({} requests)",
+            "{} indices {} ({} of it at work itself, {} requests)",
             site.size,
             time(took),
+            time(runtime.block_on(site.cpu())?),
             site.requests
         ));
     }

@@ -43,11 +43,10 @@ pub(crate) async fn replay(base_url: &str, records: &[Record]) -> anyhow::Result
         let path = replaced(&record.path, &made_up);
         let body = replaced(&record.request_body, &made_up);
         let request = request(authority, &record.method, &path, body)?;
+        let lost = || format!("no answer to `{}`", record.line());
         let begun = Instant::now();
-        let answer = connection
-            .send_request(request)
-            .await
-            .with_context(|| format!("no answer to `{}`", record.line()))?;
+        connection.ready().await.with_context(lost)?;
+        let answer = connection.send_request(request).await.with_context(lost)?;
         let status = answer.status().as_u16();
         let text = answer.into_body().collect().await?.to_bytes();
         took += begun.elapsed();

@@ -14,6 +14,7 @@ struct Row {
     at_ms: i64,
     step: Option<String>,
     is_intent: bool,
+    is_outcome: bool,
     /// It is about a snapshot: taken, or restored on trial.
     is_backup: bool,
 }
@@ -49,6 +50,7 @@ impl Timeline {
                     at_ms: instant_ms(at).with_context(|| format!("`{at}` is no instant"))?,
                     step: row["step"].as_str().map(str::to_owned),
                     is_intent,
+                    is_outcome: row["kind"] == "outcome",
                     is_backup: is_intent
                         && ["snapshot.take ", "snapshot.prove "]
                             .iter()
@@ -77,6 +79,14 @@ impl Timeline {
             from_ms: self.rows[before].at_ms,
             to_ms: after.at_ms,
         })
+    }
+
+    /// All changes after snapshot and trial restore: to the last of their outcomes.
+    pub(crate) fn changes(&self) -> anyhow::Result<Window> {
+        let from_ms = self.backup()?.to_ms;
+        let last = self.rows.iter().rfind(|row| row.is_outcome);
+        let to_ms = last.context("nothing came of the run")?.at_ms;
+        Ok(Window { from_ms, to_ms })
     }
 
     /// Most rows that any one step has. Each row is at most one durable write.
@@ -138,6 +148,12 @@ mod tests {
         assert!(window.holds(at("2026-01-01T00:00:14Z")));
         assert!(!window.holds(at("2026-01-01T00:00:15.500Z")));
         assert!(!window.holds(at("2026-01-01T00:00:01Z")));
+    }
+
+    #[test]
+    fn the_time_of_the_changes_begins_after_the_trial_and_ends_with_the_last_outcome() {
+        let changes = Timeline::of(&audit()).unwrap().changes().unwrap();
+        assert_eq!(changes.seconds(), 1.0);
     }
 
     #[test]

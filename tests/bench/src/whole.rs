@@ -5,18 +5,16 @@
 //! snapshot and trial restore, by the times of the run's own record. The plugin watches for no time at all that
 //! nothing is written, so that there is no wait of its own choosing in the run.
 
-use std::fs;
-
 use anyhow::Context;
 use liftlock_e2e::{Kit, Round, Stage};
-use liftlock_lab::{Record, Server, ServerKind, SiteSpec};
+use liftlock_lab::{Record, SiteSpec};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::ground;
-use crate::replay::replay;
+use crate::replay::{Replayed, replay};
 use crate::row::{Goal, Row};
-use crate::stats::{Rounds, factor, time};
+use crate::stats::{Rounds, Sample, factor, time};
 use crate::timeline::{Timeline, instant_ms};
 
 /// Each round builds the site twice.
@@ -38,29 +36,23 @@ struct Upgrade {
 }
 
 pub(crate) fn run(runtime: &Runtime, kit: &Kit) -> anyhow::Result<Vec<Row>> {
-    let folder = ground::on_disk()?;
-    let kind = ServerKind::OpenSearch2;
-    let server = runtime.block_on(Server::start(kind, folder.path()))?;
-    let rows = measure(runtime, kit, &server);
-    runtime.block_on(server.stop());
-    rows
+    ground::on_server(runtime, kit, |stage| measure(runtime, stage))
 }
 
-fn measure(runtime: &Runtime, kit: &Kit, server: &Server) -> anyhow::Result<Vec<Row>> {
-    let stage = runtime.block_on(Stage::new(kit, server.target(), &server.repo_dir()))?;
-    let (records, seen) = runtime.block_on(recorded(&stage))?;
+fn measure(runtime: &Runtime, stage: &Stage) -> anyhow::Result<Vec<Row>> {
+    let (records, seen) = runtime.block_on(recorded(stage))?;
     let mut apart = Vec::new();
     let mut sent = 0;
     let rounds = Rounds::take(
         ROUNDS,
         vec![
             Box::new(|| {
-                let done = runtime.block_on(upgrade(&stage, false))?;
+                let done = runtime.block_on(upgrade(stage, false))?;
                 apart.push(done.backup);
                 Ok(done.wall - done.backup)
             }),
             Box::new(|| {
-                let done = runtime.block_on(looped(&stage, &records))?;
+                let done = runtime.block_on(looped(stage, &records))?;
                 sent = done.requests;
                 Ok(done.seconds)
             }),
@@ -68,7 +60,7 @@ fn measure(runtime: &Runtime, kit: &Kit, server: &Server) -> anyhow::Result<Vec<
     )?;
     let ratio = rounds.ratio(0, 1)?;
     let took = rounds.side(0)?;
-    let apart = crate::stats::Sample::new(apart)?;
+    let apart = Sample::new(apart)?;
     let whole = Row::new(
         "whole-run",
         ratio.median(),
@@ -77,8 +69,8 @@ fn measure(runtime: &Runtime, kit: &Kit, server: &Server) -> anyhow::Result<Vec<
         format!(
             "`liftlock run` 8.7 -> 8.8 on {} {}, start of the process to its exit: {} against {} for {sent} requests, \
              {} times; set apart on both sides: snapshot and trial restore, {}; no quiet wait (`quiet-seconds = 0`)",
-            server_name(server),
-            ServerKind::OpenSearch2.version(),
+            ground::SERVER,
+            ground::SERVER.version(),
             took.told(time),
             time(rounds.side(1)?.median()),
             ratio.told(factor),
@@ -86,10 +78,6 @@ fn measure(runtime: &Runtime, kit: &Kit, server: &Server) -> anyhow::Result<Vec<
         ),
     );
     Ok(vec![whole, durable_writes(&seen)?])
-}
-
-fn server_name(_server: &Server) -> &'static str {
-    ServerKind::OpenSearch2.name()
 }
 
 /// Commits of the journal over the steps of the run.
@@ -152,23 +140,13 @@ async fn upgrade(stage: &Stage, is_recorded: bool) -> anyhow::Result<Upgrade> {
 }
 
 /// Builds the site anew and sends it what was recorded.
-async fn looped(stage: &Stage, records: &[Record]) -> anyhow::Result<crate::replay::Replayed> {
+async fn looped(stage: &Stage, records: &[Record]) -> anyhow::Result<Replayed> {
     let _round = site(stage).await?;
     replay(stage.target.base_url(), records).await
 }
 
 async fn site(stage: &Stage) -> anyhow::Result<Round> {
-    let round = stage.fresh(&SiteSpec::default()).await?;
-    let file = round.operator.site().join("site.toml");
-    let text = fs::read_to_string(&file).context("the site has no site.toml")?;
-    let quiet: Vec<String> = text
-        .lines()
-        .map(|line| match line.starts_with("quiet-seconds") {
-            true => "quiet-seconds = 0".to_owned(),
-            false => line.to_owned(),
-        })
-        .collect();
-    fs::write(&file, quiet.join("\n")).context("cannot write site.toml")?;
-    liftlock_e2e::proof::introduce(&round).await?;
+    let round = ground::introduced(stage, &SiteSpec::default()).await?;
+    ground::without_quiet_wait(&round)?;
     Ok(round)
 }

@@ -45,6 +45,10 @@ pub(crate) fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()
     }
     let folder = artifacts::target_dir().join("bench");
     let plugin = summary.step("build the plugin", artifacts::optimize_plugin)?;
+    let test_plugin = summary.step(
+        "build the plugin with its hop for tests",
+        artifacts::optimize_test_plugin,
+    )?;
     summary.step(
         "build the bench, its peers and the binaries with optimisation (minutes, when nothing is built)",
         || build(&folder),
@@ -61,6 +65,7 @@ pub(crate) fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()
         .env("LIFTLOCK_BIN", built.join("liftlock"))
         .env("LIFTLOCK_PRETEND", built.join("pretend-optimize"))
         .env("LIFTLOCK_PLUGIN", &plugin.path)
+        .env("LIFTLOCK_TEST_PLUGIN", &test_plugin.path)
         .arg("--contract")
         .arg(guest("contract"))
         .arg("--tiny")
