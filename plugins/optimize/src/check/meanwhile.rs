@@ -157,9 +157,8 @@ pub(crate) fn between(first: &Look, second: &Look, seen: &Seen, goal: &Goal) -> 
     }
     let runs = matches!(&seen.service, Some(status) if status.state != State::Stopped);
     // A bound Optimize that runs is told of by itself, and the plan stops it. In a run it is stopped already.
-    if !moved.data.is_empty()
-        && !(runs && matches!(goal.moment, Moment::Asked | Moment::BeforePlan))
-    {
+    let is_told = runs && matches!(goal.moment, Moment::Asked | Moment::BeforePlan);
+    if !is_told && !moved.data.is_empty() {
         let stopped = seen.service.is_some() && !runs;
         found.push(
             Finding::warning("optimize.still-writing")
