@@ -45,7 +45,8 @@ type Springing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a
 pub struct Trap {
     /// Its name on the command line and in reports.
     pub name: &'static str,
-    /// What the vendor's own upgrader does there.
+    /// What the vendor's own upgrader does there: seen in a run of it, unless the text says that it was
+    /// read in its sources or reported by others.
     pub vendor: &'static str,
     /// The site that it is set on.
     pub shape: Shape,
@@ -80,7 +81,7 @@ traps! {
     Of8_7 "wrong-prefix", identity::wrong_prefix,
         "makes 21 empty indices beside the real site, exit 0";
     Of8_7 "overlapping-prefix", identity::overlapping_prefix,
-        "works on `optimize*`, which matches the other tenant as well";
+        "asks for the settings of `optimize*`, which matches the other tenant as well (read)";
     Of8_7 "schema-newer", identity::schema_newer,
         "puts the older settings and mappings on the newer schema, exit 0";
     Of8_7 "minor-skipped", identity::minor_skipped,
@@ -94,21 +95,21 @@ traps! {
     Of8_7 "doomed-alias-missing", indices::doomed_alias_missing,
         "records the deletion as done and leaves the index as an orphan, exit 0";
     Of8_7 "doomed-index-with-documents", indices::doomed_has_documents,
-        "deletes them without a word, exit 0";
+        "deletes them without a word, exit 0 (read)";
     Of8_7 "partially-deleted", indices::partially_deleted,
-        "makes the lost index anew, empty, or the new Optimize does not start";
+        "makes the lost index anew, empty; or the new Optimize does not start (reported)";
     Of8_7 "wildcard-template", templates::wildcard,
-        "its legacy templates are ignored: indices get the provider's mappings and settings";
+        "its legacy templates are ignored: indices get the provider's mappings and settings (reported)";
     Of8_7 "template-of-other-kind", templates::composable_twin,
-        "looks for the legacy template only, finds none, records the step as done, exit 0";
+        "deletes the legacy template only; the other one stays, exit 0 (read)";
     Of8_7 "database-too-old", servers::too_old,
-        "does not look at the version; Optimize fails later";
+        "does not look at the version of the database (read)";
     Of8_7 "heap-small", servers::small_heap,
-        "does not look at the heap; a large site runs out of memory in the middle";
+        "does not look at the heap of the database";
     Of8_7 "disk-flood", servers::flood,
         "fails in its sync with 429 after the version is set, exit 1";
     Of8_7 "disk-too-small", servers::too_little,
-        "does not look at the disk; a copy fails with `Error while trying to read reindex progress!`";
+        "does not look at the disk; a copy fails with `Error while trying to read reindex progress!` (reported)";
     Of8_7 "scripted-reindex-running", others::reindex_running,
         "does not recognise the task by its text and starts a second reindex beside it";
     Of8_7 "snapshot-running", others::snapshot_running,
@@ -126,7 +127,7 @@ traps! {
     Of8_7 "hand-tuned-replicas", runs::tuned_replicas,
         "its sync puts them to what its own configuration says, exit 0";
     Of3_13 "archive-named-process", reindex::archive_named,
-        "its plan to 8.6 deletes the data of such a process, as if it was an archive, exit 0";
+        "its plan to 8.6 deletes the data of such a process, as if it was an archive (by its names, not tried)";
     Of3_13 "equal-counts", reindex::equal_counts,
         "takes equal counts for a finished copy and deletes the source: all documents lost, exit 0";
     Of3_13 "unrefreshed-source", reindex::unrefreshed,
