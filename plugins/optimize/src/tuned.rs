@@ -3,6 +3,7 @@
 use liftlock_sdk::prelude::*;
 
 use crate::names::Kind;
+use crate::outline::Outline;
 use crate::seen::Seen;
 
 /// How often new documents become visible.
@@ -34,10 +35,17 @@ pub(crate) struct Tuned {
 pub(crate) fn read(
     database: &Cluster,
     seen: &Seen,
+    outline: &Outline,
     replicas: u32,
     marked: &[String],
 ) -> Result<Vec<Tuned>> {
-    let synced: Vec<&Index> = synced(seen).collect();
+    let renewed: Vec<&str> = outline
+        .updates()
+        .map(|(_, update)| update.source.as_str())
+        .collect();
+    let synced: Vec<&Index> = synced(seen)
+        .filter(|index| !renewed.contains(&index.name.as_str()))
+        .collect();
     let mut all = Vec::new();
     for index in &synced {
         let is_marked = marked.contains(&index.name);

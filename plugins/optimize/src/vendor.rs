@@ -110,6 +110,7 @@ pub(crate) fn check(seen: &Seen, goal: &Goal, ways: &Ways, found: &mut Vec<Findi
     }
     tool(goal, ways, found);
     site(seen, goal, found);
+    renewed_and_tuned(seen, goal, ways, found);
 }
 
 /// Is it the right tool, and can it be run?
@@ -214,6 +215,34 @@ fn site(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
     }
 }
 
+/// What gets a new version gets it from the vendor's tool with the vendor's settings, and a plan cannot name an index
+/// that is not there yet.
+fn renewed_and_tuned(seen: &Seen, goal: &Goal, ways: &Ways, found: &mut Vec<Finding>) {
+    let Some(hop) = goal.hop() else {
+        return;
+    };
+    for step in hop.steps(seen) {
+        let (Some(source), None) = seen.versions(&step) else {
+            continue;
+        };
+        if source.replicas != ways.replicas {
+            found.push(
+                Finding::blocker("optimize.vendor-renews-tuned")
+                    .subject(&source.name)
+                    .what(format!("it has {} replicas and gets a new version", source.replicas))
+                    .why(format!(
+                        "the vendor's tool makes the new version with its own number, {}",
+                        ways.replicas
+                    ))
+                    .remedy(
+                        "set `strategy = \"native\"`, which keeps them; or say the number of the vendor's configuration in \
+                         `synced-replicas`",
+                    ),
+            );
+        }
+    }
+}
+
 /// What else must be true at the end of a run that had the vendor's tool in it.
 pub(crate) fn findings(run: &Run) -> Result<Vec<Finding>> {
     let Some(after) = run.capture(AFTER)? else {
@@ -246,7 +275,13 @@ impl Writer<'_> {
     /// The vendor's tool in the place of our steps, and what it does not give back by itself.
     pub(crate) fn by_the_vendor(&self, ways: &Ways, snapshot: Option<&str>) -> Result<()> {
         let marked = marked(self.seen);
-        let kept = tuned::read(self.database, self.seen, ways.replicas, &marked)?;
+        let kept = tuned::read(
+            self.database,
+            self.seen,
+            self.outline,
+            ways.replicas,
+            &marked,
+        )?;
         for index in &marked {
             self.mark(index)?;
         }
@@ -362,6 +397,8 @@ impl Writer<'_> {
                 );
             }
             if let Some(update) = &left.update {
+                // Its documents are compared one by one at the end: a count of now would be one from before Optimize
+                // was stopped.
                 step = step
                     .ends_when(
                         &format!("{} is gone", update.source),
@@ -371,9 +408,9 @@ impl Writer<'_> {
                             .patience_ms(READ_BACK_MS),
                     )
                     .ends_when(
-                        &format!("{} has as many documents", update.target),
+                        &format!("{} is there", update.target),
                         database
-                            .count_is(&update.target, None, update.docs)
+                            .index_exists(&update.target)
                             .patience_ms(READ_BACK_MS),
                     );
             }
@@ -474,7 +511,7 @@ fn step_part(seen: &Seen, index: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{alias, goal, index, site, version};
+    use crate::fixture::{alias, goal, index, site, site_3_13, version};
 
     fn ways(asked: &str) -> Ways {
         Ways {
@@ -564,6 +601,31 @@ mod tests {
             found(&vendor, |seen| seen.backups = None),
             ["optimize.vendor-without-snapshot"]
         );
+    }
+
+    #[test]
+    fn tuned_replicas_of_what_gets_a_new_version_are_not_lost() {
+        let mut seen = site_3_13();
+        let goal = goal(&seen, "8.6.0");
+        let mut vendor = ways("vendor");
+        vendor.shipped.as_mut().unwrap().version = Some(version("8.6.0"));
+        seen.indices
+            .retain(|index| !index.name.contains("-archive-"));
+        let ids = |seen: &Seen| {
+            let mut found = Vec::new();
+            check(seen, &goal, &vendor, &mut found);
+            found
+                .into_iter()
+                .map(|finding| finding.id)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&seen), [""; 0]);
+        for index in &mut seen.indices {
+            if index.name == "optimize-settings_v2" {
+                index.replicas = 0;
+            }
+        }
+        assert_eq!(ids(&seen), ["optimize.vendor-renews-tuned"]);
     }
 
     #[test]
