@@ -47,8 +47,10 @@ pub use updates::renews_many_indices_under_readers;
 pub use vendor::Upgrader;
 pub use vendor::finds_its_upgrader_again;
 pub use vendor::finds_out_a_lying_upgrader;
+pub use vendor::goes_on_by_the_vendors_tool;
 pub use vendor::goes_on_natively_with_its_work;
 pub use vendor::refuses_what_the_upgrader_would_ruin;
+pub use vendor::reindexes_by_the_vendors_tool;
 pub use vendor::takes_the_vendors_work_back;
 pub use vendor::upgrades_by_the_vendors_tool;
 

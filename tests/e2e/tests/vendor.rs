@@ -43,7 +43,12 @@ async fn a_folder_laid_out_as_a_distribution_is_taken_as_one() {
     let kit = Kit::build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     assert!(Upgrader::distribution(folder.path()).is_err());
-    Upgrader::lay_out(&artifacts::stand_in_upgrader().unwrap(), folder.path()).unwrap();
+    Upgrader::lay_out(
+        &artifacts::stand_in_upgrader().unwrap(),
+        proof::TO,
+        folder.path(),
+    )
+    .unwrap();
     let upgrader = Upgrader::distribution(folder.path()).unwrap();
     let (_cluster, stage) = stage(&kit, Product::OpenSearch2).await;
     let mut tally = tally();
@@ -108,6 +113,30 @@ async fn what_the_vendors_tool_did_is_taken_back() {
     let (_cluster, stage) = stage(&kit, Product::OpenSearch2).await;
     let mut tally = tally();
     proof::takes_the_vendors_work_back(&stage, &upgrader, &mut tally)
+        .await
+        .unwrap();
+    tally.into_count().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_vendors_tool_goes_on_with_the_work_of_a_dead_native_run() {
+    let kit = Kit::build().unwrap();
+    let upgrader = Upgrader::stand_in().unwrap();
+    let (_cluster, stage) = stage(&kit, Product::OpenSearch2).await;
+    let mut tally = tally();
+    proof::goes_on_by_the_vendors_tool(&stage, &upgrader, &mut tally)
+        .await
+        .unwrap();
+    tally.into_count().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reindex_of_the_vendors_tool_loses_nothing() {
+    let kit = Kit::build().unwrap();
+    let upgrader = Upgrader::stand_in().unwrap();
+    let (_cluster, stage) = stage(&kit, Product::Elasticsearch8).await;
+    let mut tally = tally();
+    proof::reindexes_by_the_vendors_tool(&stage, &upgrader, &mut tally)
         .await
         .unwrap();
     tally.into_count().unwrap();

@@ -3,6 +3,7 @@
 //! The same end as by the native strategy; a killed host leaves the upgrader running and finds it again; one that
 //! lies is found out; and either strategy goes on with what the other left half-done.
 
+mod hop;
 mod lies;
 mod place;
 
@@ -12,6 +13,7 @@ use anyhow::Context;
 use anyhow::bail;
 use liftlock_lab::ProcessId;
 use liftlock_lab::SiteSpec;
+use liftlock_lab::When;
 
 use super::TO;
 use super::approve;
@@ -19,6 +21,8 @@ use super::clean;
 use super::documented;
 use super::ensure;
 use super::introduce;
+use super::killing::killed;
+use super::kills::Position;
 use super::last_run;
 use super::plan;
 use crate::stage::Round;
@@ -26,6 +30,7 @@ use crate::stage::Stage;
 use crate::tally::Tally;
 use crate::tally::same;
 
+pub use hop::reindexes_by_the_vendors_tool;
 pub use lies::finds_out_a_lying_upgrader;
 pub use lies::refuses_what_the_upgrader_would_ruin;
 pub use place::Upgrader;
@@ -45,7 +50,7 @@ async fn staged(
     more: &[(&str, &str)],
 ) -> anyhow::Result<(Round, Place)> {
     let round = stage.fresh(&SiteSpec::default()).await?;
-    let place = upgrader.install(stage, &round, more).await?;
+    let place = upgrader.install(stage, &round, TO, more).await?;
     introduce(&round).await?;
     Ok((round, place))
 }
@@ -253,6 +258,56 @@ pub async fn goes_on_natively_with_its_work(
         "then version and update log are the documented ones",
         documented::check_metadata(&round.facts, &after)
             .and_then(|()| documented::check_update_log(&round.facts, &after)),
+    );
+    Ok(())
+}
+
+/// A native run dies in the middle: the vendor's tool goes on with its work.
+pub async fn goes_on_by_the_vendors_tool(
+    stage: &Stage,
+    upgrader: &Upgrader,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let (round, place) = staged(stage, upgrader, &[]).await?;
+    let operator = &round.operator;
+    place.set_strategy(&round, "native").await?;
+    let file = plan(&round).await?;
+    approve(operator, &file).await?;
+    let logged = Position {
+        name: "after the first entry of the update log",
+        method: "PUT",
+        path: "_create/8.8.0_schema-delete-index",
+        when: When::After,
+    };
+    killed(stage, &round, &logged, &["run", &file]).await?;
+    let run = last_run(operator).await?;
+    operator
+        .run(&["abort", &run, "--reason", "the other tool goes on"])
+        .await?
+        .expect(0)?;
+    place.set_strategy(&round, "vendor").await?;
+    let file = plan(&round).await?;
+    approve(operator, &file).await?;
+    stage.proxy.clear();
+    let told = operator.run(&["run", &file]).await?;
+    tally.check(
+        "the vendor's tool goes on with the work of a dead native run",
+        told.expect(0).map(drop),
+    );
+    let doomed = format!("DELETE /{}", round.facts.doomed_index);
+    tally.check(
+        "and does not do again what that has recorded",
+        ensure(
+            !stage.changes().iter().any(|line| line.starts_with(&doomed)),
+            "the index was deleted again",
+        ),
+    );
+    let after = liftlock_lab::dump(&stage.target, &round.facts.prefix).await?;
+    tally.check(
+        "then the end state is the documented one",
+        documented::check_difference(&round.facts, &round.before, &after)
+            .and_then(|()| documented::check_update_log(&round.facts, &after))
+            .and_then(|()| documented::check_tuned(&round.facts, &after)),
     );
     Ok(())
 }

@@ -12,7 +12,6 @@ use liftlock_lab::ProcessId;
 use toml::Table;
 use toml::Value;
 
-use super::super::TO;
 use super::super::ensure;
 use crate::artifacts;
 use crate::stage::Round;
@@ -67,11 +66,14 @@ impl Upgrader {
     }
 
     /// Makes a folder laid out as a distribution that holds the stand-in.
-    pub fn lay_out(program: &Path, folder: &Path) -> anyhow::Result<()> {
+    pub fn lay_out(program: &Path, release: &str, folder: &Path) -> anyhow::Result<()> {
         for name in FOLDERS {
             fs::create_dir_all(folder.join(name))?;
         }
-        write(&folder.join(format!("lib/optimize-backend-{TO}.jar")), "")?;
+        write(
+            &folder.join(format!("lib/optimize-backend-{release}.jar")),
+            "",
+        )?;
         write(
             &folder.join("config/environment-logback.xml"),
             SHIPPED_LOGBACK,
@@ -88,11 +90,12 @@ impl Upgrader {
         &self,
         stage: &Stage,
         round: &Round,
+        release: &str,
         more: &[(&str, &str)],
     ) -> anyhow::Result<Place> {
-        let folder = round.folder().join(format!("optimize-{TO}"));
+        let folder = round.folder().join(format!("optimize-{release}"));
         match self {
-            Self::StandIn(program) => Self::lay_out(program, &folder)?,
+            Self::StandIn(program) => Self::lay_out(program, release, &folder)?,
             Self::Distribution(from) => copy(from, &folder)?,
         }
         let root = stage.target.get("/").await?;
