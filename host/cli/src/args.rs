@@ -473,7 +473,7 @@ pub(crate) struct Audit {
 pub(crate) struct Export {
     /// The run, or the first digits of its id.
     pub(crate) run: String,
-    /// The file to write; only you can read it.
+    /// The file to write: rows, plans, plugin and kept copies. Only you can read it.
     pub(crate) file: PathBuf,
 }
 

@@ -160,6 +160,10 @@ pub(crate) fn journal_failure(error: &JournalError) -> Failure {
             Code::NoRun,
             "look with `liftlock history`, or name the run's state directory with `--state DIR`",
         ),
+        JournalError::RunExists { .. } => (
+            Code::RunState,
+            "it is here already: go on with it, or look with `liftlock status`",
+        ),
         JournalError::Damaged { .. }
         | JournalError::BehindHead { .. }
         | JournalError::HeadDiffers { .. }

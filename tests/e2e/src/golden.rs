@@ -104,6 +104,7 @@ impl Redaction {
         ];
         let host = fs::read_to_string("/proc/sys/kernel/hostname")?;
         literals.push((format!(" on {}", host.trim()), " on [host]"));
+        literals.push((format!("host `{}`", host.trim()), "host `[host]`"));
         Ok(Self {
             patterns,
             literals,

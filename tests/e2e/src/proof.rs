@@ -9,13 +9,16 @@
 //! [`takes_the_vendors_work_back`].
 
 mod clean;
+mod decide;
 mod documented;
 mod hops;
 mod killing;
 mod kills;
 mod refusals;
+mod replan;
 mod rollback;
 mod secrets;
+mod takeover;
 mod unproved;
 mod updates;
 mod vendor;
@@ -25,6 +28,8 @@ use anyhow::bail;
 use serde_json::Value;
 
 pub use clean::upgrades_cleanly;
+pub use decide::decides_a_doubt;
+pub use decide::stops_now_at_the_second_interrupt;
 pub use documented::expected_changes;
 pub use documented::expected_difference;
 pub use hops::OF_AN_UPDATE;
@@ -37,10 +42,13 @@ pub(crate) use killing::struck;
 pub use kills::Position;
 pub use kills::goes_on_after_a_kill;
 pub use refusals::refuses_what_is_not_approved;
+pub use replan::goes_back_over_two_plans;
+pub use replan::goes_on_by_another_plan;
 pub use rollback::goes_back_after_the_point_of_no_return;
 pub use rollback::goes_back_before_the_point_of_no_return;
 pub use rollback::goes_back_from_the_end;
 pub use secrets::find_secret;
+pub use takeover::is_taken_over;
 pub use unproved::finds_a_backup_that_cannot_be_restored;
 pub use unproved::upgrades_with_a_waiver;
 pub use updates::renews_many_indices_under_readers;

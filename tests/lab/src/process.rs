@@ -59,6 +59,26 @@ impl ProcessId {
         self.signal(Signal::KILL);
     }
 
+    /// Asks it to stop, as Ctrl-C does (SIGINT). Nothing happens when it is gone.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    /// Holds it where it is (SIGSTOP): it does nothing, and does not know it.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// It is held where it is.
+    pub fn is_frozen(&self) -> bool {
+        self.is_alive() && matches!(stat(self.pid), Some(('T', _)))
+    }
+
+    /// Lets it go on after [`ProcessId::freeze`].
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
     fn signal(&self, signal: Signal) {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
             return;

@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// Only the checks of the strategy `vendor`, with the stand-in for the vendor's upgrader.
     #[arg(long, conflicts_with = "distribution")]
     vendor: bool,
+    /// Only the checks of what leads out of a run that went wrong: rollback, takeover, replan.
+    #[arg(long, conflicts_with_all = ["distribution", "vendor"])]
+    ways_out: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -63,11 +66,13 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
         None => None,
     };
     let kinds = match (options.server.as_slice(), &upgrader) {
+        ([], None) if options.ways_out => &OF_THE_VENDOR,
         ([], None) => &ServerKind::ALL[..],
         ([], Some(_)) => &OF_THE_VENDOR,
         (some, _) => some,
     };
     let tally = match &upgrader {
+        None if options.ways_out => ways_out_of(&kit, kinds, summary).await?,
         None => optimize(&kit, kinds, summary).await?,
         Some(upgrader) => by_the_vendor(&kit, kinds, upgrader, summary).await?,
     };
@@ -126,6 +131,34 @@ async fn by_the_vendor(
     Ok(tally)
 }
 
+/// The checks of the ways out of a run alone.
+async fn ways_out_of(kit: &Kit, kinds: &[ServerKind], summary: &Summary) -> anyhow::Result<Tally> {
+    let mut tally = Tally::loud();
+    for kind in kinds {
+        tally.about(format!("{kind} {}", kind.version()));
+        let what = format!("prove optimize on {kind}, the ways out of a run");
+        let proof = async {
+            let folder = tempfile::tempdir().context("cannot make a folder")?;
+            let server = Server::start(*kind, folder.path()).await?;
+            let stage = stage(kit, &server).await?;
+            let result = ways_out(&stage, &mut tally).await;
+            server.stop().await;
+            result
+        };
+        let result = summary.wait(&what, proof).await;
+        tally.check("the proof came to its end", result);
+    }
+    Ok(tally)
+}
+
+/// What leads out of a run that went wrong.
+async fn ways_out(stage: &Stage, tally: &mut Tally) -> anyhow::Result<()> {
+    proof::goes_back_after_the_point_of_no_return(stage, tally).await?;
+    proof::goes_back_before_the_point_of_no_return(stage, tally).await?;
+    proof::is_taken_over(stage, tally).await?;
+    proof::goes_on_by_another_plan(stage, tally).await
+}
+
 async fn on(kind: ServerKind, kit: &Kit, tally: &mut Tally) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot make a folder")?;
     let server = Server::start(kind, folder.path()).await?;
@@ -158,6 +191,7 @@ async fn whole(kit: &Kit, server: &Server, tally: &mut Tally) -> anyhow::Result<
     for position in &Position::PROOF {
         proof::goes_on_after_a_kill(&stage, position, tally).await?;
     }
+    ways_out(&stage, tally).await?;
     proof::goes_hop_by_hop(&stage, tally).await?;
     proof::updates_an_index_through_kills(&stage, &proof::OF_AN_UPDATE[..1], tally).await?;
     proof::goes_back_from_an_index_update(&stage, tally).await?;

@@ -240,25 +240,34 @@ pub(crate) fn kept(state: &RunState) -> Vec<String> {
     out
 }
 
-/// What of a run lies in `kept/` of the state directory and is needed to take it back.
+/// Names of files that can lie in `kept/` of the state directory for this run: copies by their hash, and inventories
+/// of its snapshots. The run needs them to go on and to go back.
 pub(crate) fn copies(state: &RunState) -> Vec<String> {
-    let attempts = state.steps.values().flat_map(|step| &step.attempts);
-    attempts
-        .filter(|attempt| {
-            attempt
-                .outcome
-                .as_ref()
-                .is_some_and(|outcome| outcome.kind == OutcomeKind::AppliedOurs)
-        })
-        .filter_map(|attempt| attempt.intent.as_ref())
-        .filter_map(|intent| match &intent.change {
-            Change::TakeSnapshot { name, .. } => Some(format!("the inventory of snapshot {name}")),
-            Change::KeepFile { .. } | Change::EditFile { .. } | Change::RemoveFile { .. } => {
-                Some(escape::line(&intent.change.names().join(", ")))
+    let mut names = std::collections::BTreeSet::new();
+    for attempt in state.steps.values().flat_map(|step| &step.attempts) {
+        if let Some(intent) = &attempt.intent {
+            copy_names(&intent.kept, &mut names);
+        }
+        if let Some(outcome) = &attempt.outcome {
+            copy_names(&outcome.evidence, &mut names);
+        }
+    }
+    names.into_iter().collect()
+}
+
+/// A path's last name, or a hash: what files in `kept/` are called.
+fn copy_names(value: &serde_json::Value, names: &mut std::collections::BTreeSet<String>) {
+    for (key, value) in value.as_object().into_iter().flatten() {
+        let Some(text) = value.as_str() else { continue };
+        if matches!(key.as_str(), "kept" | "inventory" | "sha256" | "new_sha256") {
+            let name = text.rsplit('/').next().unwrap_or_default();
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            // What was imported is not ours to trust: a name that could lead elsewhere is none.
+            if !name.is_empty() && !name.starts_with('.') && name.chars().all(plain) {
+                names.insert(name.to_owned());
             }
-            _ => None,
-        })
-        .collect()
+        }
+    }
 }
 
 impl RunData {

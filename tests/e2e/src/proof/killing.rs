@@ -1,4 +1,4 @@
-//! Commands that are killed or interrupted at the moment of a request.
+//! Commands that are killed, interrupted or frozen at the moment of a request.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -12,6 +12,7 @@ use liftlock_lab::ProcessId;
 use liftlock_lab::Rule;
 use liftlock_lab::Then;
 use liftlock_lab::When;
+use tokio::process::Child;
 
 use super::ensure;
 use super::kills::Position;
@@ -23,6 +24,13 @@ use crate::stage::Stage;
 /// started when its request is here; only the test's own bookkeeping can lag.
 const PID_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Longest wait for a command to come to where it is frozen: it is a part of an upgrade that takes half a minute on two
+/// busy cores.
+const FREEZE_PATIENCE: Duration = Duration::from_secs(180);
+
+/// Between the first and the second Ctrl-C: as long as a hand takes.
+const BETWEEN_SIGNALS: Duration = Duration::from_millis(500);
+
 /// What meets a command in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blow {
@@ -30,6 +38,10 @@ pub(crate) enum Blow {
     Kill,
     /// The first Ctrl-C: it stops at the next safe point.
     Interrupt,
+    /// Twice Ctrl-C: it stops now.
+    InterruptTwice,
+    /// SIGSTOP: it does nothing until it is thawed, and does not know it.
+    Freeze,
 }
 
 /// At which request.
@@ -63,7 +75,7 @@ pub(crate) async fn killed(
     Ok(told)
 }
 
-/// Runs a command that is met by this blow at the first such request.
+/// Runs a command that is met by this blow at the first such request, and waits for its end.
 pub(crate) async fn struck(
     stage: &Stage,
     round: &Round,
@@ -71,6 +83,39 @@ pub(crate) async fn struck(
     at: &At,
     arguments: &[&str],
 ) -> anyhow::Result<Told> {
+    let (child, _) = begun(stage, round, blow, at, arguments).await?;
+    let told = round.operator.wait(arguments, child).await?;
+    stage.proxy.clear_rules();
+    Ok(told)
+}
+
+/// Runs a command that is frozen at the first such request; returns when it is.
+pub(crate) async fn frozen(
+    stage: &Stage,
+    round: &Round,
+    at: &At,
+    arguments: &[&str],
+) -> anyhow::Result<(Child, ProcessId)> {
+    let (child, process) = begun(stage, round, Blow::Freeze, at, arguments).await?;
+    let end = Instant::now() + FREEZE_PATIENCE;
+    while !process.is_frozen() {
+        ensure(
+            Instant::now() < end && process.is_alive(),
+            format!("{} {} was never asked for", at.method, at.path),
+        )?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stage.proxy.clear_rules();
+    Ok((child, process))
+}
+
+async fn begun(
+    stage: &Stage,
+    round: &Round,
+    blow: Blow,
+    at: &At,
+    arguments: &[&str],
+) -> anyhow::Result<(Child, ProcessId)> {
     let process: Arc<OnceLock<ProcessId>> = Arc::default();
     let known = process.clone();
     let strike = move |_: &liftlock_lab::Record| {
@@ -84,7 +129,18 @@ pub(crate) async fn struck(
                 Then::Drop
             }
             (Some(process), Blow::Interrupt) => {
-                process.terminate();
+                process.interrupt();
+                Then::GoOn
+            }
+            (Some(process), Blow::InterruptTwice) => {
+                process.interrupt();
+                // Two signals of one kind that come at once are one.
+                std::thread::sleep(BETWEEN_SIGNALS);
+                process.interrupt();
+                Then::GoOn
+            }
+            (Some(process), Blow::Freeze) => {
+                process.freeze();
                 Then::GoOn
             }
             (None, _) => Then::Drop,
@@ -98,10 +154,9 @@ pub(crate) async fn struck(
     stage.proxy.add_rule(rule);
     let child = round.operator.start(arguments)?;
     let running = child.id().and_then(ProcessId::of);
+    let running = running.context("the command ended right after its start")?;
     process
-        .set(running.context("the command ended right after its start")?)
+        .set(running.clone())
         .map_err(|_| anyhow!("the process is known already"))?;
-    let told = round.operator.wait(arguments, child).await?;
-    stage.proxy.clear_rules();
-    Ok(told)
+    Ok((child, running))
 }
