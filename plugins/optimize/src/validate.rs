@@ -66,6 +66,7 @@ pub(crate) fn findings(
         unchanged(seen, hop, kept, neighbours, &mut found);
     }
     writers(seen, &mut found);
+    versions(seen, &mut found);
     if !matches!(seen.health.status.as_str(), "green" | "yellow") {
         found.push(
             Finding::blocker("optimize.health-red")
@@ -211,6 +212,32 @@ fn writers(seen: &Seen, found: &mut Vec<Finding>) {
                     .remedy("find out who changed it; let the alias write to the index that is whole, and to that alone"),
             );
         }
+    }
+}
+
+/// Two versions of one index beside each other, of whichever index: Optimize uses one of them.
+fn versions(seen: &Seen, found: &mut Vec<Finding>) {
+    let mut by_base: BTreeMap<&str, BTreeMap<u32, &str>> = BTreeMap::new();
+    for index in &seen.indices {
+        if let (Some(base), Some(version)) =
+            (seen.names.base(&index.name), seen.names.version(&index.name))
+        {
+            by_base.entry(base).or_default().insert(version, &index.name);
+        }
+    }
+    let beside: Vec<&str> = by_base
+        .values()
+        .filter(|versions| versions.len() > 1)
+        .flat_map(|versions| versions.values().copied())
+        .collect();
+    if !beside.is_empty() {
+        found.push(
+            Finding::warning("optimize.versions-beside-each-other")
+                .subject(some(&beside))
+                .what("two versions of one index stand beside each other")
+                .why("Optimize uses the one behind its alias; the other takes space, and an upgrade may take it for its own")
+                .remedy("find out what the one without the alias is; delete it if nobody needs it"),
+        );
     }
 }
 
@@ -607,6 +634,125 @@ mod tests {
                 Some(true)
             ))),
             ["optimize.left-over"]
+        );
+    }
+
+    #[test]
+    fn two_versions_of_an_index_are_told() {
+        assert_eq!(
+            with(|seen, _| seen
+                .indices
+                .push(crate::fixture::index("optimize-settings_v2", 1))),
+            ["optimize.versions-beside-each-other"]
+        );
+    }
+
+    /// The site after 3.13 to 8.6, and what the run kept of the time before.
+    fn upgraded_to_8_6() -> (Seen, Goal, Kept) {
+        let before = crate::fixture::site_3_13();
+        let goal = Goal {
+            moment: Moment::AfterRun,
+            ..goal(&before, "8.6.0")
+        };
+        let hop = goal.hop().unwrap();
+        let read = |kind: &str, answer: Value| Captured {
+            kind: kind.into(),
+            read: json!({ "read": kind, "pattern": "optimize-*" }),
+            answer: Some(answer),
+        };
+        let content = |index: &str, content: &str| Captured {
+            kind: "checksum".into(),
+            read: json!({ "read": "checksum", "index": index }),
+            answer: Some(json!({"index": index, "docs": 3, "ids": "i", "content": content})),
+        };
+        let indices: Vec<Value> = before
+            .indices
+            .iter()
+            .map(|index| json!({"name": index.name, "uuid": index.uuid, "replicas": index.replicas, "docs": index.docs}))
+            .collect();
+        let aliases: Vec<Value> = before
+            .aliases
+            .iter()
+            .map(|alias| json!({"name": alias.name, "index": alias.index, "write": alias.write}))
+            .collect();
+        let archives = |index: &Index| index.name.contains("-archive-");
+        let kept = Kept {
+            baseline: Some(vec![
+                read("indices", indices.into()),
+                read("aliases", aliases.into()),
+            ]),
+            before: vec![content("optimize-settings_v2", "a")],
+            after: vec![content("optimize-settings_v3", "b")],
+            deleted: before
+                .indices
+                .iter()
+                .filter(|index| archives(index))
+                .map(|index| index.name.clone())
+                .collect(),
+            logged: hop.log_ids(&before).into_iter().collect(),
+        };
+        let mut after = before.clone();
+        let doomed = |name: &str| hop.dooms_index(&before, name);
+        after.indices.retain(|index| !doomed(&index.name));
+        after.aliases.retain(|alias| !doomed(&alias.index));
+        for index in &mut after.indices {
+            if index.name == "optimize-settings_v2" {
+                index.name = "optimize-settings_v3".into();
+                index.uuid = "new".into();
+            }
+        }
+        for alias in &mut after.aliases {
+            alias.index = alias.index.replace("settings_v2", "settings_v3");
+        }
+        after.archives.clear();
+        after.legacy_templates.retain(|it| it.name != "optimize-event_v4");
+        after.metadata = parse_metadata(r#"{"schemaVersion":"8.6.0","installationId":"id-1"}"#);
+        logged(&mut after, hop.log_ids(&before));
+        (after, goal, kept)
+    }
+
+    #[test]
+    fn a_new_version_has_the_documents_aliases_and_replicas_of_the_old_one() {
+        let with = |change: &dyn Fn(&mut Seen, &mut Kept)| -> Vec<String> {
+            let (mut seen, goal, mut kept) = upgraded_to_8_6();
+            change(&mut seen, &mut kept);
+            findings(&seen, &goal, &kept, &[])
+                .into_iter()
+                .map(|finding| finding.id)
+                .collect()
+        };
+        let settings = |seen: &mut Seen, change: &dyn Fn(&mut Index)| {
+            let index = seen
+                .indices
+                .iter_mut()
+                .find(|index| index.name == "optimize-settings_v3");
+            change(index.unwrap());
+        };
+        assert_eq!(with(&|_, _| {}), [""; 0]);
+        let changed = ["optimize.changed-beside-the-plan"];
+        assert_eq!(
+            with(&|seen, _| settings(seen, &|index| index.replicas = 0)),
+            changed
+        );
+        assert_eq!(with(&|seen, _| settings(seen, &|index| index.docs = 2)), changed);
+        // The script changes sources; ids it does not.
+        assert_eq!(
+            with(&|_, kept| kept.after[0].answer =
+                Some(json!({"index": "optimize-settings_v3", "docs": 3, "ids": "j", "content": "b"}))),
+            changed
+        );
+        assert_eq!(
+            with(&|seen, _| seen
+                .aliases
+                .retain(|alias| alias.name != "optimize-settings")),
+            ["optimize.changed-beside-the-plan", "optimize.alias-write-index"]
+        );
+        assert_eq!(
+            with(&|seen, _| drop(
+                seen.log
+                    .remove("8.6.0_schema-delete-index_optimize-process-instance-archive-order_v8")
+            )),
+            ["optimize.update-log-incomplete"]
         );
     }
 
