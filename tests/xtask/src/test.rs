@@ -27,9 +27,11 @@ const REAL_AT_ONCE: &str = "1";
 pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
     summary.step("look for a JDK and Maven", tools::install_for_servers)?;
     let plugin = plugins::ensure(summary)?;
+    let for_tests = plugins::ensure_for_tests(summary)?;
     let kit = summary.step("build the binaries", Kit::build)?;
     let built = [
         ("LIFTLOCK_PLUGIN", &plugin.path),
+        ("LIFTLOCK_TEST_PLUGIN", &for_tests.path),
         ("LIFTLOCK_BIN", &kit.liftlock),
         ("LIFTLOCK_PRETEND", &kit.pretend),
     ];
