@@ -142,12 +142,14 @@ async fn templates(
     family: &impl Fn(&str) -> bool,
     changes: &mut Vec<Planned>,
 ) -> Result<(), ReadError> {
-    let mut there: Vec<Template> = Vec::new();
-    for kind in [
-        TemplateKind::Component,
-        TemplateKind::Legacy,
+    // A component goes after what is made of it, and comes back before.
+    const LAST_FIRST: [TemplateKind; 3] = [
         TemplateKind::Composable,
-    ] {
+        TemplateKind::Legacy,
+        TemplateKind::Component,
+    ];
+    let mut there: Vec<Template> = Vec::new();
+    for kind in LAST_FIRST {
         there.extend(all_templates(repository, kind).await?);
     }
     let name_of = |template: &Template| {
@@ -160,8 +162,11 @@ async fn templates(
             .iter()
             .any(|had| had.kind == template.kind && had.name == template.name);
         // One that came since and is for this family alone.
+        let applies_elsewhere = |template: &Template| {
+            template.patterns.is_empty() && template.kind != TemplateKind::Component
+        };
         let came = !had
-            && !template.patterns.is_empty()
+            && !applies_elsewhere(template)
             && template.patterns.iter().all(|pattern| {
                 family(pattern.trim_end_matches('*'))
                     || inventory
@@ -179,7 +184,11 @@ async fn templates(
             ));
         }
     }
-    for had in &inventory.templates {
+    let first_first = LAST_FIRST.iter().rev().flat_map(|kind| {
+        let templates = inventory.templates.iter();
+        templates.filter(move |had| had.kind == *kind)
+    });
+    for had in first_first {
         let same = there.iter().any(|now| {
             now.kind == had.kind && now.name == had.name && now.body.value() == had.body.value()
         });

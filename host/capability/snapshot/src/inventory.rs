@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::repository::Repository;
 
+/// What names of ours begin with.
+const OURS: &str = "liftlock-";
+
 /// One index as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Kept {
@@ -97,8 +100,8 @@ pub(crate) async fn take(
     })
 }
 
-/// Templates that apply to one of the indices, or to names of the family that no index has yet; and the components
-/// that those are made of.
+/// Templates that apply to one of the indices, or to names of the family that no index has yet; the components that
+/// those are made of, and those of the family's name.
 async fn templates(
     repository: &Repository,
     indices: &[Kept],
@@ -124,22 +127,21 @@ async fn templates(
     applying.extend(
         components
             .into_iter()
-            .filter(|component| parts.contains(&component.name)),
+            .filter(|component| parts.contains(&component.name) || is_family(&component.name)),
     );
     Ok(applying)
 }
 
+/// Of this kind, without our own: a claim is one, and no way back may bring or take it.
 pub(crate) async fn all_templates(
     repository: &Repository,
     kind: TemplateKind,
 ) -> Result<Vec<Template>, ReadError> {
     let pattern = "*".into();
-    typed(
-        repository
-            .cluster
-            .read(&Read::Templates { kind, pattern })
-            .await?,
-    )
+    let read = Read::Templates { kind, pattern };
+    let mut found: Vec<Template> = typed(repository.cluster.read(&read).await?)?;
+    found.retain(|template| !template.name.starts_with(OURS));
+    Ok(found)
 }
 
 /// Does an index pattern of a template mean this name? Any number of `*`, as the servers take them.

@@ -215,6 +215,11 @@ impl Site {
         )
         .await;
         self.put(
+            &["_component_template", "site-unused"],
+            json!({"template": {"settings": {"index.number_of_replicas": 0}}}),
+        )
+        .await;
+        self.put(
             &["_index_template", "site-t3"],
             json!({"index_patterns": ["site-b*"], "priority": 500, "composed_of": ["site-part"]}),
         )
@@ -268,9 +273,21 @@ impl Site {
         self.send(Call::delete(["_template", "site-t2"])).await;
         self.send(Call::delete(["_index_template", "site-t3"]))
             .await;
+        self.send(Call::delete(["_component_template", "site-part"]))
+            .await;
         self.put(
-            &["_component_template", "site-part"],
+            &["_component_template", "site-unused"],
             json!({"template": {"settings": {"index.number_of_replicas": 2}}}),
+        )
+        .await;
+        self.put(
+            &["_component_template", "site-came"],
+            json!({"template": {"settings": {"index.number_of_replicas": 2}}}),
+        )
+        .await;
+        self.put(
+            &["_index_template", "site-t8"],
+            json!({"index_patterns": ["site-new*"], "priority": 501, "composed_of": ["site-came"]}),
         )
         .await;
         self.put(
