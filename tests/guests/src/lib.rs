@@ -229,12 +229,11 @@ impl exported::Guest for Guest {
                 remedy: format!("r{HOSTILE_TEXT}"),
                 evidence: vec![(format!("k{HOSTILE_TEXT}"), format!("v{HOSTILE_TEXT}"))],
             }],
-            "mind" | "undo-later" => vec![],
             "many" => (0..number(on, "n"))
                 .map(|n| finding(&format!("f{n}"), "x".into()))
                 .collect(),
             "long" => vec![finding("long", "x".repeat(number(on, "n")))],
-            _ => vec![finding(
+            "run" => vec![finding(
                 "run",
                 format!(
                     "{:?} from {:?} to {} steps {:?} captured {:?}",
@@ -245,6 +244,7 @@ impl exported::Guest for Guest {
                     at.captured("baseline")
                 ),
             )],
+            _ => vec![],
         })
     }
 

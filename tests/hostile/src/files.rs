@@ -373,11 +373,11 @@ pub fn bomb() -> Vec<u8> {
     with_module(COMPONENT, &module(&wasm::functions(&[body])), 1)
 }
 
-/// A hundred thousand functions.
-pub fn many_functions() -> Vec<u8> {
+/// So many functions of nothing.
+pub fn many_functions(count: usize) -> Vec<u8> {
     with_module(
         COMPONENT,
-        &module(&wasm::functions(&vec![vec![0x01]; 100_000])),
+        &module(&wasm::functions(&vec![vec![0x01]; count])),
         1,
     )
 }
@@ -425,7 +425,7 @@ async fn bombs(judge: &mut Judge, world: &World, liftlock: &Path) -> anyhow::Res
         ),
         (
             "a hundred thousand functions",
-            many_functions(),
+            many_functions(100_000),
             CompileLimits {
                 cpu_seconds_max: 1,
                 ..limits
@@ -434,7 +434,7 @@ async fn bombs(judge: &mut Judge, world: &World, liftlock: &Path) -> anyhow::Res
         ),
         (
             "code that fills the disk",
-            many_functions(),
+            many_functions(1_000),
             CompileLimits {
                 compiled_bytes_max: 16 << 10,
                 cpu_seconds_max: 200,

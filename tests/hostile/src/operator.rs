@@ -15,6 +15,9 @@ use crate::guest;
 use crate::judge::{Judge, Verdict};
 use crate::world::is_change;
 
+/// The guest's name, as the host writes it.
+const NAME: &str = "hostile\\u{1b}[2J";
+
 /// A person with a site, a plugin and a run that went well.
 struct Site {
     operator: Operator,
@@ -75,7 +78,7 @@ impl Site {
     fn behave(&self, what: &str, n: &str) -> anyhow::Result<()> {
         let (url, port) = (self.sim.url(), self.port);
         let text = format!(
-            "name = \"lab\"\nproduct-plugin = \"guest\"\n[options]\ndo = \"{what}\"\nn = \"{n}\"\n\
+            "name = \"lab\"\nproduct-plugin = '{NAME}'\n[options]\ndo = \"{what}\"\nn = \"{n}\"\n\
              [cluster.database]\nnodes = [\"{url}\"]\n\
              [service.app]\nstart = [\"true\"]\nport = {port}\n"
         );
@@ -280,7 +283,6 @@ async fn screens(judge: &mut Judge, site: &Site) -> anyhow::Result<()> {
         vec!["plugin", "show", digest.short()],
         [&["grant", "--show"][..], &with].concat(),
         vec!["approve", &plan],
-        vec!["run", &plan],
         vec!["status"],
         vec!["history"],
         vec!["doctor"],
@@ -350,7 +352,7 @@ async fn mind(judge: &mut Judge, site: &Site) -> anyhow::Result<()> {
     };
     judge.count(
         "`run` with a plugin that changed its mind",
-        ended(&told, 11, "a-2").and_unharmed(harm),
+        ended(&told, 11, "settle").and_unharmed(harm),
     );
     Ok(())
 }
@@ -379,7 +381,7 @@ async fn grants(judge: &mut Judge, site: &Site) -> anyhow::Result<()> {
             format!("digest = \"sha256:{}\"", "0".repeat(64)),
         ),
         (
-            "another cluster",
+            "another target",
             identity.clone(),
             "identity = \"another\"".to_owned(),
         ),

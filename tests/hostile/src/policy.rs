@@ -28,32 +28,32 @@ pub async fn all(judge: &mut Judge, world: &World) -> anyhow::Result<()> {
 
 /// Every verb of the host's tables and every function of the contract is asked for.
 pub fn complete(world: &World) -> anyhow::Result<()> {
-    let asked: BTreeSet<&str> = ASKS.iter().map(|ask| ask.verb).collect();
+    let verbs = missing_verbs(ASKS);
+    let calls = missing_calls(ASKS, world)?;
+    if verbs.is_empty() && calls.is_empty() {
+        return Ok(());
+    }
+    bail!("no hostile case for the verbs {verbs:?} and the functions {calls:?}: add them to `asks`")
+}
+
+/// Verbs of the host's tables that none of these asks for.
+pub fn missing_verbs(asks: &[Ask]) -> Vec<&'static str> {
+    let asked: BTreeSet<&str> = asks.iter().map(|ask| ask.verb).collect();
     let reads = rules::READ_VERBS.iter().map(|(verb, _)| *verb);
-    let missing: Vec<&str> = rules::RULES
+    rules::RULES
         .iter()
         .map(|rule| rule.verb)
         .chain(reads)
         .filter(|verb| !asked.contains(verb))
-        .collect();
-    if !missing.is_empty() {
-        bail!(
-            "no hostile case asks for {}: add one to `asks`",
-            missing.join(", ")
-        );
-    }
-    let calls: BTreeSet<&str> = ASKS.iter().map(|ask| ask.call).collect();
-    let missing: Vec<String> = functions(world)?
-        .into_iter()
-        .filter(|call| !calls.contains(call.as_str()))
-        .collect();
-    if !missing.is_empty() {
-        bail!(
-            "no hostile case calls {}: add one to `asks`",
-            missing.join(", ")
-        );
-    }
-    Ok(())
+        .collect()
+}
+
+/// Functions of the contract that none of these calls.
+pub fn missing_calls(asks: &[Ask], world: &World) -> anyhow::Result<Vec<String>> {
+    let calls: BTreeSet<&str> = asks.iter().map(|ask| ask.call).collect();
+    let mut functions = functions(world)?;
+    functions.retain(|call| !calls.contains(call.as_str()));
+    Ok(functions)
 }
 
 /// The functions of the capabilities, as the contract's text has them.
@@ -242,16 +242,32 @@ async fn hostile_values(
     name: &str,
     field: Field,
 ) -> anyhow::Result<()> {
-    let values = field.hostile();
-    if values.is_empty() {
+    if field.hostile().is_empty() {
         return Ok(());
     }
+    let verdict = tried(world, ask, name, field, grant()).await?;
+    judge.count(
+        &format!("{} with `{name}` hostile", ask.call),
+        verdict.and_unharmed(world.unharmed()),
+    );
+    Ok(())
+}
+
+/// Tries every hostile value of one field under this grant.
+pub async fn tried(
+    world: &World,
+    ask: &Ask,
+    name: &str,
+    field: Field,
+    grant: Grant,
+) -> anyhow::Result<Verdict> {
+    let values = field.hostile();
     let mut options = options(ask);
     options.insert("field".to_owned(), name.to_owned());
     for (n, value) in values.iter().enumerate() {
         options.insert(format!("try.{n}"), value.clone());
     }
-    let called = asked(world, options, grant()).await?;
+    let called = asked(world, options, grant).await?;
     if called.value.summary.len() != values.len() {
         bail!(
             "`{}`: {} values, {} answers",
@@ -260,23 +276,18 @@ async fn hostile_values(
             called.value.summary.len()
         );
     }
-    let harm = world.unharmed();
-    let mut verdict = Verdict::Stopped(format!("{} values, each refused", values.len()));
+    let mut escaped = Vec::new();
     for (n, value) in values.iter().enumerate() {
         if let Verdict::Escaped(what) = refused(&called, n, false) {
             let shown: String = value.chars().take(120).collect();
-            let line = format!("`{}` {what}", shown.escape_debug());
-            verdict = match verdict {
-                Verdict::Escaped(before) => Verdict::Escaped(format!("{before}; {line}")),
-                Verdict::Stopped(_) => Verdict::Escaped(line),
-            };
+            escaped.push(format!("`{}` {what}", shown.escape_debug()));
         }
     }
-    judge.count(
-        &format!("{} with `{name}` hostile", ask.call),
-        verdict.and_unharmed(harm),
-    );
-    Ok(())
+    Ok(if escaped.is_empty() {
+        Verdict::Stopped(format!("{} values, each refused", values.len()))
+    } else {
+        Verdict::Escaped(escaped.join("; "))
+    })
 }
 
 /// Was the `n`th thing refused, in words that can be shown?
