@@ -89,7 +89,9 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
     if servers.is_empty() {
         summary.field("simulated", SIMULATED.len());
     }
-    summary.field("failed", tally.failed().len());
+    if !tally.failed().is_empty() {
+        summary.field("failed", tally.failed().len());
+    }
     tally.into_count().map(drop)
 }
 
