@@ -116,6 +116,8 @@ fn build(folder: &Path) -> anyhow::Result<()> {
         "--release",
         "--ignore-rust-version",
         "--package=liftlock-bench",
+        // Named, or cargo would not see the programs that it depends on.
+        "--package=liftlock-bench-programs",
         "--package=liftlock-cli",
         "--package=liftlock-e2e",
         "--bins",
