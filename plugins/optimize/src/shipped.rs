@@ -207,7 +207,7 @@ pub(crate) fn request() -> Request {
     )
     .verb_at_most(
         "disk.remove",
-        &[&files[files.len() - 1]],
+        &[files[files.len() - 1]],
         1,
         "the logback configuration that came with the distribution, where the operator has an own one",
     )
