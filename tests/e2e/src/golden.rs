@@ -55,7 +55,7 @@ pub struct Redaction {
 }
 
 /// Patterns and their marks, in the order in which they are tried.
-const PATTERNS: [(&str, &str); 19] = [
+const PATTERNS: [(&str, &str); 21] = [
     (
         r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         "[uuid]",
@@ -78,6 +78,8 @@ const PATTERNS: [(&str, &str); 19] = [
     (r#"PORT: "\d+""#, "PORT: \"[port]\""),
     (r#"value: "\d{4,5}""#, "value: \"[port]\""),
     (r"\b\d+(\.\d+)? (B|bytes|KiB|MiB|GiB)\b", "[size]"),
+    (r"^\d\d:\d\d:\d\d ", "[clock] "),
+    (r"\b\d+ (min \d\d s|h \d\d min)\b", "[time span]"),
     (r"\b\d+(\.\d+)? ?(ms|s|min|h)\b", "[time span]"),
     (r"\b\d{13}\b", "[ms]"),
     (r"\b\d+ of \d+ looks", "[n] of [n] looks"),
