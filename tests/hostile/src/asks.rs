@@ -432,7 +432,11 @@ pub const ASKS: &[Ask] = &[
                 "1",
                 Field::Free("a value of a parameter of a path that is granted"),
             ),
-            ("done_when.predicate.subset", "{}", Field::Json(&[])),
+            (
+                "done_when.predicate.subset",
+                r#"{"x":1}"#,
+                Field::Json(&["{}"]),
+            ),
             ("done_when.negated", "false", ENUM),
         ],
     ),
