@@ -123,6 +123,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// A row of this kind became durable: `journal.intent`.
+    pub fn is_of(&self, row: &str) -> bool {
+        matches!(&self.seen, Seen::Point(place) if place.label.strip_suffix(".after") == Some(row))
+    }
+
     /// A row of the journal became durable.
     pub fn is_row(&self) -> bool {
         matches!(&self.seen, Seen::Point(place) if place.label.starts_with("journal.") && place.label.ends_with(".after"))

@@ -59,7 +59,7 @@ pub fn perform(
     reference: &Reference,
     position: &Position,
     defect: Option<Defect>,
-) -> anyhow::Result<Verdict> {
+) -> Verdict {
     let mut stage = Stage {
         world,
         reference,
@@ -67,8 +67,14 @@ pub fn perform(
         verdict: Verdict::default(),
         left_behind: Vec::new(),
     };
-    stage.position(position)?;
-    Ok(stage.verdict)
+    let performed = stage.position(position);
+    let mut verdict = stage.verdict;
+    verdict.entries = world.books().entries();
+    if let Err(error) = performed {
+        let why = format!("it could not be performed: {error:#}");
+        verdict.lost.push(why);
+    }
+    verdict
 }
 
 struct Stage<'a> {
@@ -300,7 +306,6 @@ impl Stage<'_> {
         let entries = round.ground.ledger.entries();
         self.verdict.repeated.extend(judge::repeated(&entries));
         self.verdict.guessed.extend(judge::guessed(&entries));
-        self.verdict.entries = entries;
         let unrecorded = self.unrecorded(&[round]);
         for line in unrecorded {
             if !self.verdict.lost.contains(&line) {
@@ -513,6 +518,14 @@ impl Stage<'_> {
         let mut round = self.world.load(image)?;
         self.world.rewind(&target, image.running);
         let before = self.world.sim.state_json();
+        if image
+            .entries
+            .iter()
+            .any(|entry| entry.is_of("journal.run-ended"))
+        {
+            // A run that is over is not looked at again.
+            return Ok(());
+        }
         let done = done_steps(image);
         let finish = self.drive(&mut round, None)?;
         self.judge(&round);
@@ -709,8 +722,19 @@ impl Stage<'_> {
         let acts = self.acts_of(&round, 1).len();
         let known = round.ground.ledger.len();
         frozen.thaw();
-        let end = frozen.end()?;
-        self.told(&end);
+        let sim = self.world.sim.clone();
+        let end = match frozen.wait_or_stall(&|| sim.records().len())? {
+            Some(Told::Ended(end)) => {
+                self.told(&end);
+                end.exit
+            }
+            // It waits for something that its successor has long done, and sends nothing.
+            _ => {
+                frozen.kill();
+                self.verdict.course.push("waited, and was killed".into());
+                Exit::Resumable
+            }
+        };
         if has_rows {
             let after: Vec<String> = self.acts_of(&round, 1).split_off(acts);
             if !after.is_empty() {
@@ -737,10 +761,10 @@ impl Stage<'_> {
                 .repeated
                 .retain(|line| !line.contains("/_component_template/liftlock-claim."));
         } else {
-            let finish = if end.exit == Exit::Done {
+            let finish = if end == Exit::Done {
                 Finish::Done
             } else {
-                Finish::Stopped(end.exit, String::new())
+                Finish::Stopped(end, String::new())
             };
             self.must_be_done(&round, &finish);
         }

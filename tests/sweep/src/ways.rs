@@ -21,17 +21,26 @@ pub struct Way {
 
 /// All of them.
 pub fn all() -> Vec<Way> {
-    vec![Way {
-        name: "8.8",
-        spec: small(),
-        from: "8.7.0",
-        to: "8.8.0",
-        options: options(),
-    }]
+    vec![
+        Way {
+            name: "8.8",
+            spec: small(SiteSpec::default()),
+            from: "8.7.0",
+            to: "8.8.0",
+            options: options(),
+        },
+        Way {
+            name: "8.6",
+            spec: small(SiteSpec::of_3_13()),
+            from: "3.13.4",
+            to: "8.6.0",
+            options: options(),
+        },
+    ]
 }
 
 /// A site with all indices and few documents: the requests are the same, and they are what counts.
-fn small() -> SiteSpec {
+fn small(spec: SiteSpec) -> SiteSpec {
     SiteSpec {
         process_keys: vec!["invoice".into()],
         decision_keys: vec!["classification".into()],
@@ -39,8 +48,13 @@ fn small() -> SiteSpec {
         decision_instances: 3,
         external_variables: 5,
         reports: 2,
-        without_replicas: vec!["settings_v3".into()],
-        ..SiteSpec::default()
+        without_replicas: Vec::new(),
+        archive_keys: if spec.archive_keys.is_empty() {
+            Vec::new()
+        } else {
+            vec!["invoice".into()]
+        },
+        ..spec
     }
 }
 

@@ -125,6 +125,7 @@ pub struct World {
     pub script: Script,
     rounds: u32,
     shot: Arc<Mutex<usize>>,
+    books: Ledger,
 }
 
 /// Folders and books of one position.
@@ -181,6 +182,7 @@ impl World {
             script,
             rounds: 0,
             shot: Arc::default(),
+            books: Ledger::default(),
         })
     }
 
@@ -234,6 +236,11 @@ impl World {
         }
     }
 
+    /// The books of the round that was begun last.
+    pub fn books(&self) -> &Ledger {
+        &self.books
+    }
+
     /// Every request of this position, oldest first.
     pub fn records(&self, round: &Round) -> Vec<Record> {
         let mut records = Vec::clone(&round.earlier);
@@ -279,6 +286,7 @@ impl World {
 
     fn round(&mut self, ledger: Ledger, earlier: Arc<Vec<Record>>) -> anyhow::Result<Round> {
         self.rounds += 1;
+        self.books = ledger.clone();
         let sim = self.sim.clone();
         let optimize = self.optimize.clone();
         let lives = ledger

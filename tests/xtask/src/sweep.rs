@@ -22,10 +22,10 @@ use crate::summary::Summary;
 
 /// Of the positions on the simulated cluster, CI takes every so-manieth, beginning with another one each day: all of
 /// them take longer than a check that everybody waits for may.
-const CI_EVERY: usize = 11;
+const CI_EVERY: usize = 41;
 
-/// After so many seconds CI begins no position more; what was left out is told.
-const CI_SECONDS: u64 = 170;
+/// After so many seconds CI begins no position of a plan more; what was left out is told.
+const CI_SECONDS: u64 = 80;
 
 /// Seconds of a day: what the offset goes round with.
 const DAY_SECONDS: u64 = 86_400;

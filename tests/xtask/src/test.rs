@@ -17,6 +17,7 @@ use crate::plugins;
 use crate::prove;
 use crate::suite;
 use crate::summary::Summary;
+use crate::sweep;
 use crate::tools;
 use crate::traps;
 
@@ -70,6 +71,9 @@ pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
     traps::simulated(&kit, trap::TRAPS, &mut tally, summary).await;
     let set = tiers.counted("traps on simulated clusters", tally.into_count());
     summary.field("e2e", e2e + tiers.counted("golden scripts", scripts) + set);
+    let swept = sweep::in_ci(summary).await;
+    let swept = tiers.counted("the sweep", swept);
+    summary.field("sweep", swept);
     let servers = tiers.one(summary, "lab and capabilities on real servers", || {
         let threads = ["--", "--test-threads", REAL_AT_ONCE];
         tools::run_tests(cargo_test(&targets.real).args(threads))
