@@ -47,9 +47,9 @@ impl Order {
         }
         let steps = &plan.steps;
         let before = steps.iter().enumerate().map(|(at, step)| {
-            let earlier = steps.iter().take(at);
+            let earlier = steps.get(..at).unwrap_or_default();
             let over: Vec<StepId> = earlier
-                .clone()
+                .iter()
                 .filter(|other| other.phase != step.phase || step.after.contains(&other.id))
                 .chain(earlier.last().filter(|_| step.after.is_empty()))
                 .map(|other| other.id.clone())
