@@ -125,10 +125,7 @@ fn build() -> anyhow::Result<()> {
     for target in TARGETS {
         command.args(["--bin", &format!("fuzz-{target}")]);
     }
-    tools::run(command.env(
-        "RUSTC_WORKSPACE_WRAPPER",
-        root().join("fuzz/instrument.sh"),
-    ))
+    tools::run(command.env("RUSTC_WORKSPACE_WRAPPER", root().join("fuzz/instrument.sh")))
 }
 
 /// Runs them, [`AT_ONCE`] beside each other.
@@ -157,7 +154,8 @@ fn one(target: &'static str, seconds: u32) -> anyhow::Result<Outcome> {
     let grown = target_dir().join("fuzz/corpus").join(target);
     let seeds = root().join("fuzz/corpus").join(target);
     for folder in [&grown, &artifacts()] {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make `{}`", folder.display()))?;
     }
     let program = target_dir().join("debug").join(format!("fuzz-{target}"));
     let told = Command::new(&program)
@@ -167,7 +165,10 @@ fn one(target: &'static str, seconds: u32) -> anyhow::Result<Outcome> {
         .arg(format!("-max_len={INPUT_BYTES_MAX}"))
         .arg(format!("-rss_limit_mb={MEMORY_MB_MAX}"))
         .arg(format!("-timeout={INPUT_SECONDS_MAX}"))
-        .arg(format!("-artifact_prefix={}/{target}-", artifacts().display()))
+        .arg(format!(
+            "-artifact_prefix={}/{target}-",
+            artifacts().display()
+        ))
         .arg("-print_final_stats=1")
         .current_dir(Path::new("/"))
         .stdin(Stdio::null())
@@ -181,15 +182,32 @@ fn one(target: &'static str, seconds: u32) -> anyhow::Result<Outcome> {
         counters: number_before(&said, " inline 8-bit counters"),
         runs: number_after(&said, "stat::number_of_executed_units:"),
         // The end of it: the reason, and the input.
-        said: said.lines().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n"),
+        said: said
+            .lines()
+            .rev()
+            .take(60)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect::<Vec<_>>()
+            .join("\n"),
     })
 }
 
 /// The number that stands before these words.
 fn number_before(text: &str, words: &str) -> u64 {
     let before = text.split(words).next().unwrap_or_default();
-    let digits: String = before.chars().rev().take_while(char::is_ascii_digit).collect();
-    digits.chars().rev().collect::<String>().parse().unwrap_or(0)
+    let digits: String = before
+        .chars()
+        .rev()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits
+        .chars()
+        .rev()
+        .collect::<String>()
+        .parse()
+        .unwrap_or(0)
 }
 
 /// The number that stands after them.
@@ -208,6 +226,9 @@ mod tests {
         let said = "INFO: Loaded 1 modules   (51234 inline 8-bit counters): 51234 [0x1, 0x2), \n\
                     stat::number_of_executed_units: 40811\nstat::average_exec_per_sec:     10202\n";
         assert_eq!(number_before(said, " inline 8-bit counters"), 51_234);
-        assert_eq!(number_after(said, "stat::number_of_executed_units:"), 40_811);
+        assert_eq!(
+            number_after(said, "stat::number_of_executed_units:"),
+            40_811
+        );
     }
 }

@@ -24,12 +24,11 @@ const GUEST: &str = "liftlock-guests";
 
 pub(crate) fn run(summary: &mut Summary) -> anyhow::Result<()> {
     summary.step("build the guest", || {
-        tools::run(cargo().args(["build", "--quiet", "--package", GUEST]).args([
-            "--target",
-            PLUGIN_TARGET,
-            "--profile",
-            "plugin",
-        ]))
+        tools::run(
+            cargo()
+                .args(["build", "--quiet", "--package", GUEST])
+                .args(["--target", PLUGIN_TARGET, "--profile", "plugin"]),
+        )
     })?;
     let liftlock = summary.step("build the binaries", || {
         tools::run(cargo().args(["build", "--quiet", "--workspace", "--bin", PROGRAM]))?;
