@@ -210,7 +210,7 @@ async fn floods(judge: &mut Judge, world: &World) -> anyhow::Result<()> {
     }
     let options = BTreeMap::from([
         ("do".to_owned(), "denials".to_owned()),
-        ("n".to_owned(), "1000".to_owned()),
+        ("n".to_owned(), "50".to_owned()),
         ("bytes".to_owned(), (1 << 20).to_string()),
     ]);
     let called = world
@@ -230,7 +230,7 @@ async fn floods(judge: &mut Judge, world: &World) -> anyhow::Result<()> {
         Verdict::Escaped(kept)
     };
     judge.count(
-        "a thousand denials of a name of a mebibyte",
+        "fifty denials of a name of a mebibyte",
         verdict.and_unharmed(world.check().await),
     );
     Ok(())
