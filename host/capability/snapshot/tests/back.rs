@@ -287,7 +287,7 @@ impl Site {
         .await;
         self.put(
             &["_index_template", "site-t8"],
-            json!({"index_patterns": ["site-new*"], "priority": 501, "composed_of": ["site-came"]}),
+            json!({"index_patterns": ["site-fresh*"], "priority": 501, "composed_of": ["site-came"]}),
         )
         .await;
         self.put(
