@@ -243,8 +243,8 @@ impl Runner {
             )
             .at(&step.id)
             .remedy(
-                "find out whether the target was restored or somebody changed it; then bring it back to what the \
-                 plan had and resume, or `liftlock abort` and plan again",
+                "find out whether the target was restored, somebody changed it, or a request without an answer \
+                 landed late; then bring it back to what the plan had and resume, or `liftlock abort` and plan again",
             ));
         }
         Ok(())

@@ -135,6 +135,7 @@ fn is_within(change: &Change, made: &[String]) -> bool {
         | Change::DeleteByQuery { index, .. }
         | Change::CreateDocument { index, .. }
         | Change::ReplaceDocument { index, .. }
+        | Change::DeleteDocument { index, .. }
         | Change::PutSettings { index, .. }
         | Change::PutMapping { index, .. } => index,
         _ => return false,
@@ -497,10 +498,16 @@ impl Runner {
                     origin: Origin::Plan,
                 };
                 let attempt = self.attempt(&passing, last.number, &change);
-                Ok(self
-                    .capability(&planned.binding)?
+                self.capability(&planned.binding)?
                     .automatic_undo(&change, &attempt)
-                    .unwrap_or_default())
+                    .ok_or_else(|| {
+                        Halt::new(
+                            Exit::RollbackFailed,
+                            format!("nothing of what was kept takes step `{}` back", step.id),
+                        )
+                        .at(&step.id)
+                        .remedy("take it back by hand, then `liftlock abort` ends the run")
+                    })
             }
             Undo::ByRestore(taken_by) => {
                 let take = self.step_of(taken_by).and_then(Step::change);

@@ -12,6 +12,10 @@ use crate::runner::{Halt, Runner};
 /// Between two looks at a condition. Short enough for a prompt answer, long enough to cost a server nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// After so many looks, some five seconds, the claim is looked at too: who lost it waits for nothing any more. A
+/// target that cannot be read meanwhile is what many conditions wait for.
+const LOOKS_PER_CLAIM: u32 = 10;
+
 impl Runner {
     /// Waits until the condition has held for as long as it must, or does what the plan says when patience ends.
     pub(crate) async fn wait_for(&self, step: &StepId, condition: &Condition) -> Result<(), Halt> {
@@ -20,7 +24,15 @@ impl Runner {
         let mut held_since = None;
         let mut last = None;
         let mut told = String::new();
+        let mut looks = 0_u32;
         loop {
+            looks += 1;
+            if looks.is_multiple_of(LOOKS_PER_CLAIM)
+                && let Err(halt) = self.check_claims().await
+                && halt.exit == Exit::ClaimLost
+            {
+                return Err(halt);
+            }
             let why = match capability
                 .evaluate(&condition.predicate, last.as_ref())
                 .await

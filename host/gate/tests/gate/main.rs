@@ -17,9 +17,9 @@ use liftlock_gate::{
 
 use liftlock_types::event::OutcomeKind;
 use liftlock_types::{
-    Body, Change, Claim, Condition, Digest, Exit, Fill, FillValue, Finding, IndexName, Json,
-    OnExpiry, Phase, Predicate, Proposal, Read, ReadError, Reading, RestsOn, Scope, Severity, Step,
-    Undo,
+    Body, Change, Claim, Condition, Digest, DocumentId, Exit, Fill, FillValue, Finding, IndexName,
+    Json, OnExpiry, Phase, Predicate, Proposal, Read, ReadError, Reading, RestsOn, Scope, Severity,
+    Step, Undo,
 };
 use serde_json::json;
 use toy::{Fault, Toy};
@@ -197,6 +197,25 @@ async fn a_runner_that_stood_still_between_intent_and_send_authorises_again() {
         .collect();
     assert_eq!(kinds, [OutcomeKind::NotSent, OutcomeKind::AppliedOurs]);
     assert_eq!(lab.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_whose_object_a_later_step_changed_again_is_no_doubt() {
+    let mut again = replace();
+    again.id = id("again");
+    if let Body::Change(planned) = &mut again.body {
+        planned.change = Change::ReplaceDocument {
+            index: IndexName::new("i").unwrap(),
+            id: DocumentId::new("meta").unwrap(),
+            while_it_contains: Json::new(r#"{"version":"2"}"#).unwrap(),
+            document: Json::new(r#"{"version":"3","id":"kept"}"#).unwrap(),
+        };
+    }
+    let lab = Lab::new(vec![replace(), again]).await;
+    lab.toy.with(|world| world.faults = vec![Fault::DropBefore]);
+    let end = lab.run().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    assert!(!end.state.unaccounted().is_empty());
 }
 
 #[tokio::test]

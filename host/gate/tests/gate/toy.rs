@@ -263,6 +263,15 @@ impl Capability for Toy {
                     format!("document/{id}"),
                     json!(world.documents.contains_key(id.as_str())),
                 )]),
+                Change::ReplaceDocument { id, .. } => Facts::from([(
+                    format!("document/{id}/version"),
+                    json!(
+                        world
+                            .documents
+                            .get(id.as_str())
+                            .map(|have| &have["version"])
+                    ),
+                )]),
                 Change::DeleteIndex { .. } => {
                     Facts::from([("index/uuid".into(), json!(world.index_uuid))])
                 }
