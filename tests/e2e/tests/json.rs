@@ -79,6 +79,21 @@ async fn every_answer_of_an_upgrade_is_as_its_schema_says() {
     answer(operator, "abort", &["abort", &run, "--reason", "test"], 2).await;
     answer(operator, "explain", &["explain", "11"], 0).await;
     answer(operator, "plan", &planned, 0).await;
+
+    answer(operator, "replan", &["replan", &run], 2).await;
+    answer(operator, "takeover-abandon", &["takeover", "--abandon"], 2).await;
+    let file = round.folder().join("run.jsonl").display().to_string();
+    answer(operator, "export", &["export", &run, &file], 0).await;
+    let other = operator.clone().with_state(&round.folder().join("other"));
+    answer(&other, "import", &["import", &file], 0).await;
+    answer(&other, "takeover", &["takeover", &run], 0).await;
+    let preview = ["rollback", &run, "--preview"];
+    answer(operator, "rollback-preview", &preview, 0).await;
+    answer(operator, "rollback", &["rollback", &run], 2).await;
+    let back = answer(operator, "rollback", &["rollback", &run, "--yes"], 0).await;
+    assert_eq!(back["data"]["run"]["standing"], "rolled back");
+    answer(operator, "rollback", &["rollback", &run, "--yes"], 2).await;
+
     let init = [
         "init",
         "--plugin",
