@@ -219,10 +219,14 @@ fn writers(seen: &Seen, found: &mut Vec<Finding>) {
 fn versions(seen: &Seen, found: &mut Vec<Finding>) {
     let mut by_base: BTreeMap<&str, BTreeMap<u32, &str>> = BTreeMap::new();
     for index in &seen.indices {
-        if let (Some(base), Some(version)) =
-            (seen.names.base(&index.name), seen.names.version(&index.name))
-        {
-            by_base.entry(base).or_default().insert(version, &index.name);
+        if let (Some(base), Some(version)) = (
+            seen.names.base(&index.name),
+            seen.names.version(&index.name),
+        ) {
+            by_base
+                .entry(base)
+                .or_default()
+                .insert(version, &index.name);
         }
     }
     let beside: Vec<&str> = by_base
@@ -705,7 +709,9 @@ mod tests {
             alias.index = alias.index.replace("settings_v2", "settings_v3");
         }
         after.archives.clear();
-        after.legacy_templates.retain(|it| it.name != "optimize-event_v4");
+        after
+            .legacy_templates
+            .retain(|it| it.name != "optimize-event_v4");
         after.metadata = parse_metadata(r#"{"schemaVersion":"8.6.0","installationId":"id-1"}"#);
         logged(&mut after, hop.log_ids(&before));
         (after, goal, kept)
@@ -734,18 +740,25 @@ mod tests {
             with(&|seen, _| settings(seen, &|index| index.replicas = 0)),
             changed
         );
-        assert_eq!(with(&|seen, _| settings(seen, &|index| index.docs = 2)), changed);
+        assert_eq!(
+            with(&|seen, _| settings(seen, &|index| index.docs = 2)),
+            changed
+        );
         // The script changes sources; ids it does not.
         assert_eq!(
-            with(&|_, kept| kept.after[0].answer =
-                Some(json!({"index": "optimize-settings_v3", "docs": 3, "ids": "j", "content": "b"}))),
+            with(&|_, kept| kept.after[0].answer = Some(
+                json!({"index": "optimize-settings_v3", "docs": 3, "ids": "j", "content": "b"})
+            )),
             changed
         );
         assert_eq!(
             with(&|seen, _| seen
                 .aliases
                 .retain(|alias| alias.name != "optimize-settings")),
-            ["optimize.changed-beside-the-plan", "optimize.alias-write-index"]
+            [
+                "optimize.changed-beside-the-plan",
+                "optimize.alias-write-index"
+            ]
         );
         assert_eq!(
             with(&|seen, _| drop(

@@ -34,6 +34,9 @@ const MEMORY_MB_MAX: u32 = 2_048;
 /// for a busy machine.
 const INPUT_SECONDS_MAX: u32 = 10;
 
+/// How long each target runs where nothing else is said.
+const SECONDS: u32 = 60;
+
 /// Fewest places that are counted. With fewer the targets were built without coverage, and only chance works.
 const COUNTERS_MIN: u64 = 5_000;
 
@@ -41,11 +44,21 @@ const COUNTERS_MIN: u64 = 5_000;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// How long each target runs.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = SECONDS)]
     seconds: u32,
     /// Only this target.
     #[arg(long, value_parser = TARGETS)]
     target: Option<String>,
+}
+
+impl Options {
+    /// Each target, for a minute.
+    pub(crate) fn of_ci() -> Self {
+        Self {
+            seconds: SECONDS,
+            target: None,
+        }
+    }
 }
 
 /// What came of one target.

@@ -21,7 +21,10 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
     plugins::ensure(summary)?;
     let kit = summary.step("build the binaries", Kit::build)?;
     let scripts = summary
-        .wait("golden scripts", compare_all(&kit, options.accept, &options.script))
+        .wait(
+            "golden scripts",
+            compare_all(&kit, options.accept, &options.script),
+        )
         .await?;
     summary.field("scripts", scripts);
     Ok(())

@@ -12,7 +12,9 @@ use liftlock_e2e::trap;
 use liftlock_lab::ServerKind;
 use serde_json::Value;
 
+use crate::fuzz;
 use crate::golden;
+use crate::hostile;
 use crate::plugins;
 use crate::prove;
 use crate::suite;
@@ -71,6 +73,10 @@ pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
     traps::simulated(&kit, trap::TRAPS, &mut tally, summary).await;
     let set = tiers.counted("traps on simulated clusters", tally.into_count());
     summary.field("e2e", e2e + tiers.counted("golden scripts", scripts) + set);
+    let stopped = hostile::run(summary);
+    tiers.counted("hostile guests", stopped.map(|()| 0));
+    let fuzzed = fuzz::run(&fuzz::Options::of_ci(), summary);
+    tiers.counted("fuzz targets", fuzzed.map(|()| 0));
     let swept = sweep::in_ci(summary).await;
     let swept = tiers.counted("the sweep", swept);
     summary.field("sweep", swept);
@@ -83,16 +89,12 @@ pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
     let proof = summary
         .wait(
             "prove optimize",
-            prove::optimize(&kit, &ServerKind::ALL, summary),
+            prove::optimize(&kit, &ServerKind::ALL, prove::Extent::Shared, summary),
         )
         .await
         .and_then(Tally::into_count);
     let proof = tiers.counted("prove optimize", proof);
-    let mut tally = Tally::loud();
-    // One product: `cargo xtask traps optimize` sets them on both.
-    traps::real(&kit, &traps::SERVERS[..1], trap::TRAPS, &mut tally, summary).await;
-    let set = tiers.counted("traps on a real server", tally.into_count());
-    summary.field("real", servers + same + proof + set);
+    summary.field("real", servers + same + proof);
 
     if tiers.failed.is_empty() {
         Ok(())
