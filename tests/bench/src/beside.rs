@@ -64,7 +64,6 @@ async fn updates(stage: &Stage, at_once: usize) -> anyhow::Result<f64> {
         ..SiteSpec::default().with_processes(UPDATES)
     };
     let round = ground::introduced(stage, &spec).await?;
-    ground::without_quiet_wait(&round)?;
     ground::past_the_proxy(stage, &round)?;
     round.operator.run(&["plan", TO]).await?.expect(0)?;
     let plan = round.plan_file()?.to_string_lossy().into_owned();

@@ -46,16 +46,18 @@ pub(crate) fn on_server<T>(
     done
 }
 
-/// A fresh site whose operator has added the plugin and granted what it asks for.
+/// A fresh site whose operator has added the plugin and granted what it asks for, with no quiet wait in a run.
 pub(crate) async fn introduced(stage: &Stage, spec: &SiteSpec) -> anyhow::Result<Round> {
     let round = stage.fresh(spec).await?;
+    // Before the grant, which is bound to the options.
+    without_quiet_wait(&round)?;
     proof::introduce(&round).await?;
     Ok(round)
 }
 
 /// Lets the plugin watch for no time at all that nothing is written, so that there is no wait of its own choosing in
 /// the run.
-pub(crate) fn without_quiet_wait(round: &Round) -> anyhow::Result<()> {
+fn without_quiet_wait(round: &Round) -> anyhow::Result<()> {
     edit(round, |line| match line.split_once('=') {
         Some((name, _)) if name.trim() == "quiet-seconds" => "quiet-seconds = 0".to_owned(),
         _ => line.to_owned(),

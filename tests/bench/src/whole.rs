@@ -6,7 +6,7 @@
 //! nothing is written, so that there is no wait of its own choosing in the run.
 
 use anyhow::Context;
-use liftlock_e2e::{Kit, Round, Stage};
+use liftlock_e2e::{Kit, Stage};
 use liftlock_lab::{Record, SiteSpec};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -120,7 +120,7 @@ async fn recorded(stage: &Stage) -> anyhow::Result<(Vec<Record>, Upgrade)> {
 
 /// Builds the site anew and upgrades it; through the proxy, which then holds the requests of the run alone.
 async fn upgrade(stage: &Stage, is_recorded: bool) -> anyhow::Result<Upgrade> {
-    let round = site(stage).await?;
+    let round = ground::introduced(stage, &SiteSpec::default()).await?;
     if !is_recorded {
         ground::past_the_proxy(stage, &round)?;
     }
@@ -141,12 +141,6 @@ async fn upgrade(stage: &Stage, is_recorded: bool) -> anyhow::Result<Upgrade> {
 
 /// Builds the site anew and sends it what was recorded.
 async fn looped(stage: &Stage, records: &[Record]) -> anyhow::Result<Replayed> {
-    let _round = site(stage).await?;
+    let _round = ground::introduced(stage, &SiteSpec::default()).await?;
     replay(stage.target.base_url(), records).await
-}
-
-async fn site(stage: &Stage) -> anyhow::Result<Round> {
-    let round = ground::introduced(stage, &SiteSpec::default()).await?;
-    ground::without_quiet_wait(&round)?;
-    Ok(round)
 }
