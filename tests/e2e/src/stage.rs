@@ -112,6 +112,8 @@ pub struct Stage {
 /// A fresh 8.7 site on a stage, and an operator who knows nothing of it yet.
 #[derive(Debug)]
 pub struct Round {
+    /// The stand-in for Optimize. First, as it ends what the file in the folder names.
+    pub optimize: Pretend,
     folder: TempDir,
     component: Component,
     plugin: PathBuf,
@@ -121,8 +123,6 @@ pub struct Round {
     pub facts: SiteFacts,
     /// The cluster before anything was done.
     pub before: Dump,
-    /// The stand-in for Optimize.
-    pub optimize: Pretend,
 }
 
 impl Stage {
