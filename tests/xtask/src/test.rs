@@ -14,7 +14,6 @@ use serde_json::Value;
 
 use crate::fuzz;
 use crate::golden;
-use crate::hostile;
 use crate::plugins;
 use crate::prove;
 use crate::suite;
@@ -73,8 +72,6 @@ pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
     traps::simulated(&kit, trap::TRAPS, &mut tally, summary).await;
     let set = tiers.counted("traps on simulated clusters", tally.into_count());
     summary.field("e2e", e2e + tiers.counted("golden scripts", scripts) + set);
-    let stopped = hostile::run(summary);
-    tiers.counted("hostile guests", stopped.map(|()| 0));
     let fuzzed = fuzz::run(&fuzz::Options::of_ci(), summary);
     tiers.counted("fuzz targets", fuzzed.map(|()| 0));
     let swept = sweep::in_ci(summary).await;

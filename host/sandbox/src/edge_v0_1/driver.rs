@@ -149,7 +149,7 @@ fn one(state: &mut State, n: usize, function: u8, words: &Words<'_>) -> Result<(
         Some(Got::Change(change)) => {
             let rep = change.rep();
             told(now(state.fill_now(Resource::new_own(rep), words.at(1))))?;
-            if n % 2 == 0 {
+            if n.is_multiple_of(2) {
                 told(now(HostStep::does(state, step(), change)))?;
             } else {
                 told(now(state.undo(step(), change)))?;
