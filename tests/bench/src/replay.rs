@@ -1,10 +1,11 @@
 //! The bare loop: recorded requests sent one after another on one connection that is kept.
 //!
 //! No client library's pool, no retry, no reading of what came back beyond its status: the least that these requests
-//! cost. What a server made up in an answer and a later request repeats (the id of a scroll, of a task) is another one
-//! this time, so it is replaced where it turns up again; that happens between requests and is not timed.
+//! cost. The id of a scroll is another one this time, so it is replaced where the run sent its own; that happens between
+//! requests and is not timed. Ids come into use in the order in which their scrolls were opened, which is what tells which
+//! is which: the recorded answers are compressed, so nothing can be read in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -16,12 +17,6 @@ use hyper_util::rt::TokioIo;
 use liftlock_lab::Record;
 use serde_json::Value;
 use tokio::net::TcpStream;
-
-/// Shortest text that is taken for an id which a server made up. Shorter ones turn up by chance.
-const ID_BYTES_MIN: usize = 8;
-
-/// Statuses that may differ before the loop counts as something else than what was recorded.
-const DIFFERENCES_MAX: usize = 0;
 
 /// What a loop took.
 #[derive(Debug)]
@@ -36,13 +31,12 @@ pub(crate) async fn replay(base_url: &str, records: &[Record]) -> anyhow::Result
         .strip_prefix("http://")
         .with_context(|| format!("`{base_url}` cannot be talked to without TLS"))?;
     let mut connection = connect(authority).await?;
-    let mut made_up = BTreeMap::new();
+    let mut scrolls = Scrolls::default();
     let mut took = Duration::ZERO;
     let mut different = Vec::new();
     for record in records {
-        let path = replaced(&record.path, &made_up);
-        let body = replaced(&record.request_body, &made_up);
-        let request = request(authority, &record.method, &path, body)?;
+        let body = scrolls.replaced(&record.path, &record.request_body)?;
+        let request = request(authority, &record.method, &record.path, body)?;
         let lost = || format!("no answer to `{}`", record.line());
         let begun = Instant::now();
         connection.ready().await.with_context(lost)?;
@@ -58,10 +52,10 @@ pub(crate) async fn replay(base_url: &str, records: &[Record]) -> anyhow::Result
                 String::from_utf8_lossy(&text[..text.len().min(200)]),
             ));
         }
-        note_ids(&record.response_body, &text, &mut made_up);
+        scrolls.note(&record.path, &text)?;
     }
     anyhow::ensure!(
-        different.len() <= DIFFERENCES_MAX,
+        different.is_empty(),
         "the loop was answered otherwise than the run: {}",
         different.join("; ")
     );
@@ -96,44 +90,52 @@ fn request(
     Ok(request.body(Full::new(Bytes::from(body)))?)
 }
 
-fn replaced(text: &str, made_up: &BTreeMap<String, String>) -> String {
-    let mut text = text.to_owned();
-    for (then, now) in made_up {
-        if text.contains(then.as_str()) {
-            text = text.replace(then.as_str(), now);
-        }
-    }
-    text
+/// Which scroll of now stands for which of then.
+#[derive(Debug, Default)]
+struct Scrolls {
+    /// Opened now, and not yet used.
+    opened: VecDeque<String>,
+    /// By the id of then.
+    used: BTreeMap<String, String>,
 }
 
-/// Notes texts that stand at the same place of both answers and differ.
-fn note_ids(then: &str, now: &[u8], made_up: &mut BTreeMap<String, String>) {
-    // An answer that is no JSON, or that was too long to be recorded whole, holds no id that comes back.
-    if let (Ok(then), Ok(now)) = (serde_json::from_str(then), serde_json::from_slice(now)) {
-        note_different(&then, &now, made_up);
-    }
-}
+/// Where scrolls are read on and closed.
+const SCROLL: &str = "/_search/scroll";
 
-fn note_different(then: &Value, now: &Value, made_up: &mut BTreeMap<String, String>) {
-    match (then, now) {
-        (Value::String(then), Value::String(now)) if then != now => {
-            if then.len() >= ID_BYTES_MIN {
-                made_up.insert(then.clone(), now.clone());
-            }
+impl Scrolls {
+    /// The body with the ids of now.
+    fn replaced(&mut self, path: &str, body: &str) -> anyhow::Result<String> {
+        if !path.starts_with(SCROLL) {
+            return Ok(body.to_owned());
         }
-        (Value::Object(then), Value::Object(now)) => {
-            for (key, then) in then {
-                if let Some(now) = now.get(key) {
-                    note_different(then, now, made_up);
-                }
+        let mut body: Value = serde_json::from_str(body).context("a scroll without its id")?;
+        let ids = match &mut body["scroll_id"] {
+            Value::Array(ids) => ids.iter_mut().collect(),
+            one => vec![one],
+        };
+        for id in ids {
+            let then = id.as_str().context("a scroll's id is no text")?.to_owned();
+            if !self.used.contains_key(&then) {
+                let now = self.opened.pop_front();
+                let now = now.context("a scroll is read that was not opened")?;
+                self.used.insert(then.clone(), now);
             }
+            *id = Value::from(self.used[&then].as_str());
         }
-        (Value::Array(then), Value::Array(now)) => {
-            for (then, now) in then.iter().zip(now) {
-                note_different(then, now, made_up);
-            }
+        Ok(body.to_string())
+    }
+
+    /// Keeps the id of a scroll that this answer opened.
+    fn note(&mut self, path: &str, answer: &[u8]) -> anyhow::Result<()> {
+        let opens = path.contains("?scroll=") || path.contains("&scroll=");
+        if opens && !path.starts_with(SCROLL) {
+            let answer: Value = serde_json::from_slice(answer)?;
+            let id = answer["_scroll_id"]
+                .as_str()
+                .context("no scroll was opened")?;
+            self.opened.push_back(id.to_owned());
         }
-        _ => {}
+        Ok(())
     }
 }
 
@@ -141,21 +143,35 @@ fn note_different(then: &Value, now: &Value, made_up: &mut BTreeMap<String, Stri
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_id_that_the_server_made_up_is_replaced_where_it_turns_up_again() {
-        let mut made_up = BTreeMap::new();
-        let then = r#"{"_scroll_id":"then-1234567","hits":[{"_id":"same-same"}],"took":3}"#;
-        let now = r#"{"_scroll_id":"now-7654321","hits":[{"_id":"same-same"}],"took":5}"#;
-        note_ids(then, now.as_bytes(), &mut made_up);
-        let path = replaced("/_search/scroll?scroll_id=then-1234567", &made_up);
-        assert_eq!(path, "/_search/scroll?scroll_id=now-7654321");
-        assert_eq!(made_up.len(), 1);
+    fn opened(scrolls: &mut Scrolls, id: &str) {
+        let answer = format!(r#"{{"_scroll_id":"{id}","hits":{{}}}}"#);
+        scrolls
+            .note("/a/_search?size=5&scroll=1m", answer.as_bytes())
+            .unwrap();
     }
 
     #[test]
-    fn an_answer_that_is_no_json_holds_no_id() {
-        let mut made_up = BTreeMap::new();
-        note_ids("green open a", b"green open b", &mut made_up);
-        assert!(made_up.is_empty());
+    fn a_scroll_goes_on_under_the_id_that_it_has_now() {
+        let mut scrolls = Scrolls::default();
+        opened(&mut scrolls, "now-1");
+        opened(&mut scrolls, "now-2");
+        let body = r#"{"scroll":"1m","scroll_id":"then-1"}"#;
+        for _ in 0..2 {
+            let replaced = scrolls.replaced(SCROLL, body).unwrap();
+            assert_eq!(replaced, body.replace("then", "now"));
+        }
+        let body = r#"{"scroll_id":["then-2"]}"#;
+        assert_eq!(
+            scrolls.replaced(SCROLL, body).unwrap(),
+            body.replace("then", "now")
+        );
+    }
+
+    #[test]
+    fn a_scroll_that_was_never_opened_is_an_error() {
+        let mut scrolls = Scrolls::default();
+        let body = r#"{"scroll_id":"then-1"}"#;
+        assert!(scrolls.replaced(SCROLL, body).is_err());
+        assert_eq!(scrolls.replaced("/a/_count", "{").unwrap(), "{");
     }
 }

@@ -1,5 +1,7 @@
 //! What a run's own record says of its time: which part was snapshot and trial restore, and what was written durably.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 use serde_json::Value;
 
@@ -89,6 +91,12 @@ impl Timeline {
         Ok(Window { from_ms, to_ms })
     }
 
+    /// How many steps wrote something.
+    pub(crate) fn steps(&self) -> usize {
+        let steps = self.rows.iter().filter_map(|row| row.step.as_deref());
+        steps.collect::<BTreeSet<_>>().len()
+    }
+
     /// Most rows that any one step has. Each row is at most one durable write.
     pub(crate) fn rows_of_a_step_max(&self) -> usize {
         let of = |step: &str| {
@@ -159,7 +167,7 @@ mod tests {
     #[test]
     fn rows_are_counted_by_step_and_beside_all_steps() {
         let timeline = Timeline::of(&audit()).unwrap();
-        assert_eq!(timeline.rows_of_a_step_max(), 2);
+        assert_eq!((timeline.steps(), timeline.rows_of_a_step_max()), (4, 2));
         assert_eq!(timeline.rows_of_the_run(), 2);
     }
 

@@ -85,10 +85,7 @@ fn durable_writes(seen: &Upgrade) -> anyhow::Result<Row> {
     let writes = seen.data["durable_writes"]
         .as_u64()
         .context("the run does not say what it wrote durably")?;
-    let steps = seen.data["run"]["steps"]
-        .as_array()
-        .map(Vec::len)
-        .context("the run does not say its steps")?;
+    let steps = seen.timeline.steps();
     let of_the_run = seen.timeline.rows_of_the_run();
     let each = (writes as f64 - of_the_run as f64) / steps as f64;
     Ok(Row::new(
