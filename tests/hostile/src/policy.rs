@@ -312,7 +312,7 @@ fn refused(called: &Called<Proposal>, n: usize, by_policy: bool) -> Verdict {
         ));
     }
     let denied = answer.starts_with("denied: ");
-    if by_policy && !(denied && !called.denials.is_empty()) {
+    if by_policy && (!denied || called.denials.is_empty()) {
         return Verdict::Escaped(format!("was not denied: {answer}"));
     }
     if denied || answer.starts_with("invalid: ") {

@@ -44,7 +44,8 @@ async fn a_guest_that_does_what_it_may_is_no_hostile_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_its_limit_lifted_a_guest_escapes() {
     let world = World::start().await.unwrap();
-    let lifted: [(&str, fn(Limits) -> Limits); 3] = [
+    type Lift = fn(Limits) -> Limits;
+    let lifted: [(&str, Lift); 3] = [
         ("handles", |limits| Limits {
             handles_max: 20_000,
             ..limits
