@@ -170,11 +170,13 @@ impl Runner {
                 .reserve(OUTCOME_BYTES)
                 .await
                 .map_err(|error| Halt::journal(&error))?;
-            if intent.class == Class::Opaque {
-                self.write_head().await?;
-            }
+            let once = matches!(intent.class, Class::Opaque | Class::Tokened);
             self.write_step(passing.id, number, Event::Intent(intent))
                 .await?;
+            if once {
+                // A journal that lost its tail must not begin again what makes a second object.
+                self.write_head().await?;
+            }
             attempt.intent_at_ms = now_ms();
 
             self.reach(&["act", "before"], Some(passing.id), number)
