@@ -698,8 +698,8 @@ async fn after_a_crash_the_inode_tells_whose_doing_it_was() {
     );
 
     // Someone else puts the same text there.
-    fs::remove_file(site.root.join("a")).unwrap();
-    fs::File::create(site.root.join("taken")).unwrap();
+    // The old file keeps its inode, so that no other can get it.
+    fs::rename(site.root.join("a"), site.root.join("taken")).unwrap();
     site.put("a", "v 8.8\n");
     let probed = site.again().probe(&change, &attempt).await.unwrap();
     assert!(
