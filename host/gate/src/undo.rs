@@ -53,7 +53,9 @@ fn takes_back(done: &Planned, undo: &Planned) -> Result<(), String> {
             other.escape_debug()
         ));
     }
-    if undo.change.rule().destructive && !makes(&done.change, &undo.change) {
+    let takes_away =
+        undo.change.rule().destructive || matches!(undo.change, Change::DeleteDocument { .. });
+    if takes_away && !makes(&done.change, &undo.change) {
         return Err(format!(
             "its undo `{verb}` takes away what its change did not make"
         ));

@@ -20,7 +20,7 @@ const TO: &str = "8.10.0";
 const UPDATES: usize = 6;
 
 /// Documents of each: copying them takes the server seconds, not less than what steers it.
-const INSTANCES: usize = 5_000;
+const INSTANCES: usize = 2_000;
 
 /// Each round builds the site twice.
 const ROUNDS: usize = 3;

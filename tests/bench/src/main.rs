@@ -150,12 +150,13 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         }
         eprintln!("== {}", names.join(", "));
         match (group.measure)(&runtime, cli) {
-            Ok(measured) => rows.extend(
-                measured
-                    .iter()
-                    .filter(|row| wanted(row.name()))
-                    .map(Row::data),
-            ),
+            Ok(measured) => {
+                for row in measured.iter().filter(|row| wanted(row.name())) {
+                    let row = row.data();
+                    eprintln!("   {}: {}, goal {}", row["name"], row["ratio"], row["goal"]);
+                    rows.push(row);
+                }
+            }
             Err(error) => {
                 eprintln!("error: {error:#}");
                 failed += names.len();

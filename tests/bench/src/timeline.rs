@@ -107,9 +107,9 @@ impl Timeline {
         steps.map(of).max().unwrap_or_default()
     }
 
-    /// Rows that belong to no step: begun, claimed, ended, released.
-    pub(crate) fn rows_of_the_run(&self) -> usize {
-        self.rows.iter().filter(|row| row.step.is_none()).count()
+    /// Rows that belong to a step.
+    pub(crate) fn rows_of_steps(&self) -> usize {
+        self.rows.iter().filter(|row| row.step.is_some()).count()
     }
 }
 
@@ -165,10 +165,10 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_counted_by_step_and_beside_all_steps() {
+    fn rows_are_counted_by_step() {
         let timeline = Timeline::of(&audit()).unwrap();
         assert_eq!((timeline.steps(), timeline.rows_of_a_step_max()), (4, 2));
-        assert_eq!(timeline.rows_of_the_run(), 2);
+        assert_eq!(timeline.rows_of_steps(), 8);
     }
 
     #[test]

@@ -51,16 +51,6 @@ pub(crate) struct Options {
     target: Option<String>,
 }
 
-impl Options {
-    /// Each target, for a minute.
-    pub(crate) fn of_ci() -> Self {
-        Self {
-            seconds: SECONDS,
-            target: None,
-        }
-    }
-}
-
 /// What came of one target.
 struct Outcome {
     target: &'static str,

@@ -175,14 +175,14 @@ async fn on(kind: ServerKind, kit: &Kit, extent: Extent, tally: &mut Tally) -> a
     tally.note(&format!("started in {} ms", server.start_ms()));
     let result = match kind {
         // The two that the product's vendor names first.
-        ServerKind::OpenSearch2 => {
+        ServerKind::Elasticsearch8 => {
             upgrades_and_ways_out(kit, &server, tally).await?;
             match extent {
                 Extent::Whole => longer_ways(kit, &server, tally).await,
                 Extent::Shared => Ok(()),
             }
         }
-        ServerKind::Elasticsearch8 => {
+        ServerKind::OpenSearch2 => {
             if extent == Extent::Whole {
                 upgrades_and_ways_out(kit, &server, tally).await?;
             }

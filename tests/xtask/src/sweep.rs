@@ -82,7 +82,7 @@ impl Options {
         }
     }
 
-    /// What CI runs.
+    /// A sample in bounded time.
     fn of_ci() -> Self {
         let days = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -188,20 +188,6 @@ fn must_be_good(tally: &real::Tally) -> anyhow::Result<()> {
         bail!("the sweep of a real server failed");
     }
     Ok(())
-}
-
-/// What CI runs; how many positions that were.
-pub(crate) async fn in_ci(summary: &Summary) -> anyhow::Result<u64> {
-    let sample = Options::of_ci();
-    let told = on_the_simulator(&sample, summary).await?;
-    let positions = told.number("positions")?;
-    told.must_be_good()?;
-    let broken = Options {
-        broken: true,
-        ..sample
-    };
-    on_the_simulator(&broken, summary).await?.must_be_good()?;
-    Ok(positions)
 }
 
 /// The last line of the sweep's own program.

@@ -8,19 +8,15 @@ use anyhow::bail;
 use liftlock_e2e::Kit;
 use liftlock_e2e::Tally;
 use liftlock_e2e::artifacts::cargo;
-use liftlock_e2e::trap;
 use liftlock_lab::ServerKind;
 use serde_json::Value;
 
-use crate::fuzz;
 use crate::golden;
 use crate::plugins;
 use crate::prove;
 use crate::suite;
 use crate::summary::Summary;
-use crate::sweep;
 use crate::tools;
-use crate::traps;
 
 /// Tests against real servers that run at the same time. Each starts a server of its own with
 /// about 500 MB; with more than two of them on two cores each takes longer than one after another.
@@ -68,15 +64,7 @@ pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
     let scripts = summary
         .wait("golden scripts", golden::compare_all(&kit, false, &[]))
         .await;
-    let mut tally = Tally::loud();
-    traps::simulated(&kit, trap::TRAPS, &mut tally, summary).await;
-    let set = tiers.counted("traps on simulated clusters", tally.into_count());
-    summary.field("e2e", e2e + tiers.counted("golden scripts", scripts) + set);
-    let fuzzed = fuzz::run(&fuzz::Options::of_ci(), summary);
-    tiers.counted("fuzz targets", fuzzed.map(|()| 0));
-    let swept = sweep::in_ci(summary).await;
-    let swept = tiers.counted("the sweep", swept);
-    summary.field("sweep", swept);
+    summary.field("e2e", e2e + tiers.counted("golden scripts", scripts));
     let servers = tiers.one(summary, "lab and capabilities on real servers", || {
         let threads = ["--", "--test-threads", REAL_AT_ONCE];
         tools::run_tests(cargo_test(&targets.real).args(threads))
