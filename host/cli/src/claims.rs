@@ -149,7 +149,7 @@ mod tests {
         let binding = Binding::new("cluster.database").unwrap();
         let here = data(&binding, &claim("here"), "here");
         assert!(
-            here.is_dead && text(&[here.clone()]).contains("dead"),
+            here.is_dead && text(std::slice::from_ref(&here)).contains("dead"),
             "{here:?}"
         );
         assert_eq!(
