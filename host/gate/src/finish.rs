@@ -5,6 +5,7 @@ use liftlock_types::event::{Event, OutcomeKind};
 use liftlock_types::rules::Borrow;
 
 use crate::boot_time_ms;
+use crate::defect::Defect;
 use crate::runner::{End, Halt, Runner};
 
 impl Runner {
@@ -30,11 +31,13 @@ impl Runner {
                     "step {} (`{}`): what became of it is not known",
                     step.id, step.title
                 ));
-            } else if state
-                .outcome()
-                .is_some_and(|outcome| outcome.kind == OutcomeKind::AppliedOurs)
-            {
-                self.leave(format!("step {} (`{}`) stays done", step.id, step.title));
+            } else {
+                let stays = match state.outcome().map(|outcome| outcome.kind) {
+                    Some(OutcomeKind::AppliedOurs) => "done",
+                    Some(OutcomeKind::Partial) if !state.is_done() => "half done",
+                    _ => continue,
+                };
+                self.leave(format!("step {} (`{}`) stays {stays}", step.id, step.title));
             }
         }
         for step in self.state().borrowed(Borrow::Protective) {
@@ -83,7 +86,7 @@ impl Runner {
     /// Requests that were sent and never answered can land late: where there is one, all that the run did and that
     /// no later step changed again is read once more at the end.
     pub(crate) async fn read_unaccounted(&self) -> Result<(), Halt> {
-        if self.state().unaccounted().is_empty() {
+        if self.state().unaccounted().is_empty() || self.lacks(Defect::LateNotAwaited) {
             return Ok(());
         }
         self.still_true().await
@@ -92,9 +95,12 @@ impl Runner {
     /// Closes the books of this process: what stopped it is written down, what is neutral goes back.
     pub(crate) async fn end(self, result: Result<(), Halt>, begun: u64) -> End {
         let mut halt = result.err();
-        if let (Some(stopped), true) =
-            (&halt, self.state().rows > 0 && self.state().ended.is_none())
-        {
+        // A journal that was copied here belongs to the holder of the claim until it is taken over.
+        let is_ours = halt.as_ref().is_none_or(|halt| halt.exit != Exit::Claimed);
+        if let (Some(stopped), true) = (
+            &halt,
+            is_ours && self.state().rows > 0 && self.state().ended.is_none(),
+        ) {
             let mut stopped = stopped.clone();
             if stopped.exit != Exit::ClaimLost
                 && let Err(second) = self.give_back_neutral().await

@@ -20,7 +20,7 @@
 //! | `resume`, `replan`, `takeover` | a run that goes on: after a crash or a stop, by another plan, from a dead runner |
 //! | `rollback`, `compare` | a run that goes back, and whether all is as before |
 //! | `planner`, `observer`, `clock` | what the runner needs of others |
-//! | `points` | where a test can end a run, with the feature `test-points` |
+//! | `points`, `defect` | where a test can end a run, and a gate without one of its rules: with the feature `test-points` |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod approval;
@@ -30,6 +30,7 @@ mod borrowed;
 mod claim;
 mod clock;
 mod compare;
+mod defect;
 mod finish;
 mod freeze;
 mod objections;
@@ -61,12 +62,14 @@ pub type Bindings = BTreeMap<Binding, Arc<dyn Capability>>;
 pub use approval::{Approval, Missing, StepApproval, Waiver, missing};
 pub use claim::this_process;
 pub use clock::{boot_time_ms, iso, now_ms};
+#[cfg(feature = "test-points")]
+pub use defect::Defect;
 pub use freeze::{FreezeError, PlanContext, differences, freeze};
 pub use objections::{HOST_FINDINGS, objections};
 pub use observer::{Happening, Observer, StopSignal};
 pub use planner::{Planner, PlannerFault, Replanned};
 #[cfg(feature = "test-points")]
-pub use points::{Defect, Point, Points};
+pub use points::{Point, Points};
 pub use replan::{carried, replan_refused};
 pub use rollback::{UndoStep, rollback_plan};
 pub use runner::{Decision, End, Halt, Parts, Runner, Who};

@@ -12,6 +12,7 @@ use liftlock_types::{
 };
 use serde_json::Value;
 
+use crate::defect::Defect;
 use crate::observer::Happening;
 use crate::runner::{Halt, Runner};
 use crate::settle::Settled;
@@ -77,7 +78,7 @@ impl Runner {
         if self.state().step(passing.id).open().is_some() {
             match self.settle(passing).await? {
                 Settled::Done => return Ok(()),
-                Settled::MayRepeat => {}
+                Settled::MayRepeat | Settled::RunAgain => {}
             }
         }
         let mut later_since = None;
@@ -263,7 +264,7 @@ impl Runner {
                         .await?
                     {
                         Settled::Done => return Ok(()),
-                        Settled::MayRepeat => {}
+                        Settled::MayRepeat | Settled::RunAgain => {}
                     }
                 }
                 Acted::Unanswered(why) => {
@@ -276,7 +277,7 @@ impl Runner {
                         .await?
                     {
                         Settled::Done => return Ok(()),
-                        Settled::MayRepeat => {}
+                        Settled::MayRepeat | Settled::RunAgain => {}
                     }
                 }
             }
@@ -359,6 +360,9 @@ impl Runner {
                 self.unavailable("what the step rests on", &error)
                     .at(passing.id)
             })?;
+        if self.lacks(Defect::OtherObjectTaken) {
+            return Ok(now);
+        }
         if let Some(planned) = passing.facts {
             let state = self.state();
             let made = state.facts.get(binding);

@@ -1,5 +1,4 @@
-//! Where a test can hold or end a run, and ways to break the gate that a test must notice. Only with the feature
-//! `test-points`, which no command line can reach.
+//! Where a test can hold or end a run. Only with the feature `test-points`, which no command line can reach.
 
 use std::sync::Arc;
 
@@ -7,6 +6,7 @@ use async_trait::async_trait;
 use liftlock_journal::{NewRow, Row};
 use liftlock_types::StepId;
 
+use crate::defect::Defect;
 use crate::runner::Runner;
 
 /// A place that a run passes.
@@ -25,17 +25,6 @@ pub struct Point {
 pub trait Points: Send + Sync {
     /// The run is here.
     async fn reach(&self, point: Point);
-}
-
-/// A gate without one of its rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Defect {
-    /// An intent is not written to the journal.
-    IntentNotDurable,
-    /// An answer is taken as evidence.
-    ReadBackSkipped,
-    /// No effect is ever seen.
-    ProbeAlwaysAbsent,
 }
 
 /// What a test put into a runner.

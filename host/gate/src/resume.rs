@@ -5,6 +5,7 @@ use liftlock_types::{Change, Exit, Moment, Probed, Step};
 
 use crate::beside::frontier;
 use crate::boot_time_ms;
+use crate::defect::Defect;
 use crate::pass::{Origin, Passing};
 use crate::runner::{Decision, End, Halt, Runner};
 use crate::state::recover;
@@ -38,7 +39,7 @@ impl Runner {
 
     /// Goes on, the claim being ours: forward, or back where a rollback had begun.
     pub(crate) async fn go_on(&self, decisions: Vec<Decision>) -> Result<(), Halt> {
-        let back = self.state().rolling_back.is_some();
+        let back = self.state().rolling_back.is_some() && !self.lacks(Defect::RollbackNotTerminal);
         if !back {
             self.check_plan()?;
             self.check_approved()?;
@@ -197,6 +198,9 @@ impl Runner {
 
     /// Recorded done means not sent again, not still true: what no later step consumed is read again.
     pub(crate) async fn still_true(&self) -> Result<(), Halt> {
+        if self.lacks(Defect::RecordBelieved) {
+            return Ok(());
+        }
         let steps = self.plan.steps.clone();
         for (at, step) in steps.iter().enumerate() {
             let Some(planned) = step.change() else {

@@ -305,7 +305,7 @@ impl Runner {
             };
             self.cancel(&passing, &intent.change, open.number).await?;
             match self.settle(&passing).await {
-                Ok(Settled::Done) => {}
+                Ok(Settled::Done | Settled::RunAgain) => {}
                 Ok(Settled::MayRepeat) => {
                     let why = "it had no effect, and the run goes back instead of sending it again";
                     self.conclude(

@@ -10,6 +10,7 @@ use liftlock_types::{
     StepId,
 };
 
+use crate::defect::Defect;
 use crate::observer::{Happening, Observer, StopSignal};
 use crate::planner::{Planner, PlannerFault};
 use crate::settle::Timing;
@@ -422,6 +423,9 @@ impl Runner {
     }
 
     pub(crate) async fn write_head(&self) -> Result<(), Halt> {
+        if self.lacks(Defect::HeadNotWritten) {
+            return Ok(());
+        }
         self.journal
             .write_head(self.run.as_str())
             .await
@@ -475,9 +479,7 @@ impl Runner {
 
     async fn store(&self, row: NewRow, event: &Event) -> Result<Vec<Row>, Halt> {
         #[cfg(feature = "test-points")]
-        if self.hooks.defect == Some(crate::points::Defect::IntentNotDurable)
-            && matches!(event, Event::Intent(_))
-        {
+        if self.lacks(Defect::IntentNotDurable) && matches!(event, Event::Intent(_)) {
             return Ok(vec![crate::points::not_durable(self.run.as_str(), row)]);
         }
         if matches!(event, Event::RunBegun { .. }) {

@@ -7,6 +7,7 @@ use liftlock_types::{Attempt, Capability, Change, Exit, Probed, ReadError};
 use serde_json::Value;
 
 use crate::boot_time_ms;
+use crate::defect::Defect;
 use crate::observer::Happening;
 use crate::pass::Passing;
 use crate::runner::{Halt, Runner};
@@ -55,6 +56,8 @@ pub(crate) enum Settled {
     Done,
     /// No effect: the identical request may be sent again.
     MayRepeat,
+    /// A task that may be run again, whose process is gone without a status; concluded as partial.
+    RunAgain,
 }
 
 impl Runner {
@@ -175,26 +178,44 @@ impl Runner {
                             }
                         }
                         Probed::Partial(seen) => {
-                            let why = "only a part of it is to be seen";
-                            self.conclude(
-                                passing,
-                                change,
-                                number,
-                                OutcomeKind::Partial,
-                                seen.clone(),
-                                true,
-                                why,
-                            )
-                            .await?;
-                            return Err(self.person(passing, &format!("{why}: {seen}")));
+                            // Who took over concludes; a runner that lost its claim does not.
+                            self.check_claims().await?;
+                            let why = if change.is_rerun_safe() {
+                                "it ended before it was done"
+                            } else {
+                                "only a part of it is to be seen"
+                            };
+                            let kind = OutcomeKind::Partial;
+                            self.conclude(passing, change, number, kind, seen.clone(), true, why)
+                                .await?;
+                            return Err(if change.is_rerun_safe() {
+                                self.ended_early(passing, &seen)
+                            } else {
+                                self.person(passing, &format!("{why}: {seen}"))
+                            });
+                        }
+                        Probed::Indeterminate(seen) if change.is_rerun_safe() => {
+                            self.check_claims().await?;
+                            let why = "its process is gone and left no status";
+                            let kind = OutcomeKind::Partial;
+                            self.conclude(passing, change, number, kind, seen.clone(), true, why)
+                                .await?;
+                            // After a crash of the host it went the same way; in a living one somebody ended it.
+                            return if answered {
+                                Err(self.ended_early(passing, &seen))
+                            } else {
+                                Ok(Settled::RunAgain)
+                            };
                         }
                         Probed::Indeterminate(seen) => {
+                            self.check_claims().await?;
                             let why = "what is there is neither what was nor what should be";
+                            let kind = OutcomeKind::Doubt;
                             self.conclude(
                                 passing,
                                 change,
                                 number,
-                                OutcomeKind::Doubt,
+                                kind,
                                 seen.clone(),
                                 answered,
                                 why,
@@ -215,26 +236,24 @@ impl Runner {
         capability: &dyn Capability,
         change: &Change,
         attempt: &Attempt,
-        #[cfg_attr(
-            not(feature = "test-points"),
-            expect(unused_variables, reason = "only a broken gate believes an answer")
-        )]
         answered: bool,
     ) -> Result<Probed, ReadError> {
-        #[cfg(feature = "test-points")]
-        match self.hooks.defect {
-            Some(crate::Defect::ReadBackSkipped) if answered => {
-                return Ok(Probed::Applied {
-                    evidence: Value::Null,
-                    ours: true,
-                });
-            }
-            Some(crate::Defect::ProbeAlwaysAbsent) if !answered => {
-                return Ok(Probed::Absent(Value::Null));
-            }
-            _ => {}
+        if answered && self.lacks(Defect::ReadBackSkipped) {
+            return Ok(Probed::Applied {
+                evidence: Value::Null,
+                ours: true,
+            });
         }
-        capability.probe(change, attempt).await
+        if !answered && self.lacks(Defect::ProbeAlwaysAbsent) {
+            return Ok(Probed::Absent(Value::Null));
+        }
+        let probed = capability.probe(change, attempt).await?;
+        Ok(match probed {
+            Probed::InProgress(_) if !answered && self.lacks(Defect::RunningNotAttached) => {
+                Probed::Absent(Value::Null)
+            }
+            probed => probed,
+        })
     }
 
     /// No effect is to be seen. `None`: look on.
@@ -268,7 +287,11 @@ impl Runner {
                 "find out what stands between us and the target (a proxy, a stale node), then resume",
             ));
         }
+        if self.lacks(Defect::LateNotAwaited) || self.lacks(Defect::RunningNotAttached) {
+            return Ok(Some(Settled::MayRepeat));
+        }
         if !change.class().may_repeat() {
+            self.check_claims().await?;
             let why = "it was sent, no answer came, and nothing shows whether it happened";
             self.conclude(
                 passing,
@@ -304,6 +327,16 @@ impl Runner {
                 Ok(None)
             }
         }
+    }
+
+    fn ended_early(&self, passing: &Passing<'_>, seen: &Value) -> Halt {
+        Halt::new(self.failed(), format!("it ended before it was done: {seen}"))
+            .at(passing.id)
+            .remedy(format!(
+                "read its output and mend what it names; then `liftlock resume {}` runs it again, which the plan \
+                 declares safe",
+                self.run
+            ))
     }
 
     fn person(&self, passing: &Passing<'_>, why: &str) -> Halt {

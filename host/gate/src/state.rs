@@ -67,10 +67,15 @@ impl StepState {
         self.attempts.iter().any(|attempt| attempt.intent.is_some())
     }
 
-    /// Its outcome is a doubt or partial, and no person has decided it.
+    /// Its outcome is a doubt, or partial and no repeat is safe; and no person has decided it.
     pub fn needs_person(&self) -> bool {
+        let is_rerun_safe = self
+            .last()
+            .and_then(|last| last.intent.as_ref())
+            .is_some_and(|intent| intent.change.is_rerun_safe());
         self.outcome().is_some_and(|outcome| {
-            matches!(outcome.kind, OutcomeKind::Doubt | OutcomeKind::Partial)
+            outcome.kind == OutcomeKind::Doubt
+                || outcome.kind == OutcomeKind::Partial && !is_rerun_safe
         }) && self.decision().is_none()
             && self.undo.is_none()
     }

@@ -358,13 +358,22 @@ impl Change {
 
     /// Its class: the table's, and for a task the plan may say that a repeat is safe.
     pub fn class(&self) -> Class {
-        match self {
+        if self.is_rerun_safe() {
+            Class::Convergent
+        } else {
+            self.rule().class
+        }
+    }
+
+    /// A task of which the plan says that it may be run again after it ended early (gate, rule 9).
+    pub fn is_rerun_safe(&self) -> bool {
+        matches!(
+            self,
             Self::RunTask {
                 rerun_safe: Some(_),
                 ..
-            } => Class::Convergent,
-            _ => self.rule().class,
-        }
+            }
+        )
     }
 }
 

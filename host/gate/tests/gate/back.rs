@@ -280,6 +280,10 @@ async fn a_journal_that_was_copied_elsewhere_takes_over_and_the_thawed_runner_ge
     let end = lab.resume().await;
     assert_eq!(end.exit, Exit::Claimed, "{}", why(&end));
     assert!(why(&end).contains("is claimed"));
+    assert_eq!(
+        end.state.stopped, None,
+        "it writes nothing into a journal of another's run"
+    );
     let end = lab.runner().await.takeover(None, vec![]).await;
     assert_eq!(end.exit, Exit::Claimed, "{}", why(&end));
     assert!(why(&end).contains("nothing proves its holder dead"));

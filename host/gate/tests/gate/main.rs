@@ -18,8 +18,8 @@ use liftlock_gate::{
 use liftlock_types::event::OutcomeKind;
 use liftlock_types::{
     Body, Change, Claim, Condition, Digest, DocumentId, Exit, Fill, FillValue, Finding, IndexName,
-    Json, OnExpiry, Phase, Predicate, Proposal, Read, ReadError, Reading, RestsOn, Scope, Severity,
-    Step, Undo,
+    Json, OnExpiry, Phase, Predicate, Probed, Proposal, Read, ReadError, Reading, RestsOn, Scope,
+    Severity, Step, Undo,
 };
 use serde_json::json;
 use toy::{Fault, Toy};
@@ -404,6 +404,83 @@ async fn a_doubt_decided_as_not_done_is_sent_again() {
     let end = lab.runner().await.resume(vec![decision]).await;
     assert_eq!(end.exit, Exit::Done, "{}", why(&end));
     assert_eq!(lab.toy.with(|world| world.tasks_run), 1);
+}
+
+#[tokio::test]
+async fn a_task_that_may_be_run_again_and_ended_early_needs_no_decision() {
+    let lab = Lab::new(vec![task(true)]).await;
+    lab.toy
+        .with(|world| world.task_ends = vec![Probed::Partial(json!("exit 1"))]);
+    let end = lab.run().await;
+    assert_eq!(end.exit, Exit::Frozen, "{}", why(&end));
+    assert!(why(&end).contains("exit 1"), "{}", why(&end));
+    assert!(end.state.doubts().is_empty());
+    let end = lab.resume().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    assert_eq!(lab.toy.with(|world| world.tasks_run), 2);
+    let tokens = lab
+        .toy
+        .with(|world| (world.sent[0].0.clone(), world.sent[1].0.clone()));
+    assert_ne!(tokens.0, tokens.1, "each run of it has a token of its own");
+}
+
+#[tokio::test]
+async fn a_task_that_may_not_be_run_again_and_ended_early_is_for_a_person() {
+    let lab = Lab::new(vec![task(false)]).await;
+    lab.toy
+        .with(|world| world.task_ends = vec![Probed::Partial(json!("exit 1"))]);
+    let end = lab.run().await;
+    assert_eq!(end.exit, Exit::PersonNeeded, "{}", why(&end));
+    assert_eq!(lab.resume().await.exit, Exit::PersonNeeded);
+    assert_eq!(lab.toy.with(|world| world.tasks_run), 1);
+}
+
+#[tokio::test]
+async fn a_task_that_went_with_its_host_is_run_again_only_where_the_plan_says_so() {
+    for (rerun_safe, exit, runs) in [(true, Exit::Done, 2), (false, Exit::PersonNeeded, 1)] {
+        let lab = Lab::new(vec![task(rerun_safe)]).await;
+        lab.toy
+            .with(|world| world.task_ends = vec![Probed::Indeterminate(json!("gone"))]);
+        assert!(lab.run_and_die_after(1).await);
+        let end = lab.resume().await;
+        assert_eq!(end.exit, exit, "{}", why(&end));
+        assert_eq!(lab.toy.with(|world| world.tasks_run), runs);
+    }
+}
+
+#[tokio::test]
+async fn a_run_with_a_half_done_task_that_is_aborted_names_it() {
+    let lab = Lab::new(vec![task(true)]).await;
+    lab.toy
+        .with(|world| world.task_ends = vec![Probed::Partial(json!("exit 1"))]);
+    lab.run().await;
+    let end = lab.runner().await.abort("enough").await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    let named = end
+        .left_behind
+        .iter()
+        .any(|what| what.contains("half done"));
+    assert!(named, "{:?}", end.left_behind);
+}
+
+#[tokio::test]
+async fn a_runner_that_lost_its_claim_concludes_no_doubt() {
+    let lab = Lab::new(vec![replace()]).await;
+    let frozen = lab.runner().await;
+    lab.toy.with(|world| world.freeze_after_sent = Some(1));
+    let frozen = tokio::spawn(frozen.run());
+    lab.until(|world| world.frozen).await;
+    // Who took over went on from there.
+    lab.toy.with(|world| {
+        world.claims.push(foreign(2));
+        world
+            .documents
+            .insert("meta".into(), json!({"version": "9"}));
+        world.freeze_after_sent = None;
+    });
+    let end = frozen.await.unwrap();
+    assert_eq!(end.exit, Exit::ClaimLost, "{}", why(&end));
+    assert!(end.state.doubts().is_empty());
 }
 
 #[tokio::test]

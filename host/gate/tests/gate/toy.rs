@@ -42,6 +42,10 @@ pub struct World {
     pub setting: Option<String>,
     pub running: bool,
     pub tasks_run: u32,
+    /// What becomes of the next tasks; one of which nothing is said ends well.
+    pub task_ends: Vec<Probed>,
+    /// What became of a task, by its token.
+    pub task_ended: BTreeMap<String, Probed>,
     pub claims: Vec<Claim>,
     pub faults: Vec<Fault>,
     pub late: Vec<Change>,
@@ -191,7 +195,13 @@ fn effect(world: &mut World, change: &Change, token: &str) {
         Change::RestoreSnapshot { .. } => world.index_uuid = Some("index-restored".into()),
         Change::StopService {} => world.running = false,
         Change::StartService {} => world.running = true,
-        Change::RunTask { .. } => world.tasks_run += 1,
+        Change::RunTask { .. } => {
+            world.tasks_run += 1;
+            if !world.task_ends.is_empty() {
+                let end = world.task_ends.remove(0);
+                world.task_ended.insert(token.to_owned(), end);
+            }
+        }
         Change::TakeSnapshot { .. } => {
             world.documents.insert("snapshot".into(), json!(token));
         }
@@ -469,6 +479,9 @@ impl Capability for Toy {
                     }
                 }
                 Change::ProveSnapshot { .. } => applied(world.documents.contains_key("proof")),
+                Change::RunTask { .. } if world.task_ended.contains_key(&attempt.token) => {
+                    world.task_ended[&attempt.token].clone()
+                }
                 // An opaque task shows nothing, but in the process that got its answer.
                 Change::RunTask { .. } if attempt.answer.is_some() => Probed::Applied {
                     evidence: json!("exit 0"),
