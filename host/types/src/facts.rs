@@ -144,8 +144,8 @@ pub mod cluster {
         pub index: String,
         /// `is_write_index`, where it is set.
         pub write: Option<bool>,
-        /// It has a filter.
-        pub filtered: bool,
+        /// What else is set on it, by the server's own words and sorted: `filter`, `index_routing`, `is_hidden`, ...
+        pub more: Vec<String>,
     }
 
     /// The three kinds of template.

@@ -58,7 +58,7 @@ pub(crate) fn alias(name: &str, index: &str, write: Option<bool>) -> Alias {
         name: name.to_owned(),
         index: index.to_owned(),
         write,
-        filtered: false,
+        more: Vec::new(),
     }
 }
 

@@ -317,18 +317,27 @@ fn unmovable(seen: &Seen, source: &Index, found: &mut Vec<Finding>) {
     let begins = seen
         .names
         .alias(seen.names.base(&source.name).unwrap_or_default());
-    let filtered: Vec<&str> = seen
-        .aliases_on(&source.name)
-        .filter(|alias| alias.filtered)
-        .map(|alias| alias.name.as_str())
-        .collect();
-    if !filtered.is_empty() {
+    for alias in seen.aliases_on(&source.name) {
+        if alias.more.is_empty() {
+            continue;
+        }
         found.push(
-            Finding::blocker("optimize.alias-has-filter")
-                .subject(some(&filtered))
-                .what(format!("it has a filter, and is on `{}`", source.name))
-                .why("the aliases move to the new version in one request that can set no filter; the filter would be lost")
-                .remedy("take it off before the upgrade and put it on the new index afterwards"),
+            Finding::blocker("optimize.alias-has-more")
+                .subject(&alias.name)
+                .what(format!(
+                    "it is on `{}` with more than a write flag: {}",
+                    source.name,
+                    some(&alias.more)
+                ))
+                .why(
+                    "the aliases move to the new version in one request that sets a write flag and nothing else: a \
+                     filter, a routing or a hidden alias would be lost with the old index",
+                )
+                .remedy(format!(
+                    "keep what `GET /{}/_alias/{}` says; set the alias without it before the upgrade, and with it on \
+                     the new index afterwards",
+                    source.name, alias.name
+                )),
         );
     }
     // One alias for all processes, or all decisions, is the product's own too.
@@ -585,10 +594,12 @@ mod tests {
         assert_eq!(
             blockers(|seen| {
                 for alias in &mut seen.aliases {
-                    alias.filtered |= alias.index == "optimize-settings_v2";
+                    if alias.index == "optimize-settings_v2" {
+                        alias.more.push("search_routing".into());
+                    }
                 }
             }),
-            ["blocker optimize.alias-has-filter"]
+            ["blocker optimize.alias-has-more"]
         );
         assert_eq!(
             blockers(|seen| {

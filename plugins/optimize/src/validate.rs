@@ -479,6 +479,13 @@ fn aliases_changed(
                     write(now.write).into(),
                 ));
             }
+            Some(now) if json!(now.more) != alias["more"] => {
+                changed.push((
+                    format!("{name} on {index}"),
+                    format!("with {}", alias["more"]),
+                    format!("with {}", json!(now.more)),
+                ));
+            }
             Some(_) => {}
         }
     }
@@ -510,6 +517,10 @@ mod tests {
     use crate::fixture::{alias, goal, logged, site};
     use crate::seen::parse_metadata;
 
+    fn alias_as_read(alias: &Alias) -> Value {
+        json!({"name": alias.name, "index": alias.index, "write": alias.write, "more": alias.more})
+    }
+
     /// The site after the upgrade, and what the run kept of the time before.
     fn upgraded() -> (Seen, Goal, Kept) {
         let before = site("8.7.0");
@@ -527,11 +538,7 @@ mod tests {
             .iter()
             .map(|index| json!({"name": index.name, "uuid": index.uuid, "replicas": index.replicas, "docs": index.docs}))
             .collect();
-        let aliases: Vec<Value> = before
-            .aliases
-            .iter()
-            .map(|alias| json!({"name": alias.name, "index": alias.index, "write": alias.write}))
-            .collect();
+        let aliases: Vec<Value> = before.aliases.iter().map(alias_as_read).collect();
         let templates: Vec<Value> = before
             .legacy_templates
             .iter()
@@ -674,11 +681,7 @@ mod tests {
             .iter()
             .map(|index| json!({"name": index.name, "uuid": index.uuid, "replicas": index.replicas, "docs": index.docs}))
             .collect();
-        let aliases: Vec<Value> = before
-            .aliases
-            .iter()
-            .map(|alias| json!({"name": alias.name, "index": alias.index, "write": alias.write}))
-            .collect();
+        let aliases: Vec<Value> = before.aliases.iter().map(alias_as_read).collect();
         let archives = |index: &Index| index.name.contains("-archive-");
         let kept = Kept {
             baseline: Some(vec![
@@ -777,6 +780,10 @@ mod tests {
         assert_eq!(with(|seen, _| seen.indices[0].replicas = 0), changed);
         assert_eq!(with(|seen, _| drop(seen.indices.remove(0))), changed);
         assert_eq!(with(|seen, _| seen.aliases[1].write = None), changed);
+        assert_eq!(
+            with(|seen, _| seen.aliases[1].more.push("is_hidden".into())),
+            changed
+        );
         assert_eq!(
             with(|seen, _| seen
                 .aliases

@@ -128,6 +128,8 @@ traps! {
         "its sync puts them to what its own configuration says, exit 0";
     Of3_13 "archive-named-process", reindex::archive_named,
         "its plan to 8.6 deletes the data of such a process, as if it was an archive (by its names, not tried)";
+    Of3_13 "alias-with-routing", reindex::alias_with_routing,
+        "sets a write flag on the new index and nothing else (read)";
     Of3_13 "equal-counts", reindex::equal_counts,
         "takes equal counts for a finished copy and deletes the source: all documents lost, exit 0";
     Of3_13 "unrefreshed-source", reindex::unrefreshed,

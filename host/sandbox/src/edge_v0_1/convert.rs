@@ -204,7 +204,7 @@ impl From<cluster::Alias> for wit::cluster::Alias {
             name: it.name,
             index: it.index,
             write: it.write,
-            filtered: it.filtered,
+            more: it.more,
         }
     }
 }

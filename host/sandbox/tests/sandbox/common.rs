@@ -145,7 +145,7 @@ fn answers() -> Vec<(&'static str, Read, Value)> {
             "bytes": 5, "docs": 5,
         })
     };
-    let alias = |name: &str, index: &str| json!({"name": name, "index": index, "write": true, "filtered": false});
+    let alias = |name: &str, index: &str| json!({"name": name, "index": index, "write": true, "more": ["filter"]});
     let template = |name: &str| json!({"name": name, "kind": "legacy", "patterns": ["a-*"], "body": "{\"order\":1}"});
     let document = json!({
         "index": "a-1", "id": "1", "seq_no": 3, "primary_term": 1, "source": "{\"x\":1.50}",

@@ -33,7 +33,7 @@ async fn every_read_reaches_its_source_and_comes_back_as_its_record() {
         ("nodes", "watermark-flood-bytes: 6"),
         ("indices", "created-version: 136000000"),
         ("shards", "state: \"STARTED\""),
-        ("aliases", "write: Some(true)"),
+        ("aliases", "write: Some(true), more: [\"filter\"]"),
         ("templates", "body: \"{\\\"order\\\":1}\""),
         // The order of keys stays.
         (

@@ -105,6 +105,23 @@ pub(super) async fn equal_counts(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     scene.renew().await
 }
 
+/// The new index would have the alias and not its routing.
+pub(super) async fn alias_with_routing(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let on = json!({ "index": scene.name(OLD), "alias": scene.name("settings") });
+    let mut routed = on.clone();
+    routed["search_routing"] = json!("a");
+    routed["is_write_index"] = json!(true);
+    let body = json!({ "actions": [{ "add": routed }] });
+    scene.set(Method::POST, "/_aliases", Some(body)).await?;
+    let found = scene.finds(&[(Blocker, "optimize.alias-has-more")]).await?;
+    super::says(&found[0].what, "search_routing")?;
+    let mut plain = on;
+    plain["is_write_index"] = json!(true);
+    let body = json!({ "actions": [{ "add": plain }] });
+    scene.mend(Method::POST, "/_aliases", Some(body)).await?;
+    scene.is_mended().await
+}
+
 /// To the plan that deletes archives it is a live process, and it says why.
 pub(super) async fn archive_named(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     put_archive_named(scene).await?;

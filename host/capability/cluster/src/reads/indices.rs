@@ -107,6 +107,19 @@ pub(crate) fn alias_properties(raw: &Value) -> Value {
     Value::Object(properties)
 }
 
+/// What is set on an alias beside its write flag, by name: all of it, so that what a later server adds is seen too.
+fn also_set(raw: &Value) -> Vec<String> {
+    let mut names: Vec<String> = members(Some(raw))
+        .filter(|(name, value)| {
+            let means_nothing = value.is_null() || value.as_bool() == Some(false);
+            name.as_str() != "is_write_index" && !means_nothing
+        })
+        .map(|(name, _)| name.clone())
+        .collect();
+    names.sort();
+    names
+}
+
 pub(super) async fn indices(cluster: &Cluster, wanted: &str) -> Result<Vec<Index>, ReadError> {
     let scope = pattern(wanted)?;
     let table = Call::get(["_cat", "indices", wanted])
@@ -247,7 +260,7 @@ pub(super) async fn aliases(cluster: &Cluster, wanted: &str) -> Result<Vec<Alias
                 name: name.clone(),
                 index: index.clone(),
                 write: raw.get("is_write_index").and_then(Value::as_bool),
-                filtered: raw.get("filter").is_some(),
+                more: also_set(raw),
             })
         })
         .filter(|alias| scope.matches(&alias.name))

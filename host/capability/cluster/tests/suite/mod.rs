@@ -1118,6 +1118,26 @@ pub(crate) async fn lists_what_is_there_and_no_more(cluster: &Cluster) {
         })
         .collect();
     assert_eq!(names, [("ls-a", false, 1), ("ls-b", true, 0)]);
+    // All that is set on an alias is named, whatever the server calls it; what is off is not.
+    hand.make(
+        "more-a",
+        json!({"settings": {NO_REPLICA: 0}, "aliases": {
+            "more-all": {"filter": {"term": {"x": 1}}, "routing": "r", "is_write_index": true, "is_hidden": true},
+            "more-none": {"is_hidden": false},
+        }}),
+    )
+    .await;
+    for (alias, more) in [
+        (
+            "more-all",
+            json!(["filter", "index_routing", "is_hidden", "search_routing"]),
+        ),
+        ("more-none", json!([])),
+    ] {
+        let pattern = alias.into();
+        let found = hand.read(Read::Aliases { pattern }).await;
+        assert_eq!(found[0]["more"], more, "{found}");
+    }
     // An alias is no index, and a name that nothing has is an empty list.
     assert_eq!(
         hand.read(Read::Indices {
