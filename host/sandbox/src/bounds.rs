@@ -19,17 +19,20 @@ const PARAMETERS_REFUSED: [&str; 2] = ["source", "source_content_type"];
 
 /// Are the arguments of this read within what the contract allows?
 pub(crate) fn check(read: &Read) -> Result<(), ReadError> {
-    let names = read.names();
-    if names.len() > LIST_ITEMS_MAX {
-        return invalid(format!(
-            "{} names, at most {LIST_ITEMS_MAX} are taken",
-            names.len()
-        ));
+    let (mut names, mut too_long) = (0, None);
+    read.try_each_name(|name| {
+        names += 1;
+        if name.len() > NAME_BYTES_MAX {
+            too_long.get_or_insert(name.len());
+        }
+        Ok::<(), ReadError>(())
+    })?;
+    if names > LIST_ITEMS_MAX {
+        return invalid(format!("{names} names, at most {LIST_ITEMS_MAX} are taken"));
     }
-    if let Some(name) = names.iter().find(|name| name.len() > NAME_BYTES_MAX) {
+    if let Some(bytes) = too_long {
         return invalid(format!(
-            "a name of {} bytes, at most {NAME_BYTES_MAX} are taken",
-            name.len()
+            "a name of {bytes} bytes, at most {NAME_BYTES_MAX} are taken"
         ));
     }
     names_mean_one_thing(read)?;
@@ -79,10 +82,7 @@ pub(crate) fn check(read: &Read) -> Result<(), ReadError> {
 /// A name is one name, a pattern is one with a `*` behind it, and a query is an object: what a server takes for more
 /// (another cluster, a list, date math) is refused here, where its author is told.
 fn names_mean_one_thing(read: &Read) -> Result<(), ReadError> {
-    let one = |text: &str| match AliasName::new(text) {
-        Ok(_) => Ok(()),
-        Err(error) => invalid(error.to_string()),
-    };
+    let one = |text: &str| AliasName::check(text).or_else(|error| invalid(error.to_string()));
     let pattern = |text: &String| match text.strip_suffix('*') {
         Some("") => Ok(()),
         Some(body) => one(body),
@@ -98,10 +98,7 @@ fn names_mean_one_thing(read: &Read) -> Result<(), ReadError> {
         }
         Read::Document { index, id } => {
             one(index)?;
-            match DocumentId::new(id.as_str()) {
-                Ok(_) => Ok(()),
-                Err(error) => invalid(error.to_string()),
-            }
+            DocumentId::check(id).or_else(|error| invalid(error.to_string()))
         }
         Read::Search { what } => {
             what.indices.iter().try_for_each(pattern)?;
@@ -292,9 +289,26 @@ mod tests {
             })
             .is_err()
         );
+        let told = |names: Vec<String>| {
+            check(&Read::Activity { indices: names })
+                .unwrap_err()
+                .to_string()
+        };
+        let long = |more: usize| "a".repeat(NAME_BYTES_MAX + more);
+        // The first one that is too long is told, and how many there are before that.
+        let error = told(vec!["a".into(), long(1), long(2)]);
+        assert!(error.contains(&(NAME_BYTES_MAX + 1).to_string()), "{error}");
+        let error = told(vec![long(1); LIST_ITEMS_MAX + 1]);
+        assert!(error.contains(&(LIST_ITEMS_MAX + 1).to_string()), "{error}");
+        assert!(
+            check(&Read::Activity {
+                indices: vec!["a".into(); LIST_ITEMS_MAX]
+            })
+            .is_ok()
+        );
         assert!(
             check(&Read::Count {
-                index: "a".repeat(NAME_BYTES_MAX + 1),
+                index: long(1),
                 query: None
             })
             .is_err()

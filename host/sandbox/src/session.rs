@@ -3,6 +3,9 @@
 //! The order is the same for each: count the call, ask the policy, test the bounds, then act, then record. No
 //! edge module reaches a [`crate::ReadSource`] or the draft by another way.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use liftlock_types::{
@@ -26,6 +29,10 @@ const HELD_BYTES_EACH: u64 = 64;
 
 /// Denials of one call that are kept; the same refusal a thousand times tells nothing more.
 const DENIALS_KEPT_MAX: usize = 1_000;
+
+/// Reads that a call has room for from the start: an honest plan makes some hundred, and a list that grows from
+/// nothing is copied at each doubling.
+const READS_EXPECTED: usize = 128;
 
 /// Bytes of each text of a denial. It repeats the name that was asked for, and a guest can ask for mebibytes.
 const DENIAL_BYTES_MAX: usize = 2 << 10;
@@ -92,12 +99,16 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(call: Option<Call>, limits: Limits, log: Log) -> Self {
+        let reads = match call {
+            Some(_) => Vec::with_capacity(READS_EXPECTED),
+            None => Vec::new(),
+        };
         Self {
             call,
             limits,
             log,
             draft: None,
-            reads: Vec::new(),
+            reads,
             denials: Vec::new(),
             host_calls: 0,
             read_bytes: 0,
@@ -259,7 +270,7 @@ impl Session {
     async fn read_value(&mut self, binding: &Binding, read: Read) -> Result<&Value, HostError> {
         let call = self.call()?;
         if let Err(denied) = call.site.grant.allow_read(binding, &read) {
-            return Err(self.denied(binding, read.verb().to_string(), denied));
+            return Err(self.denied(binding, read.verb_text().into(), denied));
         }
         bounds::check(&read)?;
         let most = self.limits.reads_max;
@@ -271,9 +282,8 @@ impl Session {
             .into());
         }
 
-        let started = Instant::now();
-        let answer = self.call()?.reader.read(binding, &read).await;
-        self.waited += started.elapsed();
+        let (answer, waited) = timed(self.call()?.reader.read(binding, &read)).await;
+        self.waited += waited;
 
         let answer = answer.and_then(|mut answer| {
             self.take_away(binding, &read, &mut answer);
@@ -313,12 +323,12 @@ impl Session {
         let (Value::Array(items), Ok(call)) = (answer, self.call()) else {
             return;
         };
-        let verb = read.verb();
+        let verb = read.verb_text();
         items.retain(|item| {
             !keys
                 .iter()
                 .filter_map(|key| item.get(key)?.as_str())
-                .any(|name| call.site.grant.takes_away(binding, &verb, name))
+                .any(|name| call.site.grant.takes_away(binding, verb, name))
         });
     }
 
@@ -366,7 +376,7 @@ impl Session {
     /// A read to be made later, when the grant allows it now.
     pub(crate) fn reading(&mut self, binding: &Binding, read: Read) -> Result<Reading, HostError> {
         if let Err(denied) = self.call()?.site.grant.allow_read(binding, &read) {
-            return Err(self.denied(binding, read.verb().to_string(), denied));
+            return Err(self.denied(binding, read.verb_text().into(), denied));
         }
         bounds::check(&read)?;
         self.hold(format!("{read:?}").len())?;
@@ -391,6 +401,18 @@ impl Session {
         let answer = Json::new(&answer.to_string())?;
         self.hold(answer.as_str().len())?;
         Ok(RestsOn { reading, answer })
+    }
+}
+
+/// An answer, and how long it was waited for. What is there at once was not, and the clock is not read for it.
+async fn timed<T>(mut asked: Pin<Box<dyn Future<Output = T> + Send + '_>>) -> (T, Duration) {
+    let at_once = poll_fn(|context| Poll::Ready(asked.as_mut().poll(context))).await;
+    match at_once {
+        Poll::Ready(answer) => (answer, Duration::ZERO),
+        Poll::Pending => {
+            let started = Instant::now();
+            (asked.await, started.elapsed())
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,23 +20,29 @@ pub struct NameError {
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:path) => {
+        name!($(#[$doc])* $name(String), $what, $check);
+    };
+    ($(#[$doc:meta])* $name:ident($held:ty), $what:literal, $check:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name($held);
 
         impl $name {
             /// Parses; says what is wrong with the text otherwise.
             pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
                 let text = text.into();
-                match $check(&text) {
-                    Ok(()) => Ok(Self(text)),
-                    Err(why) => Err(NameError {
-                        what: $what,
-                        text: text.chars().take(300).collect(),
-                        why,
-                    }),
-                }
+                Self::check(&text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// Says what is wrong with a text that nobody keeps.
+            pub fn check(text: &str) -> Result<(), NameError> {
+                $check(text).map_err(|why| NameError {
+                    what: $what,
+                    text: text.chars().take(300).collect(),
+                    why,
+                })
             }
 
             /// The text.
@@ -66,7 +73,7 @@ macro_rules! name {
 
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0
+                AsRef::<str>::as_ref(&name.0).to_owned()
             }
         }
 
@@ -132,8 +139,9 @@ name!(
     check_id
 );
 name!(
-    /// A named thing of the site: capability, dot, name: `cluster.database`.
-    Binding,
+    /// A named thing of the site: capability, dot, name: `cluster.database`. Every read and every record bears one,
+    /// so its text is shared and not copied.
+    Binding(Arc<str>),
     "binding",
     check_binding
 );
@@ -223,9 +231,28 @@ pub(crate) fn is_invisible(c: char) -> bool {
     )
 }
 
+/// Nothing is in it that a rule of any name could be about, which is nearly always so and takes one pass.
+///
+/// Only ever a short way to "yes": what is not plain goes through every rule.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() <= 255
+        && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes
+            .iter()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+}
+
 const INVISIBLE: &str = "it holds a character that is not seen";
 
 fn check_alias(text: &str) -> Result<(), &'static str> {
+    if is_plain(text) {
+        return Ok(());
+    }
+    check_each_rule_of_an_alias(text)
+}
+
+fn check_each_rule_of_an_alias(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {
         return Err("it is empty");
     }
@@ -401,6 +428,50 @@ mod tests {
         ] {
             assert!(IndexName::new(good).is_ok(), "{good:?}");
         }
+    }
+
+    /// Every text of up to three of these, and each of them in the middle of a plain one.
+    fn texts() -> Vec<String> {
+        const LETTERS: &str = "aZ9.-_+*?,<>\\/\"|#:{}% \n\u{1b}\u{202e}\u{200b}äÄ";
+        let mut texts = vec![String::new()];
+        let mut last = texts.clone();
+        for _ in 0..3 {
+            last = last
+                .iter()
+                .flat_map(|text| LETTERS.chars().map(move |letter| format!("{text}{letter}")))
+                .collect();
+            texts.extend(last.iter().cloned());
+        }
+        texts.extend(LETTERS.chars().map(|letter| format!("ab{letter}cd")));
+        texts.extend([254, 255, 256, 512, 513].map(|length| "a".repeat(length)));
+        texts
+    }
+
+    #[test]
+    fn the_short_way_to_a_name_takes_nothing_that_a_rule_refuses() {
+        let texts = texts();
+        for text in &texts {
+            assert_eq!(
+                check_alias(text),
+                check_each_rule_of_an_alias(text),
+                "{text:?}"
+            );
+        }
+        assert!(texts.iter().any(|text| is_plain(text)));
+        assert!(!is_plain(&"a".repeat(256)));
+    }
+
+    #[test]
+    fn a_text_is_checked_as_it_is_parsed() {
+        for text in ["cluster.database", "cluster", "Cluster.a", "a.b.c", ""] {
+            assert_eq!(
+                Binding::check(text).err(),
+                Binding::new(text).err(),
+                "{text:?}"
+            );
+        }
+        let binding = Binding::new("cluster.database").unwrap();
+        assert_eq!(String::from(binding.clone()), binding.as_str());
     }
 
     #[test]

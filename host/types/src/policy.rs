@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::is_plain;
 use crate::undo::is_kept;
 use crate::{
     Binding, Change, Condition, Descriptor, Digest, KEPT_BINDING, NameError, Need, OptionKind,
@@ -21,30 +22,8 @@ impl Scope {
     /// Refuses a `*` anywhere but at the end, control characters and more than 512 bytes.
     pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
         let text = text.into();
-        let body = text.strip_suffix('*').unwrap_or(&text);
-        let why = if text.is_empty() {
-            Some("it is empty")
-        } else if text.len() > 512 {
-            Some("it is longer than 512 bytes")
-        } else if body.contains('*') {
-            Some("only one `*`, at the end, is allowed")
-        } else if body.contains(['{', '}']) {
-            Some("an option in it is not resolved")
-        } else if text.contains([',', '<', '>', '?']) || text.contains("..") {
-            Some("a list, date math, `?` and `..` are not allowed")
-        } else if text.chars().any(char::is_control) {
-            Some("it holds a control character")
-        } else {
-            None
-        };
-        match why {
-            None => Ok(Self { text }),
-            Some(why) => Err(NameError {
-                what: "scope",
-                text: text.chars().take(300).collect(),
-                why,
-            }),
-        }
+        check(&text)?;
+        Ok(Self { text })
     }
 
     /// The text.
@@ -52,36 +31,98 @@ impl Scope {
         &self.text
     }
 
-    fn prefix(&self) -> (&str, bool) {
-        match self.text.strip_suffix('*') {
-            Some(prefix) => (prefix, true),
-            None => (&self.text, false),
-        }
+    fn meant(&self) -> Meant<'_> {
+        Meant::by(&self.text)
     }
 
     /// Every name that `other` means is meant by this one too.
     pub fn includes(&self, other: &Scope) -> bool {
-        match (self.prefix(), other.prefix()) {
-            ((mine, true), (theirs, _)) => theirs.starts_with(mine),
-            ((mine, false), (theirs, star)) => mine == theirs && !star,
-        }
+        self.meant().includes(other.meant())
     }
 
     /// Some name is meant by both.
     pub fn overlaps(&self, other: &Scope) -> bool {
-        match (self.prefix(), other.prefix()) {
-            ((mine, true), (theirs, true)) => mine.starts_with(theirs) || theirs.starts_with(mine),
-            ((mine, true), (theirs, false)) => theirs.starts_with(mine),
-            ((mine, false), (theirs, true)) => mine.starts_with(theirs),
-            ((mine, false), (theirs, false)) => mine == theirs,
-        }
+        self.meant().overlaps(other.meant())
     }
 
     /// The name is meant.
     pub fn matches(&self, name: &str) -> bool {
-        match self.prefix() {
-            (prefix, true) => name.starts_with(prefix),
-            (literal, false) => name == literal,
+        let Meant { text, and_longer } = self.meant();
+        if and_longer {
+            name.starts_with(text)
+        } else {
+            name == text
+        }
+    }
+}
+
+/// The rules of a scope's text, on a text that somebody else holds.
+fn check(text: &str) -> Result<(), NameError> {
+    let body = text.strip_suffix('*').unwrap_or(text);
+    if is_plain(body) {
+        return Ok(());
+    }
+    check_each_rule(text, body).map_err(|why| NameError {
+        what: "scope",
+        text: text.chars().take(300).collect(),
+        why,
+    })
+}
+
+fn check_each_rule(text: &str, body: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        Err("it is empty")
+    } else if text.len() > 512 {
+        Err("it is longer than 512 bytes")
+    } else if body.contains('*') {
+        Err("only one `*`, at the end, is allowed")
+    } else if body.contains(['{', '}']) {
+        Err("an option in it is not resolved")
+    } else if text.contains([',', '<', '>', '?']) || text.contains("..") {
+        Err("a list, date math, `?` and `..` are not allowed")
+    } else if text.chars().any(char::is_control) {
+        Err("it holds a control character")
+    } else {
+        Ok(())
+    }
+}
+
+/// The names that a text means: itself, or all that begin with it.
+#[derive(Debug, Clone, Copy)]
+struct Meant<'a> {
+    text: &'a str,
+    and_longer: bool,
+}
+
+impl<'a> Meant<'a> {
+    /// By a text that [`check`] takes.
+    fn by(text: &'a str) -> Self {
+        match text.strip_suffix('*') {
+            Some(text) => Self {
+                text,
+                and_longer: true,
+            },
+            None => Self {
+                text,
+                and_longer: false,
+            },
+        }
+    }
+
+    fn includes(self, other: Meant<'_>) -> bool {
+        if self.and_longer {
+            other.text.starts_with(self.text)
+        } else {
+            self.text == other.text && !other.and_longer
+        }
+    }
+
+    fn overlaps(self, other: Meant<'_>) -> bool {
+        match (self.and_longer, other.and_longer) {
+            (true, true) => self.text.starts_with(other.text) || other.text.starts_with(self.text),
+            (true, false) => other.text.starts_with(self.text),
+            (false, true) => self.text.starts_with(other.text),
+            (false, false) => self.text == other.text,
         }
     }
 }
@@ -184,9 +225,14 @@ impl Grant {
             .find(|granted| granted.binding == *binding)
     }
 
-    fn verb(&self, binding: &Binding, verb: &Verb) -> Result<&GrantedVerb, Denied> {
+    fn verb(&self, binding: &Binding, verb: &str) -> Result<&GrantedVerb, Denied> {
         self.binding(binding)
-            .and_then(|granted| granted.verbs.iter().find(|granted| granted.verb == *verb))
+            .and_then(|granted| {
+                granted
+                    .verbs
+                    .iter()
+                    .find(|granted| granted.verb.as_str() == verb)
+            })
             .ok_or_else(|| Denied {
                 rule: format!("`{verb}` is not granted on `{binding}`"),
                 allowed_by: format!(
@@ -198,65 +244,32 @@ impl Grant {
     fn allow(
         &self,
         binding: &Binding,
-        verb: &Verb,
+        verb: &str,
         names: &[String],
         except: &[String],
-        filtered: bool,
     ) -> Result<(), Denied> {
-        let granted = self.verb(binding, verb)?;
-        for name in names {
-            let no = |rule: String| Denied {
-                rule,
-                allowed_by: format!(
-                    "scope = [\"{}\"] for verb \"{verb}\" under binding \"{binding}\"",
-                    name.escape_debug()
-                ),
-            };
-            let asked = Scope::new(name.as_str())
-                .map_err(|error| no(format!("`{verb}` on `{binding}`: {error}")))?;
-            if !granted.scope.iter().any(|scope| scope.includes(&asked)) {
-                return Err(no(format!(
-                    "`{verb}` on `{binding}` is granted for {}, not for `{}`",
-                    listed(&granted.scope),
-                    name.escape_debug()
-                )));
-            }
-            for taken in &granted.except {
-                if taken.includes(&asked) {
-                    return Err(no(format!(
-                        "`{verb}` on `{binding}` is granted except `{}`",
-                        taken.as_str()
-                    )));
-                }
-                let left_out = except
-                    .iter()
-                    .filter_map(|text| Scope::new(text.as_str()).ok())
-                    .any(|scope| scope.includes(taken));
-                if taken.overlaps(&asked) && !filtered && !left_out {
-                    return Err(no(format!(
-                        "`{verb}` on `{binding}`: `{}` reaches over `{}`, which the grant takes away",
-                        name.escape_debug(),
-                        taken.as_str()
-                    )));
-                }
-            }
-        }
-        Ok(())
+        let asked = Asked {
+            granted: self.verb(binding, verb)?,
+            binding,
+            except,
+            is_filtered: false,
+        };
+        names.iter().try_for_each(|name| asked.allow(name))
     }
 
     /// May this be read there?
     pub fn allow_read(&self, binding: &Binding, read: &Read) -> Result<(), Denied> {
-        self.allow(
+        let asked = Asked {
+            granted: self.verb(binding, read.verb_text())?,
             binding,
-            &read.verb(),
-            &read.names(),
-            &[],
-            read.is_filtered(),
-        )
+            except: &[],
+            is_filtered: read.is_filtered(),
+        };
+        read.try_each_name(|name| asked.allow(name))
     }
 
     /// Is this name taken away from what the verb may see there? Such names are left out of filtered answers.
-    pub fn takes_away(&self, binding: &Binding, verb: &Verb, name: &str) -> bool {
+    pub fn takes_away(&self, binding: &Binding, verb: &str, name: &str) -> bool {
         self.verb(binding, verb)
             .is_ok_and(|granted| granted.except.iter().any(|scope| scope.matches(name)))
     }
@@ -306,16 +319,14 @@ impl Grant {
         if let Change::RawChange(request) = change {
             // The path says what is sent, and the names what it is done to: both must be the plugin's.
             let touches: Vec<String> = request.touches().iter().map(ToString::to_string).collect();
-            let read = crate::rules::verb("cluster.read");
-            self.allow(&planned.binding, &read, &touches, &[], false)?;
+            self.allow(&planned.binding, "cluster.read", &touches, &[])?;
             self.allow_predicate(&planned.binding, &request.done_when().predicate)?;
         }
         self.allow(
             &planned.binding,
-            &change.verb(),
+            change.verb().as_str(),
             &change.names(),
             change.except(),
-            false,
         )
     }
 
@@ -344,7 +355,7 @@ impl Grant {
                 .or_default() += 1;
         }
         for ((binding, verb), amount) in amounts {
-            let at_most = self.verb(&binding, &verb)?.at_most;
+            let at_most = self.verb(&binding, verb.as_str())?.at_most;
             if at_most.is_some_and(|most| amount > most) {
                 return Err(Denied {
                     rule: format!(
@@ -397,6 +408,67 @@ impl Grant {
             }
         }
         Ok(())
+    }
+}
+
+/// What is asked for under one granted verb.
+struct Asked<'a> {
+    granted: &'a GrantedVerb,
+    binding: &'a Binding,
+    /// Left out by who asks.
+    except: &'a [String],
+    /// The host leaves out of the answer what the grant takes away.
+    is_filtered: bool,
+}
+
+impl Asked<'_> {
+    /// May it be asked of this name, or of what this pattern means?
+    fn allow(&self, name: &str) -> Result<(), Denied> {
+        let (granted, binding) = (self.granted, self.binding);
+        let verb = &granted.verb;
+        let no = |rule: String| Denied {
+            rule,
+            allowed_by: format!(
+                "scope = [\"{}\"] for verb \"{verb}\" under binding \"{binding}\"",
+                name.escape_debug()
+            ),
+        };
+        check(name).map_err(|error| no(format!("`{verb}` on `{binding}`: {error}")))?;
+        let asked = Meant::by(name);
+        if !granted
+            .scope
+            .iter()
+            .any(|scope| scope.meant().includes(asked))
+        {
+            return Err(no(format!(
+                "`{verb}` on `{binding}` is granted for {}, not for `{}`",
+                listed(&granted.scope),
+                name.escape_debug()
+            )));
+        }
+        for taken in &granted.except {
+            if taken.meant().includes(asked) {
+                return Err(no(format!(
+                    "`{verb}` on `{binding}` is granted except `{}`",
+                    taken.as_str()
+                )));
+            }
+            if taken.meant().overlaps(asked) && !self.is_filtered && !self.leaves_out(taken) {
+                return Err(no(format!(
+                    "`{verb}` on `{binding}`: `{}` reaches over `{}`, which the grant takes away",
+                    name.escape_debug(),
+                    taken.as_str()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn leaves_out(&self, taken: &Scope) -> bool {
+        self.except
+            .iter()
+            .filter(|text| check(text).is_ok())
+            .any(|text| Meant::by(text).includes(taken.meant()))
     }
 }
 
@@ -610,6 +682,68 @@ mod tests {
         ] {
             assert!(Scope::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_short_way_to_a_scope_takes_nothing_that_a_rule_refuses() {
+        const LETTERS: &str = "aZ9.-_/*{},<>? \n\u{1b}ä";
+        let mut texts = vec![String::new()];
+        let mut last = texts.clone();
+        for _ in 0..3 {
+            last = last
+                .iter()
+                .flat_map(|text| LETTERS.chars().map(move |letter| format!("{text}{letter}")))
+                .collect();
+            texts.extend(last.iter().cloned());
+        }
+        texts.extend(LETTERS.chars().map(|letter| format!("ab{letter}cd*")));
+        texts.extend([255, 256, 511, 512, 513].map(|length| "a".repeat(length)));
+        texts.extend([254, 255, 256, 511, 512].map(|length| format!("{}*", "a".repeat(length))));
+        for text in &texts {
+            let body = text.strip_suffix('*').unwrap_or(text);
+            assert_eq!(
+                check(text).map_err(|error| error.why),
+                check_each_rule(text, body),
+                "{text:?}"
+            );
+            assert_eq!(Scope::new(text.as_str()).is_ok(), check(text).is_ok());
+        }
+        assert!(check(&"a".repeat(512)).is_ok() && check(&"a".repeat(513)).is_err());
+    }
+
+    #[test]
+    fn one_refused_name_of_many_denies_the_read() {
+        let grant = grant("cluster.read-documents", &["optimize-*"], &[], None);
+        let binding = Binding::new("cluster.database").unwrap();
+        let search = |indices: &[&str], query: &str| Read::Search {
+            what: crate::facts::cluster::Search {
+                indices: indices.iter().map(ToString::to_string).collect(),
+                query: crate::Json::new(query).unwrap(),
+                sort: None,
+                size: 1,
+                after: None,
+            },
+        };
+        let all = r#"{"match_all":{}}"#;
+        assert!(
+            grant
+                .allow_read(&binding, &search(&["optimize-a", "optimize-b*"], all))
+                .is_ok()
+        );
+        for place in 0..3 {
+            let mut indices = ["optimize-a"; 3];
+            indices[place] = "secret";
+            let denied = grant
+                .allow_read(&binding, &search(&indices, all))
+                .unwrap_err();
+            assert!(denied.rule.contains("not for `secret`"), "{denied}");
+        }
+        let lookup = r#"{"terms":{"x":{"index":"secret","id":"1","path":"p"}}}"#;
+        assert!(
+            grant
+                .allow_read(&binding, &search(&["optimize-a"], lookup))
+                .is_err()
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Reads as data: what a plugin asks, what a capture keeps and what a condition looks at are the same thing.
 
+use std::convert::Infallible;
+
 use serde::{Deserialize, Serialize};
 
 use crate::facts::cluster::{Search, SettingScope, TemplateKind};
@@ -154,7 +156,12 @@ pub enum Read {
 impl Read {
     /// The verb that a grant must hold.
     pub fn verb(&self) -> Verb {
-        let text = match self {
+        crate::rules::verb(self.verb_text())
+    }
+
+    /// The text of [`Read::verb`], for those who only compare it.
+    pub fn verb_text(&self) -> &'static str {
+        match self {
             Self::Identity
             | Self::Identities
             | Self::Health
@@ -184,8 +191,7 @@ impl Read {
             | Self::Space { .. } => "disk.read",
             Self::ServiceStatus | Self::ServiceTasks | Self::ServiceLog { .. } => "service.read",
             Self::ServiceAsk { .. } => "service.ask",
-        };
-        crate::rules::verb(text)
+        }
     }
 
     /// What it names, for the scope test. Empty: the verb alone decides.
@@ -193,38 +199,48 @@ impl Read {
     /// A query can reach into other indices (a terms lookup, an indexed shape, a stored example): those are
     /// named too. A directory's name ends in `/`; the binding's own is `./`.
     pub fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let all: Result<(), Infallible> = self.try_each_name(|name| {
+            names.push(name.to_owned());
+            Ok(())
+        });
+        match all {
+            Ok(()) => names,
+        }
+    }
+
+    /// Shows each of [`Read::names`], in their order, until one is refused. Nothing is copied: every read is held
+    /// against the grant by its names.
+    pub fn try_each_name<E>(&self, mut see: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
         match self {
             Self::Indices { pattern }
             | Self::Shards { pattern }
             | Self::Aliases { pattern }
-            | Self::Templates { pattern, .. } => vec![pattern.clone()],
+            | Self::Templates { pattern, .. } => see(pattern),
             Self::Mappings { index }
             | Self::IndexSettings { index }
             | Self::Document { index, .. }
-            | Self::Checksum { index } => vec![index.clone()],
+            | Self::Checksum { index } => see(index),
             Self::Count { index, query } => {
-                let mut names = vec![index.clone()];
-                names.extend(query.iter().flat_map(named_in_query));
-                names
+                see(index)?;
+                each_in_query(query.as_ref(), see)
             }
             Self::Search { what } => {
-                let mut names = what.indices.clone();
-                names.extend(named_in_query(&what.query));
-                names
+                what.indices.iter().try_for_each(|index| see(index))?;
+                each_in_query(Some(&what.query), see)
             }
-            Self::Activity { indices } => indices.clone(),
+            Self::Activity { indices } => indices.iter().try_for_each(|index| see(index)),
             Self::RawRead { path, body, .. } => {
-                let mut names = vec![path.clone()];
-                names.extend(body.iter().flat_map(named_in_query));
-                names
+                see(path)?;
+                each_in_query(body.as_ref(), see)
             }
             Self::FileRead { dir, name, .. } | Self::FileSha256 { dir, name } => {
-                vec![path_of(dir, name)]
+                see(&path_of(dir, name))
             }
-            Self::Entries { dir } | Self::Space { dir } if dir.is_empty() => vec!["./".into()],
-            Self::Entries { dir } | Self::Space { dir } => vec![path_of(dir, "")],
-            Self::ServiceAsk { name } => vec![name.clone()],
-            _ => Vec::new(),
+            Self::Entries { dir } | Self::Space { dir } if dir.is_empty() => see("./"),
+            Self::Entries { dir } | Self::Space { dir } => see(&path_of(dir, "")),
+            Self::ServiceAsk { name } => see(name),
+            _ => Ok(()),
         }
     }
 
@@ -251,6 +267,16 @@ pub(crate) fn named_in_query(query: &Json) -> Vec<String> {
     let mut names = Vec::new();
     lookups(&query.value(), &mut names);
     names
+}
+
+fn each_in_query<E>(
+    query: Option<&Json>,
+    mut see: impl FnMut(&str) -> Result<(), E>,
+) -> Result<(), E> {
+    match query {
+        Some(query) => named_in_query(query).iter().try_for_each(|name| see(name)),
+        None => Ok(()),
+    }
 }
 
 /// The same in the body of an index or a template: the filters of its aliases are queries, and a looked-up field of
@@ -370,4 +396,41 @@ pub enum ReadError {
         /// Its text.
         text: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_in_their_order_until_one_is_refused() {
+        let json = |text: &str| Json::new(text).unwrap();
+        let count = Read::Count {
+            index: "a".into(),
+            query: Some(json(
+                r#"{"bool":{"must":[{"terms":{"x":{"index":"b","id":"1","path":"p"}}},{"terms":{"x":{"index":"c","id":"1","path":"p"}}}]}}"#,
+            )),
+        };
+        assert_eq!(count.names(), ["a", "b", "c"]);
+        let mut seen = Vec::new();
+        let ended = count.try_each_name(|name| {
+            seen.push(name.to_owned());
+            if name == "b" { Err("no") } else { Ok(()) }
+        });
+        assert_eq!((ended, seen), (Err("no"), vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn a_path_is_named_from_the_binding_down() {
+        let dir = vec!["conf".to_owned()];
+        let read = |dir: &[String]| Read::FileSha256 {
+            dir: dir.to_vec(),
+            name: "a.yaml".into(),
+        };
+        assert_eq!(read(&dir).names(), ["conf/a.yaml"]);
+        assert_eq!(read(&[]).names(), ["a.yaml"]);
+        assert_eq!(Read::Entries { dir: dir.clone() }.names(), ["conf/"]);
+        assert_eq!(Read::Space { dir: vec![] }.names(), ["./"]);
+        assert!(Read::Health.names().is_empty());
+    }
 }
