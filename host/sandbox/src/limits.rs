@@ -12,8 +12,9 @@ pub const TICK_MS: u64 = 10;
 
 /// Linear memory of all instances of a call together. Stops a guest that allocates until the machine swaps.
 ///
-/// 256 MiB: guests in JavaScript and Python were seen to need 71 to 75 MiB, Rust ones below 2.
-pub const MEMORY_BYTES_MAX: usize = 256 << 20;
+/// 128 MiB: guests in JavaScript and Python were seen to need 71 to 75 MiB, Rust ones below 2. With some 20 MB of the
+/// program's own, a guest that takes all of it stays below the 200 MB that a run may have beside a hostile plugin.
+pub const MEMORY_BYTES_MAX: usize = 128 << 20;
 
 /// Elements of all tables together. Stops memory that is used up outside the linear memory.
 ///
