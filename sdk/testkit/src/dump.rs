@@ -20,8 +20,8 @@ pub(crate) fn dump(state: &State, full: bool) -> Value {
             docs.insert(id, entry);
         }
         let mut entry = json!({
-            "settings": settings::nest(&index.settings),
-            "mappings": index.mapping,
+            "settings": settings::nest(index.settings()),
+            "mappings": *index.mapping,
             "aliases": index.aliases_json(),
             "is_open": index.is_open,
             "created_version": index.created_version,

@@ -111,8 +111,11 @@ pub(crate) struct Index {
     pub(crate) created_id: u32,
     pub(crate) provided_name: String,
     /// What clients set; the generated keys are added when printed.
-    pub(crate) settings: Flat,
-    pub(crate) mapping: Value,
+    settings: Flat,
+    /// What they say of refreshes. Kept, since each request asks it of every index.
+    refresh_interval_ms: i64,
+    /// Shared by every copy of the state, and by the searches.
+    pub(crate) mapping: Arc<Value>,
     pub(crate) aliases: BTreeMap<String, Alias>,
     pub(crate) is_open: bool,
     /// First node of its shard copies; the others follow round robin.
@@ -137,7 +140,7 @@ pub(crate) struct NewIndex {
     pub(crate) created_version: String,
     pub(crate) created_id: u32,
     pub(crate) settings: Flat,
-    pub(crate) mapping: Value,
+    pub(crate) mapping: Arc<Value>,
     pub(crate) aliases: BTreeMap<String, Alias>,
     pub(crate) home: usize,
 }
@@ -151,6 +154,7 @@ impl Index {
             created_ms: new.created_ms,
             created_version: new.created_version,
             created_id: new.created_id,
+            refresh_interval_ms: refresh_interval_ms(&new.settings),
             settings: new.settings,
             mapping: new.mapping,
             aliases: new.aliases,
@@ -164,6 +168,17 @@ impl Index {
             next_seq_no: BTreeMap::new(),
             next_order: 0,
         }
+    }
+
+    pub(crate) fn settings(&self) -> &Flat {
+        &self.settings
+    }
+
+    /// The one way to change them.
+    pub(crate) fn change_settings<T>(&mut self, change: impl FnOnce(&mut Flat) -> T) -> T {
+        let out = change(&mut self.settings);
+        self.refresh_interval_ms = refresh_interval_ms(&self.settings);
+        out
     }
 
     pub(crate) fn setting(&self, key: &str) -> Option<&str> {
@@ -428,10 +443,7 @@ impl Index {
 
     /// Refreshes when the index's own interval has passed since the last one.
     pub(crate) fn refresh_if_due(&mut self, now_ms: i64) {
-        let interval = self
-            .setting("index.refresh_interval")
-            .and_then(duration_ms)
-            .unwrap_or(1_000);
+        let interval = self.refresh_interval_ms;
         if interval >= 0 && self.is_open && now_ms - self.last_refresh_ms >= interval {
             self.refresh(now_ms);
         }
@@ -467,6 +479,16 @@ impl Index {
             .sum();
         docs + SHARD_BYTES * u64::from(self.shards())
     }
+}
+
+fn refresh_interval_ms(settings: &Flat) -> i64 {
+    /// The servers' own default.
+    const DEFAULT_MS: i64 = 1_000;
+    settings
+        .get("index.refresh_interval")
+        .and_then(Value::as_str)
+        .and_then(duration_ms)
+        .unwrap_or(DEFAULT_MS)
 }
 
 fn apply(docs: &mut Docs, pending: BTreeMap<String, Option<Doc>>) {
@@ -545,7 +567,9 @@ mod tests {
             created_version: "2.19.1".to_owned(),
             created_id: 1,
             settings: Flat::from([("index.refresh_interval".to_owned(), json!("-1"))]),
-            mapping: json!({"properties": {"n": {"type": "nested", "properties": {"x": {"type": "long"}}}}}),
+            mapping: Arc::new(
+                json!({"properties": {"n": {"type": "nested", "properties": {"x": {"type": "long"}}}}}),
+            ),
             aliases: BTreeMap::new(),
             home: 0,
         })
@@ -569,6 +593,31 @@ mod tests {
         index.refresh(0);
         assert_eq!(index.searchable().len(), 1);
         assert_eq!(index.lucene_docs(), 3);
+    }
+
+    #[test]
+    fn a_changed_interval_counts_from_the_next_request_on() {
+        let mut index = index();
+        let interval = |index: &mut Index, text: &str| {
+            index.change_settings(|settings| {
+                settings.insert("index.refresh_interval".to_owned(), json!(text))
+            });
+        };
+        index
+            .put("1", None, json!({}), Condition::default())
+            .unwrap();
+        interval(&mut index, "5s");
+        index.refresh_if_due(4_999);
+        assert_eq!(index.searchable().len(), 0);
+        index.refresh_if_due(5_000);
+        assert_eq!(index.searchable().len(), 1);
+        index.delete("1", None, Condition::default()).unwrap();
+        interval(&mut index, "-1");
+        index.refresh_if_due(1_000_000);
+        assert_eq!(index.searchable().len(), 1);
+        index.change_settings(|settings| settings.remove("index.refresh_interval"));
+        index.refresh_if_due(1_000_000);
+        assert_eq!(index.searchable().len(), 0);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Index names and index expressions: what is legal, and which indices an expression means.
 
+use std::collections::HashSet;
+
 use crate::error::ApiError;
 use crate::http::Request;
 use crate::index::Index;
@@ -159,10 +161,12 @@ pub(crate) fn resolve(
 ) -> Result<Vec<String>, ApiError> {
     let expression = if is_all(expression) { "*" } else { expression };
     let mut out: Vec<String> = Vec::new();
+    let mut known: HashSet<String> = HashSet::new();
     let mut wildcard_seen = false;
     for part in expression.split(',').filter(|p| !p.is_empty()) {
         if let Some(excluded) = part.strip_prefix('-').filter(|_| wildcard_seen) {
             out.retain(|name| !glob(excluded, name));
+            known.retain(|name| !glob(excluded, name));
             continue;
         }
         if part == "_all" || part.contains('*') {
@@ -172,14 +176,14 @@ pub(crate) fn resolve(
                 return Err(ApiError::no_index(part));
             }
             for name in hits {
-                if !out.contains(&name) {
+                if known.insert(name.clone()) {
                     out.push(name);
                 }
             }
             continue;
         }
         for name in concrete(state, part, expand)? {
-            if !out.contains(&name) {
+            if known.insert(name.clone()) {
                 out.push(name);
             }
         }

@@ -232,8 +232,8 @@ pub(crate) fn targets(
             return Err(index.closed_error());
         }
         index.check_block(state.product, Access::Read)?;
-        let mut failed: Vec<u32> = state
-            .shard_copies(index)
+        let copies = state.shard_copies(index);
+        let mut failed: Vec<u32> = copies
             .iter()
             .filter(|c| c.primary && c.node.is_none())
             .map(|c| c.shard)
@@ -245,13 +245,12 @@ pub(crate) fn targets(
             index: name.clone(),
             uuid: index.uuid.clone(),
             shards: index.shards(),
-            node: state
-                .shard_copies(index)
+            node: copies
                 .first()
                 .and_then(|c| c.node)
                 .map(|n| state.nodes[n].id.clone()),
             docs: index.searchable(),
-            mapping: Arc::new(index.mapping.clone()),
+            mapping: Arc::clone(&index.mapping),
             filter: alias_filter(state, expression, &name),
             failed,
         });

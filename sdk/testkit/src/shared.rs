@@ -355,11 +355,13 @@ impl Inner {
                 .unwrap_or(0);
             if let Some(index) = self.state.indices.get_mut(&name) {
                 let key = "index.blocks.read_only_allow_delete";
-                if worst >= flood {
-                    index.settings.insert(key.to_owned(), json!("true"));
-                } else if worst < high {
-                    index.settings.remove(key);
-                }
+                index.change_settings(|settings| {
+                    if worst >= flood {
+                        settings.insert(key.to_owned(), json!("true"));
+                    } else if worst < high {
+                        settings.remove(key);
+                    }
+                });
             }
         }
     }

@@ -622,7 +622,7 @@ pub(crate) fn restore(
                 ),
             ));
         }
-        let mut new_settings = kept.index.settings.clone();
+        let mut new_settings = kept.index.settings().clone();
         new_settings.retain(|key, _| !ignored.iter().any(|p| glob(p, key)));
         new_settings.extend(overrides.clone());
         new_settings.retain(|_, v| !v.is_null());

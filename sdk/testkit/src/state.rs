@@ -1,6 +1,7 @@
 //! The whole state of a simulated cluster; cloning it is how states are saved and put back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -258,12 +259,12 @@ impl State {
             created_id: self.product.index_version_id(&created_version),
             created_version,
             settings,
-            mapping,
+            mapping: Arc::new(mapping),
             aliases,
             home,
         });
         self.indices.insert(name.to_owned(), index);
-        if let Err(error) = self.check_write_aliases() {
+        if let Err(error) = self.check_write_aliases_of(name) {
             self.indices.remove(name);
             return Err(error);
         }
@@ -373,16 +374,33 @@ impl State {
             }
         }
         match writers.into_iter().find(|(_, list)| list.len() > 1) {
-            Some((alias, list)) => Err(ApiError::new(
-                500,
-                "illegal_state_exception",
-                format!(
-                    "alias [{alias}] has more than one write index [{}]",
-                    list.join(",")
-                ),
-            )),
+            Some((alias, list)) => Err(two_writers(alias, &list)),
             None => Ok(()),
         }
+    }
+
+    /// The same where `name` is all that is new.
+    fn check_write_aliases_of(&self, name: &str) -> Result<(), ApiError> {
+        let writes = |index: &Index, alias: &str| {
+            index
+                .aliases
+                .get(alias)
+                .and_then(|meta| meta.is_write_index)
+                == Some(true)
+        };
+        let new = self.index(name)?;
+        for alias in new.aliases.keys().filter(|alias| writes(new, alias)) {
+            let writers: Vec<&str> = self
+                .indices
+                .values()
+                .filter(|index| writes(index, alias))
+                .map(|index| index.name.as_str())
+                .collect();
+            if writers.len() > 1 {
+                return Err(two_writers(alias, &writers));
+            }
+        }
+        Ok(())
     }
 
     /// The index that a write to `name` goes to, created with a dynamic mapping when it is missing.
@@ -441,7 +459,7 @@ impl State {
         let grown = crate::admit::admit(product, &entry.mapping, id, &source)?;
         let written = entry.put(id, routing, source, condition)?;
         if let Some(mapping) = grown {
-            entry.mapping = mapping;
+            entry.mapping = Arc::new(mapping);
             self.changed();
         }
         Ok(written)
@@ -478,6 +496,17 @@ impl State {
         crate::task::advance(self, self.task_docs_per_request);
         crate::snapshot::advance(self);
     }
+}
+
+fn two_writers(alias: &str, indices: &[&str]) -> ApiError {
+    ApiError::new(
+        500,
+        "illegal_state_exception",
+        format!(
+            "alias [{alias}] has more than one write index [{}]",
+            indices.join(",")
+        ),
+    )
 }
 
 /// Analyzer names that an index defines for itself.

@@ -394,7 +394,7 @@ fn state(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
                     json!({
                         "state": if i.is_open { "open" } else { "close" },
                         "settings": settings::render(&i.full_settings(state.product, false), flat),
-                        "mappings": {"_doc": i.mapping},
+                        "mappings": {"_doc": *i.mapping},
                         "aliases": i.aliases.keys().collect::<Vec<_>>(),
                         "primary_terms": {"0": 1},
                     }),

@@ -1,5 +1,7 @@
 //! Indices: create, read, delete, settings, mappings, open and close, refresh, blocks.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
@@ -130,7 +132,7 @@ fn get(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
         let index = state.index(&name)?;
         index.check_block(state.product, Access::MetadataRead)?;
         let settings = settings::render(&index.full_settings(state.product, human), flat);
-        let body = json!({"aliases": index.aliases_json(), "mappings": index.mapping, "settings": settings});
+        let body = json!({"aliases": index.aliases_json(), "mappings": *index.mapping, "settings": settings});
         out.insert(name, body);
     }
     Ok(Reply::ok(Value::Object(out)))
@@ -249,19 +251,21 @@ fn put_settings(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     }
     for name in &list {
         let index = ctx.state.index_mut(name)?;
-        for (key, value) in &change {
-            if value.is_null() {
-                if let Some(prefix) = key.strip_suffix('*') {
-                    index.settings.retain(|k, _| !k.starts_with(prefix));
+        index.change_settings(|settings| {
+            for (key, value) in &change {
+                if value.is_null() {
+                    if let Some(prefix) = key.strip_suffix('*') {
+                        settings.retain(|k, _| !k.starts_with(prefix));
+                    }
+                    settings.remove(key);
+                    if key == "index.number_of_replicas" {
+                        settings.insert(key.clone(), json!("1"));
+                    }
+                } else if !preserve || !settings.contains_key(key) {
+                    settings.insert(key.clone(), value.clone());
                 }
-                index.settings.remove(key);
-                if key == "index.number_of_replicas" {
-                    index.settings.insert(key.clone(), json!("1"));
-                }
-            } else if !preserve || !index.settings.contains_key(key) {
-                index.settings.insert(key.clone(), value.clone());
             }
-        }
+        });
     }
     ctx.state.changed();
     Ok(Reply::acknowledged())
@@ -308,7 +312,7 @@ fn get_mapping(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     for name in names::resolve(state, ctx.var("index"), expand)? {
         let index = state.index(&name)?;
         index.check_block(state.product, Access::MetadataRead)?;
-        out.insert(name, json!({"mappings": index.mapping}));
+        out.insert(name, json!({"mappings": *index.mapping}));
     }
     Ok(Reply::ok(Value::Object(out)))
 }
@@ -327,11 +331,11 @@ fn put_mapping(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     for name in &list {
         let index = ctx.state.index(name)?;
         index.check_block(product, Access::MetadataWrite)?;
-        mapping::check_update(product, &update, &analyzers(&index.settings))?;
+        mapping::check_update(product, &update, &analyzers(index.settings()))?;
         merged.push(mapping::merge(product, &index.mapping, &update)?);
     }
     for (name, mapping) in list.iter().zip(merged) {
-        ctx.state.index_mut(name)?.mapping = mapping;
+        ctx.state.index_mut(name)?.mapping = Arc::new(mapping);
     }
     ctx.state.changed();
     Ok(Reply::acknowledged())
@@ -488,14 +492,12 @@ fn block(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     let mut blocked = Vec::new();
     for index in &list {
         let entry = ctx.state.index_mut(index)?;
-        entry
-            .settings
-            .insert(format!("index.blocks.{name}"), json!("true"));
-        if name == "write" && !product.is_opensearch() {
-            entry
-                .settings
-                .insert("index.verified_read_only".to_owned(), json!("true"));
-        }
+        entry.change_settings(|settings| {
+            settings.insert(format!("index.blocks.{name}"), json!("true"));
+            if name == "write" && !product.is_opensearch() {
+                settings.insert("index.verified_read_only".to_owned(), json!("true"));
+            }
+        });
         blocked.push(json!({"name": index, "blocked": true}));
     }
     ctx.state.changed();
