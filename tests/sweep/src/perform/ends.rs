@@ -1,0 +1,118 @@
+//! What must hold at the end of a position: the books of all lives, and the state of the target.
+
+use std::collections::BTreeMap;
+
+use super::Finish;
+use super::Stage;
+use crate::judge;
+use crate::ledger::Seen;
+use crate::world::Round;
+
+impl Stage<'_> {
+    /// What the books of all lives say, whatever the run came to.
+    pub(super) fn judge(&mut self, round: &Round) {
+        let entries = round.ground.ledger.entries();
+        self.verdict.repeated.extend(judge::repeated(&entries));
+        self.verdict.guessed.extend(judge::guessed(&entries));
+        let unrecorded = self.unrecorded(&[round]);
+        for line in unrecorded {
+            if !self.verdict.lost.contains(&line) {
+                self.verdict.lost.push(line);
+            }
+        }
+    }
+
+    /// What was sent without a durable intent.
+    pub(super) fn unrecorded(&self, rounds: &[&Round]) -> Vec<String> {
+        let rows: Vec<_> = rounds
+            .iter()
+            .flat_map(|round| self.world.rows(round))
+            .collect();
+        let entries = rounds.first().map(|round| round.ground.ledger.entries());
+        let mut lines = Vec::new();
+        let mut sent: BTreeMap<String, usize> = BTreeMap::new();
+        for entry in entries.unwrap_or_default() {
+            if let Seen::Act { step, .. } = entry.seen {
+                *sent.entry(step).or_default() += 1;
+            }
+        }
+        for (step, times) in sent {
+            let intents = rows
+                .iter()
+                .filter(|row| row.kind == "intent" && row.step.as_deref() == Some(&step))
+                .count();
+            if intents < times {
+                lines.push(format!(
+                    "step `{step}` was sent {times} times, and the journal knows of {intents}"
+                ));
+            }
+        }
+        lines
+    }
+
+    /// The end of the uninterrupted run, and nothing done more often.
+    pub(super) fn must_be_done(&mut self, round: &Round, finish: &Finish) {
+        self.judge(round);
+        self.must_have_ended(round, finish);
+    }
+
+    pub(super) fn must_have_ended(&mut self, round: &Round, finish: &Finish) {
+        match finish {
+            Finish::Done => {
+                self.same_as_after();
+                let effects = judge::effects(&self.world.records(round));
+                self.verdict
+                    .repeated
+                    .extend(judge::more_than(&effects, &self.reference.effects));
+            }
+            Finish::RolledBack => self
+                .verdict
+                .lost
+                .push("the run was rolled back, and nobody asked for that".into()),
+            Finish::Stopped(exit, why) => self.verdict.lost.push(format!(
+                "the run does not come to its end: exit {}, {why}",
+                exit.code()
+            )),
+        }
+    }
+
+    /// The target as it was before the run; the snapshot stays.
+    pub(super) fn must_be_back(&mut self, round: &Round, finish: &Finish) {
+        self.judge(round);
+        match finish {
+            Finish::RolledBack => self.same_as_before(),
+            Finish::Done => self
+                .verdict
+                .lost
+                .push("the run went on to its end instead of back".into()),
+            Finish::Stopped(exit, why) => self.verdict.lost.push(format!(
+                "the rollback does not come to its end: exit {}, {why}",
+                exit.code()
+            )),
+        }
+    }
+
+    pub(super) fn same_as_after(&mut self) {
+        let found = self.world.sim.state_json();
+        let lines = judge::differences(&self.reference.after, &found);
+        self.verdict
+            .lost
+            .extend(judge::unnamed(lines, &self.left_behind));
+    }
+
+    pub(super) fn same_as_before(&mut self) {
+        let found = self.world.sim.state_json();
+        let lines = judge::differences(&self.reference.before, &found);
+        let lines = judge::unnamed(lines, &self.left_behind);
+        self.verdict.lost.extend(
+            lines
+                .into_iter()
+                .filter(|line| !line.contains("/snapshots")),
+        );
+        if !self.world.optimize.is_running() {
+            self.verdict
+                .lost
+                .push("the service was not started again".into());
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The journal lost its last rows, and its head file did not.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use anyhow::bail;
+
+use super::Finish;
+use super::Stage;
+use crate::image::copy_folder;
+use crate::judge;
+use crate::judge::Doubt;
+use crate::ledger::Place;
+
+impl Stage<'_> {
+    /// The end of the journal is gone, its head file is not.
+    pub(super) fn lost_tail(&mut self, place: &Place, rows: usize) -> anyhow::Result<()> {
+        let image = self.reference.image(place)?;
+        let has = image.entries.iter().filter(|entry| entry.is_row()).count();
+        if has <= rows {
+            return Ok(());
+        }
+        let older = self
+            .reference
+            .places
+            .iter()
+            .filter_map(|place| self.reference.images.get(place))
+            .find(|image| {
+                image.entries.iter().filter(|entry| entry.is_row()).count() == has - rows
+            });
+        let Some(older) = older else {
+            bail!("no image has {} rows", has - rows);
+        };
+        let mut mixed = image.clone();
+        mixed.journal = mix(&older.journal, &image.journal)?;
+        let mut round = self.world.load(&mixed)?;
+        let finish = self.drive(&mut round, None)?;
+        let entries = round.ground.ledger.entries();
+        self.verdict.repeated.extend(judge::repeated(&entries));
+        let effects = judge::effects(&self.world.records(&round));
+        self.verdict
+            .repeated
+            .extend(judge::more_than(&effects, &self.reference.effects));
+        match finish {
+            Finish::Done => self.same_as_after(),
+            // What was done last is not known any more: a person has to look.
+            Finish::Stopped(exit, why) => {
+                if self.verdict.doubts.is_empty() {
+                    self.verdict.doubts.push(Doubt {
+                        step: String::new(),
+                        why: format!("exit {}, {why}", exit.code()),
+                    });
+                }
+            }
+            Finish::RolledBack => self.verdict.lost.push("it was rolled back".into()),
+        }
+        fs::remove_dir_all(&mixed.journal)?;
+        Ok(())
+    }
+}
+
+/// A journal whose rows are of one image and whose head files are of another.
+fn mix(rows: &Path, heads: &Path) -> anyhow::Result<PathBuf> {
+    let mixed = heads.with_file_name("mixed");
+    copy_folder(rows, &mixed)?;
+    let there = mixed.join("heads");
+    if there.exists() {
+        fs::remove_dir_all(&there)?;
+    }
+    copy_folder(&heads.join("heads"), &there)?;
+    Ok(mixed)
+}
