@@ -11,6 +11,10 @@ use crate::runner::Runner;
 )]
 pub enum Defect {
     /// An intent is not written to the journal (rule 1).
+    #[cfg_attr(
+        not(feature = "test-points"),
+        expect(dead_code, reason = "asked for with the feature")
+    )]
     IntentNotDurable,
     /// An answer is taken as evidence (rule 1).
     ReadBackSkipped,

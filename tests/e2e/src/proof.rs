@@ -59,6 +59,7 @@ pub use vendor::goes_on_by_the_vendors_tool;
 pub use vendor::goes_on_natively_with_its_work;
 pub use vendor::refuses_what_the_upgrader_would_ruin;
 pub use vendor::reindexes_by_the_vendors_tool;
+pub use vendor::runs_again_an_upgrader_that_died;
 pub use vendor::takes_the_vendors_work_back;
 pub use vendor::upgrades_by_the_vendors_tool;
 

@@ -119,6 +119,18 @@ async fn what_the_vendors_tool_did_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upgrader_that_died_is_run_again() {
+    let kit = Kit::build().unwrap();
+    let upgrader = Upgrader::stand_in().unwrap();
+    let (_cluster, stage) = stage(&kit, Product::OpenSearch2).await;
+    let mut tally = tally();
+    proof::runs_again_an_upgrader_that_died(&stage, &upgrader, &mut tally)
+        .await
+        .unwrap();
+    tally.into_count().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_vendors_tool_goes_on_with_the_work_of_a_dead_native_run() {
     let kit = Kit::build().unwrap();
     let upgrader = Upgrader::stand_in().unwrap();

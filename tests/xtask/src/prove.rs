@@ -237,6 +237,7 @@ async fn vendor(stage: &Stage, upgrader: &Upgrader, tally: &mut Tally) -> anyhow
     proof::upgrades_by_the_vendors_tool(stage, upgrader, tally).await?;
     if upgrader.is_stand_in() {
         proof::finds_its_upgrader_again(stage, upgrader, tally).await?;
+        proof::runs_again_an_upgrader_that_died(stage, upgrader, tally).await?;
         proof::goes_on_natively_with_its_work(stage, upgrader, tally).await?;
         proof::finds_out_a_lying_upgrader(stage, upgrader, false, tally).await?;
         proof::takes_the_vendors_work_back(stage, upgrader, tally).await?;

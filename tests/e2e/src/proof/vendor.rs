@@ -40,6 +40,9 @@ use place::Place;
 /// The step of the plan that runs the upgrader.
 const STEP: &str = "run-vendor-upgrader";
 
+/// Steps of the upgrade to 8.8, each of which the upgrader records.
+const STEPS: usize = 3;
+
 /// How long the host may take until its task has begun: it takes a snapshot and restores it before.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -214,7 +217,39 @@ pub async fn finds_its_upgrader_again(
     Ok(())
 }
 
-/// The upgrader dies in the middle: a person is asked, and the native strategy goes on with its work.
+/// The upgrader dies after each step that it does: each resume runs it again, and nobody has to decide anything.
+pub async fn runs_again_an_upgrader_that_died(
+    stage: &Stage,
+    upgrader: &Upgrader,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let died = "die after 1 POST /optimize-update-log/_update";
+    let (round, place) = staged(stage, upgrader, &[("STAND_IN_STOP", died)]).await?;
+    let operator = &round.operator;
+    let file = plan(&round).await?;
+    approve(operator, &file).await?;
+    let mut told = operator.run(&["run", &file]).await?;
+    let run = last_run(operator).await?;
+    let mut deaths = 0;
+    while told.code == Some(22) && deaths < STEPS {
+        deaths += 1;
+        told = operator.run(&["resume", &run]).await?;
+    }
+    tally.check(
+        "an upgrader that dies after each of its steps is run again by each resume, without a decision",
+        told.expect(0).map(drop),
+    );
+    tally.check(
+        "it ran once for each step, and once more",
+        same(
+            &[(STEPS + 1).to_string()],
+            &[place.runs()?.len().to_string()],
+        ),
+    );
+    check_end(stage, &round, upgrader, tally).await
+}
+
+/// The upgrader dies in the middle: the native strategy goes on with its work.
 pub async fn goes_on_natively_with_its_work(
     stage: &Stage,
     upgrader: &Upgrader,
@@ -227,10 +262,10 @@ pub async fn goes_on_natively_with_its_work(
     approve(operator, &file).await?;
     let told = operator.run(&["run", &file]).await?;
     tally.check(
-        "the upgrader dies after its first step: exit code 21, and the step is named",
+        "the upgrader dies after its first step: exit code 22, and the step is named",
         {
             let says = told.says(STEP);
-            told.expect(21)
+            told.expect(22)
                 .and_then(|told| ensure(says, format!("it does not say so\n{told}")))
         },
     );
