@@ -10,7 +10,7 @@
 //!
 //! What is neither is for a person to decide.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use liftlock_sdk::prelude::*;
 
@@ -94,6 +94,12 @@ pub(crate) fn read(
     let definitions = indices
         .iter()
         .find(|index| index.open && names.kind(&index.name) == Kind::Fixed("process-definition"));
+    let mut processes = BTreeSet::new();
+    for index in indices {
+        if let Kind::ProcessInstance(key) = names.kind(&index.name) {
+            processes.insert(key);
+        }
+    }
     let mut found = BTreeMap::new();
     for index in indices.iter().filter(|index| index.open) {
         let Some(key) = archived_key(names, &index.name) else {
@@ -112,12 +118,13 @@ pub(crate) fn read(
         };
         let own = format!("archive-{key}");
         let mut signs = Signs {
-            documents: database.count(&index.name, None).found()?.unwrap_or_default(),
+            documents: database
+                .count(&index.name, None)
+                .found()?
+                .unwrap_or_default(),
             own_documents: counted(&index.name, "processDefinitionKey", &own)?,
             archived_documents: counted(&index.name, "processDefinitionKey", &key)?,
-            archived_index: indices.iter().any(
-                |other| matches!(names.kind(&other.name), Kind::ProcessInstance(other) if other == key),
-            ),
+            archived_index: processes.contains(&key),
             ..Signs::default()
         };
         if let Some(definitions) = definitions {

@@ -8,6 +8,7 @@
 //! | `names` | what an index name says |
 //! | `descriptor` | edges, requests and options for the host |
 //! | `seen` | what stands there now, read once |
+//! | `by_name` | what was seen, by name |
 //! | `inspect` | the inventory |
 //! | `archives` | archives of process instances, told from processes that are named like them |
 //! | `standing` | how far each of the vendor's steps is on this site |
@@ -26,6 +27,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod archives;
+mod by_name;
 mod check;
 mod descriptor;
 mod edges;

@@ -97,9 +97,14 @@ impl Names {
         self.alias("update-log_v1")
     }
 
+    /// `settings_v3` of `optimize-settings_v3`.
+    pub(crate) fn inside<'a>(&self, index: &'a str) -> Option<&'a str> {
+        index.strip_prefix(&self.prefix)?.strip_prefix('-')
+    }
+
     /// `settings` of `optimize-settings_v3`.
     pub(crate) fn base<'a>(&self, index: &'a str) -> Option<&'a str> {
-        base_of(index.strip_prefix(&self.prefix)?.strip_prefix('-')?)
+        base_of(self.inside(index)?)
     }
 
     /// The version in an index name: 3 of `optimize-settings_v3`, 2 of `optimize-event_v2-000001`.
@@ -117,10 +122,7 @@ impl Names {
 
     /// What this index is.
     pub(crate) fn kind(&self, index: &str) -> Kind {
-        let Some(rest) = index
-            .strip_prefix(&self.prefix)
-            .and_then(|rest| rest.strip_prefix('-'))
-        else {
+        let Some(rest) = self.inside(index) else {
             return Kind::Foreign;
         };
         let Some(base) = base_of(rest) else {

@@ -5,6 +5,7 @@
 
 use liftlock_sdk::prelude::*;
 
+use crate::by_name::ByName;
 use crate::check::{Goal, way_of};
 use crate::edges::Hop;
 use crate::seen::{Metadata, Seen};
@@ -84,6 +85,7 @@ impl Outline {
         if !blocked.is_empty() {
             return Err(blocked);
         }
+        let by = ByName::of(seen);
         let mut left = Vec::new();
         let mut skipped = Vec::new();
         let steps = hop.steps(seen);
@@ -98,8 +100,8 @@ impl Outline {
                 )),
                 None => left.push(Left {
                     number,
-                    deletions: deletions(seen, &step),
-                    update: update(seen, goal, &step),
+                    deletions: deletions(&by, &step),
+                    update: update(&by, goal, &step),
                     step,
                 }),
             }
@@ -148,19 +150,19 @@ impl Outline {
     }
 }
 
-fn deletions(seen: &Seen, step: &VendorStep) -> Vec<Deletion> {
+fn deletions(by: &ByName<'_>, step: &VendorStep) -> Vec<Deletion> {
     if step.is_update() {
         return Vec::new();
     }
-    seen.there(step)
+    by.there(step)
         .into_iter()
         .filter_map(|name| match step.kind {
             StepKind::DeleteTemplate { .. } => Some(Deletion::Template { name }),
             _ => {
-                let index = seen.index(&name)?;
+                let index = by.index(&name)?;
                 Some(Deletion::Index {
                     uuid: index.uuid.clone(),
-                    docs: seen.counts.get(&name).copied().unwrap_or(index.docs),
+                    docs: by.seen.counts.get(&name).copied().unwrap_or(index.docs),
                     name,
                 })
             }
@@ -170,19 +172,21 @@ fn deletions(seen: &Seen, step: &VendorStep) -> Vec<Deletion> {
 
 /// Only where the old version is there, and the new one is not or was made by the run in hand: then the steps are
 /// those that it began with. All else is done, or has a finding.
-fn update(seen: &Seen, goal: &Goal, step: &VendorStep) -> Option<Update> {
-    let (Some(source), target) = seen.versions(step) else {
+fn update(by: &ByName<'_>, goal: &Goal, step: &VendorStep) -> Option<Update> {
+    let (Some(source), target) = by.versions(step) else {
         return None;
     };
     if target.is_some_and(|target| !goal.made.contains(&target.name)) {
         return None;
     }
     // After the switch its aliases are on the new one.
-    let has_aliases = seen.aliases_on(&source.name).next().is_some();
+    let has_aliases = !by.aliases_on(&source.name).is_empty();
     let bearer = target.filter(|_| !has_aliases).unwrap_or(source);
-    let own = step.alias(&seen.names);
-    let aliases = seen
+    let names = &by.seen.names;
+    let own = step.alias(names);
+    let aliases = by
         .aliases_on(&bearer.name)
+        .iter()
         .map(|alias| {
             // The product writes by its own alias, also where nothing was said because the index was alone.
             let write = if alias.name == own {
@@ -196,7 +200,7 @@ fn update(seen: &Seen, goal: &Goal, step: &VendorStep) -> Option<Update> {
     Some(Update {
         source: source.name.clone(),
         source_uuid: source.uuid.clone(),
-        target: step.object(&seen.names),
+        target: step.object(names),
         own,
         aliases,
         drops: step.drops(),

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use liftlock_sdk::prelude::*;
 
 use crate::archives::{self, Archive};
+use crate::by_name::map_of;
 use crate::descriptor::{BACKUPS, CONFIG, CONFIG_FILES, DATABASE, OPTIMIZE};
-use crate::edges::{HOPS, Hop};
+use crate::edges::HOPS;
 use crate::names::{Kind, Names};
 use crate::step::VendorStep;
 
@@ -135,15 +136,19 @@ impl Seen {
             BTreeMap::new()
         };
         let mut counts = BTreeMap::new();
+        let steps: Vec<VendorStep> = HOPS
+            .iter()
+            .flat_map(|hop| hop.kinds)
+            .filter_map(VendorStep::one)
+            .collect();
         for index in &indices {
-            let doomed = HOPS
-                .iter()
-                .flat_map(|hop| hop.kinds)
-                .filter_map(VendorStep::one)
-                .any(|step| step.names_index(&names, &index.name));
-            let license = names.kind(&index.name) == Kind::Other("license");
+            let is_counted = || {
+                let name = &index.name;
+                steps.iter().any(|step| step.names_index(&names, name))
+                    || names.kind(name) == Kind::Other("license")
+            };
             if index.open
-                && (doomed || license)
+                && is_counted()
                 && let Some(count) = database.count(&index.name, None).found()?
             {
                 counts.insert(index.name.clone(), count);
@@ -218,19 +223,9 @@ impl Seen {
         }
     }
 
+    /// For one name; [`ByName`](crate::by_name::ByName) is for many.
     pub(crate) fn index(&self, name: &str) -> Option<&Index> {
         self.indices.iter().find(|index| index.name == name)
-    }
-
-    /// Indices that the hop deletes, in order of their names.
-    pub(crate) fn doomed(&self, hop: &'static Hop) -> Vec<&Index> {
-        let mut doomed: Vec<&Index> = self
-            .indices
-            .iter()
-            .filter(|index| hop.dooms_index(self, &index.name))
-            .collect();
-        doomed.sort_by(|a, b| a.name.cmp(&b.name));
-        doomed
     }
 
     /// Bytes of all primaries of the site: what a trial restore takes.
@@ -363,10 +358,10 @@ fn read_foreign_aliases(
         Err(error) => return Err(error),
     };
     let front = names.alias("");
-    let ours = |name: &str| indices.iter().any(|index| index.name == name);
+    let ours = map_of(indices);
     let foreign = all
         .into_iter()
-        .filter(|alias| !alias.name.starts_with(&front) && ours(&alias.index));
+        .filter(|alias| !alias.name.starts_with(&front) && ours.contains_key(alias.index.as_str()));
     Ok(Some(foreign.collect()))
 }
 
@@ -381,19 +376,22 @@ fn read_begun(
     indices: &[Index],
 ) -> Result<BTreeMap<String, Begun>> {
     let mut begun = BTreeMap::new();
+    let by_name = map_of(indices);
     for target in indices.iter().filter(|index| index.open) {
-        let source = names.before(&target.name);
-        let replaced = HOPS
+        let source = names
+            .before(&target.name)
+            .and_then(|source| by_name.get(source.as_str()).copied())
+            .filter(|source| source.open);
+        let Some(source) = source else {
+            continue;
+        };
+        let is_made = HOPS
             .iter()
             .flat_map(|hop| hop.kinds)
             .any(|kind| kind.makes(names, &target.name));
-        let Some(source) = indices
-            .iter()
-            .find(|index| index.open && Some(&index.name) == source.as_ref())
-            .filter(|_| replaced)
-        else {
+        if !is_made {
             continue;
-        };
+        }
         let count = |index: &str, query: Option<&str>| database.count(index, query);
         let mut halves = Begun {
             source: count(&source.name, None)?,

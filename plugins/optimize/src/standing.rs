@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use liftlock_sdk::prelude::*;
 
 use crate::archives::{Archive, archived_key, step_name};
+use crate::by_name::ByName;
 use crate::check::some;
 use crate::edges::Hop;
 #[cfg(any(test, feature = "test-edge"))]
@@ -110,50 +111,12 @@ impl Seen {
             })
             .collect()
     }
-
-    /// What a step that deletes would delete now: index or template names, sorted.
-    pub(crate) fn there(&self, step: &VendorStep) -> Vec<String> {
-        let mut there: Vec<String> = match step.kind {
-            StepKind::DeleteTemplate { .. } => {
-                let name = step.object(&self.names);
-                self.legacy_templates
-                    .iter()
-                    .filter(|template| template.name == name)
-                    .map(|template| template.name.clone())
-                    .collect()
-            }
-            _ => self
-                .indices
-                .iter()
-                .filter(|index| step.names_index(&self.names, &index.name))
-                .map(|index| index.name.clone())
-                .collect(),
-        };
-        there.sort();
-        there
-    }
-
-    /// The old and the new version of an index that a step replaces.
-    pub(crate) fn versions(&self, step: &VendorStep) -> (Option<&Index>, Option<&Index>) {
-        (
-            step.source(&self.names)
-                .and_then(|source| self.index(&source)),
-            self.index(&step.object(&self.names)),
-        )
-    }
-
-    /// Aliases on that index, foreign ones too; not what the host marks an index with while it makes it.
-    pub(crate) fn aliases_on(&self, index: &str) -> impl Iterator<Item = &Alias> {
-        self.aliases
-            .iter()
-            .chain(self.foreign_aliases.iter().flatten())
-            .filter(move |alias| alias.index == index && !alias.name.starts_with("liftlock-"))
-    }
 }
 
 /// The vendor's update log says that steps are done, and the state says that they are not.
 pub(crate) fn contradiction(seen: &Seen, hop: &'static Hop) -> Option<Finding> {
     let steps = hop.steps(seen);
+    let by = ByName::of(seen);
     let mut contradicted = Vec::new();
     for step in &steps {
         let id = hop.log_id(seen, step);
@@ -161,14 +124,14 @@ pub(crate) fn contradiction(seen: &Seen, hop: &'static Hop) -> Option<Finding> {
             continue;
         }
         if step.is_update() {
-            let (source, target) = seen.versions(step);
+            let (source, target) = by.versions(step);
             if let Some(source) = source {
                 contradicted.push((id, format!("`{}` is there still", source.name)));
             } else if target.is_none() {
                 contradicted.push((id, format!("`{}` is not there", step.object(&seen.names))));
             }
         } else {
-            let there = seen.there(step);
+            let there = by.there(step);
             if !there.is_empty() {
                 contradicted.push((id, format!("there still: {}", some(&there))));
             }
@@ -210,10 +173,11 @@ pub(crate) fn updates(
     made: &BTreeSet<String>,
     found: &mut Vec<Finding>,
 ) {
+    let by = ByName::of(seen);
     for step in hop.steps(seen).iter().filter(|step| step.is_update()) {
-        match seen.versions(step) {
+        match by.versions(step) {
             (Some(_), Some(target)) if made.contains(&target.name) => {}
-            (Some(source), Some(target)) => found.push(half_done(seen, source, target)),
+            (Some(source), Some(target)) => found.push(half_done(&by, source, target)),
             (Some(source), None) => {
                 if seen.foreign_aliases.is_none() {
                     found.push(
@@ -224,7 +188,7 @@ pub(crate) fn updates(
                             .remedy("take aliases off that nobody needs, then plan again"),
                     );
                 }
-                unmovable(seen, source, found);
+                unmovable(&by, source, found);
             }
             (None, None) => found.push(
                 Finding::blocker("optimize.update-index-missing")
@@ -241,10 +205,12 @@ pub(crate) fn updates(
     }
 }
 
-fn half_done(seen: &Seen, source: &Index, target: &Index) -> Finding {
+fn half_done(by: &ByName<'_>, source: &Index, target: &Index) -> Finding {
+    let seen = by.seen;
     let on = |index: &str| {
-        let aliases: Vec<String> = seen
+        let aliases: Vec<String> = by
             .aliases_on(index)
+            .iter()
             .map(|alias| match alias.write {
                 Some(true) => format!("{} (write)", alias.name),
                 _ => alias.name.clone(),
@@ -313,11 +279,10 @@ fn half_done(seen: &Seen, source: &Index, target: &Index) -> Finding {
     }
 }
 
-fn unmovable(seen: &Seen, source: &Index, found: &mut Vec<Finding>) {
-    let begins = seen
-        .names
-        .alias(seen.names.base(&source.name).unwrap_or_default());
-    for alias in seen.aliases_on(&source.name) {
+fn unmovable(by: &ByName<'_>, source: &Index, found: &mut Vec<Finding>) {
+    let names = &by.seen.names;
+    let begins = names.alias(names.base(&source.name).unwrap_or_default());
+    for alias in by.aliases_on(&source.name) {
         if alias.more.is_empty() {
             continue;
         }
@@ -341,9 +306,10 @@ fn unmovable(seen: &Seen, source: &Index, found: &mut Vec<Finding>) {
         );
     }
     // One alias for all processes, or all decisions, is the product's own too.
-    let shared = ["process-instance", "decision-instance"].map(|name| seen.names.alias(name));
-    let foreign: Vec<&str> = seen
+    let shared = ["process-instance", "decision-instance"].map(|name| names.alias(name));
+    let foreign: Vec<&str> = by
         .aliases_on(&source.name)
+        .iter()
         .map(|alias| alias.name.as_str())
         .filter(|name| !name.starts_with(&begins) && !shared.iter().any(|shared| shared == name))
         .collect();

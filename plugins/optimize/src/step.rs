@@ -158,9 +158,17 @@ impl VendorStep {
 
     /// Is this index one that the step deletes, by its name?
     pub(crate) fn names_index(&self, names: &Names, index: &str) -> bool {
+        // Asked for each index of a site and each step: the step's own name is compared before its version is
+        // written out for it.
+        let version = || {
+            names
+                .inside(index)?
+                .strip_prefix(self.name.as_str())?
+                .strip_prefix("_v")
+        };
         self.deletes_index()
-            && index
-                .strip_prefix(&self.object(names))
+            && version()
+                .and_then(|rest| rest.strip_prefix(self.version().to_string().as_str()))
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     }
 

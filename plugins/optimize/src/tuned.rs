@@ -1,5 +1,7 @@
 //! Settings that the vendor's sync puts on every index, where the operator has others.
 
+use std::collections::BTreeSet;
+
 use liftlock_sdk::prelude::*;
 
 use crate::names::Kind;
@@ -39,12 +41,12 @@ pub(crate) fn read(
     replicas: u32,
     marked: &[String],
 ) -> Result<Vec<Tuned>> {
-    let renewed: Vec<&str> = outline
+    let renewed: BTreeSet<&str> = outline
         .updates()
         .map(|(_, update)| update.source.as_str())
         .collect();
     let synced: Vec<&Index> = synced(seen)
-        .filter(|index| !renewed.contains(&index.name.as_str()))
+        .filter(|index| !renewed.contains(index.name.as_str()))
         .collect();
     let mut all = Vec::new();
     for index in &synced {

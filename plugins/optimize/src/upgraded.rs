@@ -3,8 +3,11 @@
 //! The old one is never started again after the first schema write; so what was stopped stays stopped, and the
 //! new release is a service of its own.
 
+use std::collections::BTreeMap;
+
 use liftlock_sdk::prelude::*;
 
+use crate::by_name::map_of;
 use crate::check::Goal;
 use crate::descriptor::OPTIMIZE;
 use crate::inspect::state;
@@ -97,11 +100,12 @@ pub(crate) fn settled(mut seen: Seen, run: &Run) -> Result<Seen> {
 }
 
 fn settle(indices: &mut [Index], listed: &[Value]) {
+    let kept: BTreeMap<&str, &Value> = listed
+        .iter()
+        .filter_map(|kept| Some((kept["uuid"].as_str()?, kept)))
+        .collect();
     for index in indices {
-        let kept = listed
-            .iter()
-            .find(|kept| kept["uuid"] == index.uuid.as_str());
-        if let Some(kept) = kept {
+        if let Some(kept) = kept.get(index.uuid.as_str()) {
             index.docs = kept["docs"].as_u64().unwrap_or(index.docs);
             index.replicas = kept["replicas"]
                 .as_u64()
@@ -113,11 +117,12 @@ fn settle(indices: &mut [Index], listed: &[Value]) {
 
 /// What the new release's own sync has set since.
 pub(crate) fn findings(now: &Seen, settled: &Seen) -> Vec<Finding> {
+    let settled = map_of(&settled.indices);
     let reset: Vec<String> = now
         .indices
         .iter()
         .filter_map(|index| {
-            let before = settled.index(&index.name)?;
+            let before = settled.get(index.name.as_str())?;
             (before.replicas != index.replicas).then(|| {
                 format!(
                     "{}: {}, now {}",

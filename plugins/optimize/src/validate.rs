@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use liftlock_sdk::prelude::*;
 
+use crate::by_name::ByName;
 use crate::check::{Goal, some};
 use crate::edges::Hop;
 use crate::names::FIXED;
@@ -136,6 +137,7 @@ fn source_of(answer: &Value) -> Option<Value> {
 
 fn steps(seen: &Seen, hop: &'static Hop, kept: &Kept, found: &mut Vec<Finding>) {
     let steps = hop.steps(seen);
+    let by = ByName::of(seen);
     let mut wanted: BTreeSet<String> = kept.logged.clone();
     wanted.extend(steps.iter().map(|step| hop.log_id(seen, step)));
     for id in wanted {
@@ -155,7 +157,7 @@ fn steps(seen: &Seen, hop: &'static Hop, kept: &Kept, found: &mut Vec<Finding>) 
         }
     }
     for step in &steps {
-        let left = left_of(seen, step);
+        let left = left_of(&by, step);
         if !left.is_empty() {
             found.push(
                 Finding::blocker("optimize.left-over")
@@ -165,7 +167,7 @@ fn steps(seen: &Seen, hop: &'static Hop, kept: &Kept, found: &mut Vec<Finding>) 
                     .remedy("find out who made it again, then resume the run"),
             );
         }
-        if step.is_update() && seen.versions(step).1.is_none() {
+        if step.is_update() && by.versions(step).1.is_none() {
             found.push(
                 Finding::blocker("optimize.new-version-missing")
                     .subject(step.object(&seen.names))
@@ -178,15 +180,14 @@ fn steps(seen: &Seen, hop: &'static Hop, kept: &Kept, found: &mut Vec<Finding>) 
 }
 
 /// What a step does away with, as far as it is there, and its aliases.
-fn left_of(seen: &Seen, step: &VendorStep) -> Vec<String> {
+fn left_of(by: &ByName<'_>, step: &VendorStep) -> Vec<String> {
     if step.is_update() {
-        let source = seen.versions(step).0;
+        let source = by.versions(step).0;
         return source.map(|index| index.name.clone()).into_iter().collect();
     }
-    let mut left = seen.there(step);
+    let mut left = by.there(step);
     if step.deletes_index() {
-        let alias = step.alias(&seen.names);
-        let aliases = seen.aliases.iter().filter(|on| on.name == alias);
+        let aliases = by.aliases_named(&step.alias(&by.seen.names)).iter();
         left.extend(aliases.map(|on| format!("alias {} on {}", on.name, on.index)));
     }
     left
@@ -263,6 +264,7 @@ fn unchanged(
     let Some(baseline) = &kept.baseline else {
         return;
     };
+    let by = ByName::of(seen);
     let plan_writes = |name: &str| name == seen.names.metadata() || name == seen.names.update_log();
     let mut changed: Vec<(String, String)> = Vec::new();
     let now: BTreeMap<&str, &Index> = seen
@@ -275,7 +277,7 @@ fn unchanged(
     let doomed = |name: &str| hop.dooms_index(seen, name) || kept.deleted.contains(name);
     for read in baseline.iter().filter(|read| read.kind == "indices") {
         for (name, before) in indices_of(read) {
-            if let Some(index) = renewed.get(&name).and_then(|new| seen.index(new)) {
+            if let Some(index) = renewed.get(&name).and_then(|new| by.index(new)) {
                 changed.extend(
                     unlike(&before, index)
                         .into_iter()
@@ -313,7 +315,7 @@ fn unchanged(
             }
         }
     }
-    for (alias, was, is) in aliases_changed(seen, &doomed, &renewed, baseline) {
+    for (alias, was, is) in aliases_changed(&by, &doomed, &renewed, baseline) {
         changed.push((alias, format!("alias: {was}, now {is}")));
     }
     for template in templates_lost(seen, hop, baseline) {
@@ -429,7 +431,7 @@ fn indices_of(read: &Captured) -> Vec<(String, Before)> {
 
 /// Aliases of indices that stay: name and index, with how they were and are.
 fn aliases_changed(
-    seen: &Seen,
+    by: &ByName<'_>,
     doomed: &dyn Fn(&str) -> bool,
     renewed: &BTreeMap<String, String>,
     baseline: &[Captured],
@@ -444,6 +446,7 @@ fn aliases_changed(
         .filter(|read| read.kind == "aliases")
         .filter_map(|read| read.answer.as_ref().and_then(Value::as_array))
         .flatten();
+    let seen = by.seen;
     let mut changed = Vec::new();
     for alias in listed {
         let (Some(name), Some(index)) = (alias["name"].as_str(), alias["index"].as_str()) else {
@@ -462,11 +465,7 @@ fn aliases_changed(
         } else {
             alias["write"].as_bool()
         };
-        let is = seen
-            .aliases
-            .iter()
-            .find(|now| now.name == name && now.index == index);
-        match is {
+        match by.alias(name, index) {
             None => changed.push((
                 format!("{name} on {index}"),
                 write(was).into(),

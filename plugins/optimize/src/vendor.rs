@@ -7,6 +7,7 @@
 
 use liftlock_sdk::prelude::*;
 
+use crate::by_name::ByName;
 use crate::check::{Goal, some};
 use crate::descriptor::OPTIMIZE;
 use crate::names::Kind;
@@ -221,8 +222,9 @@ fn renewed_and_tuned(seen: &Seen, goal: &Goal, ways: &Ways, found: &mut Vec<Find
     let Some(hop) = goal.hop() else {
         return;
     };
+    let by = ByName::of(seen);
     for step in hop.steps(seen) {
-        let (Some(source), None) = seen.versions(&step) else {
+        let (Some(source), None) = by.versions(&step) else {
             continue;
         };
         if source.replicas != ways.replicas {
@@ -484,11 +486,6 @@ fn marked(seen: &Seen) -> Vec<String> {
 fn step_part(seen: &Seen, index: &str) -> String {
     /// An id has at most 80 characters, and our words before it are shorter than 20.
     const PART_MAX: usize = 60;
-    let at = seen
-        .indices
-        .iter()
-        .position(|known| known.name == index)
-        .unwrap_or_default();
     let part: String = index
         .strip_prefix(&seen.names.alias(""))
         .unwrap_or(index)
@@ -504,6 +501,8 @@ fn step_part(seen: &Seen, index: &str) -> String {
     if part.len() <= PART_MAX && part.is_ascii() && !part.contains("..") {
         part
     } else {
+        let mut names = seen.indices.iter().map(|known| &known.name);
+        let at = names.position(|known| known == index).unwrap_or_default();
         format!("index-{at}")
     }
 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use liftlock_sdk::prelude::*;
 
 use super::{Goal, some};
+use crate::by_name::map_of;
 use crate::descriptor::DATABASE;
 use crate::names::Kind;
 use crate::seen::{METADATA_ID, Seen, is_of};
@@ -204,6 +205,7 @@ pub(crate) fn since_plan(seen: &Seen, goal: &Goal, steps: &[StepView]) -> Option
         Moment::OnResume => false,
         _ => return None,
     };
+    let by_name = map_of(&seen.indices);
     let mut done = Vec::new();
     for step in steps.iter().filter(|step| !step.is_done()) {
         let Ok(Some(memo)) = step.memo_as::<Value>() else {
@@ -215,7 +217,7 @@ pub(crate) fn since_plan(seen: &Seen, goal: &Goal, steps: &[StepView]) -> Option
                 done.push(format!("the update log has `{id}`"));
             }
         } else if let (Some(name), Some(uuid)) = (text("index"), text("uuid")) {
-            match seen.index(name) {
+            match by_name.get(name) {
                 None => done.push(format!("`{name}` is gone")),
                 Some(index) if index.uuid != uuid => done.push(format!("`{name}` was made anew")),
                 Some(_) => {}

@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use liftlock_sdk::prelude::*;
 
 use super::{Goal, some};
+use crate::by_name::ByName;
 use crate::edges::Hop;
 use crate::names::{FIXED, Kind};
 use crate::seen::Seen;
+use crate::step::VendorStep;
 
 pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
-    tenants(seen, found);
-    aliases(seen, goal.hop(), found);
+    let by = ByName::of(seen);
+    tenants(&by, found);
+    aliases(&by, goal.hop(), found);
     if let Some(hop) = goal.hop() {
-        doomed(seen, hop, found);
+        doomed(&by, hop, found);
         twins(seen, hop, found);
     }
     check_templates(seen, found);
@@ -40,18 +43,19 @@ pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
 }
 
 /// Tenants whose prefix begins with ours, and indices that no Optimize makes.
-fn tenants(seen: &Seen, found: &mut Vec<Finding>) {
-    let mut tenants: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+fn tenants(by: &ByName<'_>, found: &mut Vec<Finding>) {
+    let seen = by.seen;
+    let mut tenants: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut unknown = Vec::new();
-    for index in &seen.indices {
-        match seen.names.kind(&index.name) {
+    for (index, kind) in by.kinds() {
+        match kind {
             Kind::Tenant(prefix) => tenants.entry(prefix).or_default().push(&index.name),
             Kind::Unknown => unknown.push(index.name.as_str()),
             _ => {}
         }
     }
     if !tenants.is_empty() {
-        let prefixes: Vec<&str> = tenants.keys().map(String::as_str).collect();
+        let prefixes: Vec<&str> = tenants.keys().copied().collect();
         let all: BTreeSet<&str> = prefixes
             .iter()
             .copied()
@@ -69,7 +73,7 @@ fn tenants(seen: &Seen, found: &mut Vec<Finding>) {
                 "say that they are others: `neighbours = \"{value}\"` under [options] in site.toml, then `liftlock grant`"
             ));
         for (prefix, indices) in &tenants {
-            finding = finding.evidence(prefix, some(indices));
+            finding = finding.evidence(*prefix, some(indices));
         }
         found.push(finding);
     }
@@ -84,32 +88,28 @@ fn tenants(seen: &Seen, found: &mut Vec<Finding>) {
     }
 }
 
-fn aliases(seen: &Seen, hop: Option<&'static Hop>, found: &mut Vec<Finding>) {
-    let mut on: BTreeMap<&str, Vec<&Alias>> = BTreeMap::new();
-    for alias in &seen.aliases {
-        on.entry(&alias.name).or_default().push(alias);
+fn aliases(by: &ByName<'_>, hop: Option<&'static Hop>, found: &mut Vec<Finding>) {
+    let seen = by.seen;
+    let mut of_name: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (index, kind) in by.kinds() {
+        if let Kind::Fixed(name) | Kind::Other(name) = kind {
+            of_name.entry(name).or_default().push(&index.name);
+        }
     }
     let mut absent = Vec::new();
     for name in FIXED.iter().chain(&["update-log"]) {
         let alias = seen.names.alias(name);
-        let indices: Vec<&str> = seen
-            .indices
-            .iter()
-            .filter(|index| {
-                matches!(seen.names.kind(&index.name), Kind::Fixed(kind) | Kind::Other(kind) if kind == *name)
-            })
-            .map(|index| index.name.as_str())
-            .collect();
+        let indices = of_name.remove(name).unwrap_or_default();
         let is_doomed =
             hop.is_some_and(|hop| indices.iter().any(|index| hop.dooms_index(seen, index)));
-        match on.get(alias.as_str()) {
-            None if indices.is_empty() => {
+        match by.aliases_named(&alias) {
+            [] if indices.is_empty() => {
                 let expected = *name != "update-log" && *name != "variable-update-instance";
                 if expected {
                     absent.push(alias);
                 }
             }
-            None => found.push(
+            [] => found.push(
                 Finding::blocker(if is_doomed { "optimize.doomed-alias-missing" } else { "optimize.alias-missing" })
                     .subject(&alias)
                     .what(format!("the alias is missing, its index is there: {}", some(&indices)))
@@ -125,7 +125,7 @@ fn aliases(seen: &Seen, hop: Option<&'static Hop>, found: &mut Vec<Finding>) {
                         indices.first().unwrap_or(&"")
                     )),
             ),
-            Some(aliases) => {
+            aliases => {
                 let writers = aliases.iter().filter(|alias| alias.write == Some(true)).count();
                 // The servers take the only index of an alias as its write index when nothing is said.
                 let single = aliases.len() == 1 && aliases[0].write.is_none();
@@ -160,26 +160,23 @@ fn aliases(seen: &Seen, hop: Option<&'static Hop>, found: &mut Vec<Finding>) {
                 ),
         );
     }
-    per_definition(seen, &on, found);
+    per_definition(by, found);
 }
 
 /// Indices of process and decision instances have an alias of their own, which writes.
-fn per_definition(seen: &Seen, on: &BTreeMap<&str, Vec<&Alias>>, found: &mut Vec<Finding>) {
-    let lost: Vec<&str> = seen
-        .indices
-        .iter()
-        .filter(|index| {
-            let own = match seen.names.kind(&index.name) {
-                Kind::ProcessInstance(key) => seen.names.alias(&format!("process-instance-{key}")),
-                Kind::DecisionInstance(key) => {
-                    seen.names.alias(&format!("decision-instance-{key}"))
-                }
+fn per_definition(by: &ByName<'_>, found: &mut Vec<Finding>) {
+    let names = &by.seen.names;
+    let lost: Vec<&str> = by
+        .kinds()
+        .filter(|(index, kind)| {
+            let own = match kind {
+                Kind::ProcessInstance(key) => names.alias(&format!("process-instance-{key}")),
+                Kind::DecisionInstance(key) => names.alias(&format!("decision-instance-{key}")),
                 _ => return false,
             };
-            !on.get(own.as_str())
-                .is_some_and(|on| on.iter().any(|alias| alias.index == index.name))
+            by.alias(&own, &index.name).is_none()
         })
-        .map(|index| index.name.as_str())
+        .map(|(index, _)| index.name.as_str())
         .collect();
     if !lost.is_empty() {
         found.push(
@@ -193,17 +190,20 @@ fn per_definition(seen: &Seen, on: &BTreeMap<&str, Vec<&Alias>>, found: &mut Vec
 }
 
 /// What the hop deletes: it must be what the vendor thinks it is.
-fn doomed(seen: &Seen, hop: &'static Hop, found: &mut Vec<Finding>) {
+fn doomed(by: &ByName<'_>, hop: &'static Hop, found: &mut Vec<Finding>) {
+    let seen = by.seen;
     let mut known = Vec::new();
-    for index in seen.doomed(hop) {
+    let steps = hop.steps(seen);
+    let doomed = by.doomed(hop);
+    let empty: Vec<&VendorStep> = steps.iter().filter(|step| step.wants_empty()).collect();
+    for index in &doomed {
         let count = seen.counts.get(&index.name).copied().unwrap_or(index.docs);
         if count == 0 {
             continue;
         }
-        let wants_empty = hop
-            .steps(seen)
+        let wants_empty = empty
             .iter()
-            .any(|step| step.wants_empty() && step.names_index(&seen.names, &index.name));
+            .any(|step| step.names_index(&seen.names, &index.name));
         if !wants_empty {
             known.push(format!("{}: {count}", index.name));
             continue;
@@ -232,12 +232,12 @@ fn doomed(seen: &Seen, hop: &'static Hop, found: &mut Vec<Finding>) {
                 .remedy("export what you want to keep before you approve the plan"),
         );
     }
-    for step in hop.steps(seen).iter().filter(|step| step.deletes_index()) {
+    for step in steps.iter().filter(|step| step.deletes_index()) {
         let alias = step.alias(&seen.names);
-        let strangers: Vec<&str> = seen
-            .aliases
+        let strangers: Vec<&str> = by
+            .aliases_named(&alias)
             .iter()
-            .filter(|on| on.name == alias && !hop.dooms_index(seen, &on.index))
+            .filter(|on| !hop.dooms_index(seen, &on.index))
             .map(|on| on.index.as_str())
             .collect();
         if !strangers.is_empty() {
@@ -250,8 +250,7 @@ fn doomed(seen: &Seen, hop: &'static Hop, found: &mut Vec<Finding>) {
             );
         }
     }
-    let many = seen
-        .doomed(hop)
+    let many = doomed
         .iter()
         .filter(|index| seen.names.kind(&index.name) == Kind::Fixed("variable-update-instance"))
         .count();

@@ -1,10 +1,11 @@
 //! Space on the data nodes, and blocks that a full disk leaves behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use liftlock_sdk::prelude::*;
 
 use super::{Goal, size, some};
+use crate::by_name::ByName;
 use crate::seen::Seen;
 
 pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
@@ -179,10 +180,11 @@ fn trial_restore(seen: &Seen, found: &mut Vec<Finding>) {
 /// The old versions of indices that the hop copies.
 fn copied<'a>(seen: &'a Seen, goal: &Goal) -> Vec<&'a Index> {
     let steps = goal.hop().map(|hop| hop.steps(seen)).unwrap_or_default();
+    let by = ByName::of(seen);
     steps
         .iter()
         .filter(|step| step.is_update())
-        .filter_map(|step| seen.versions(step).0)
+        .filter_map(|step| by.versions(step).0)
         .collect()
 }
 
@@ -192,7 +194,8 @@ const COPY_TIMES: u64 = 2;
 
 /// Each copy stands beside its index until the aliases have moved.
 fn copies(seen: &Seen, copied: &[&Index], found: &mut Vec<Finding>) {
-    let of_copied = |shard: &&Shard| copied.iter().any(|index| index.name == shard.index);
+    let names: BTreeSet<&str> = copied.iter().map(|index| index.name.as_str()).collect();
+    let of_copied = |shard: &&Shard| names.contains(shard.index.as_str());
     let shards = seen.shards.iter().filter(of_copied);
     let largest = shards.map(|shard| shard.bytes).max().unwrap_or_default() * COPY_TIMES;
     let needed = copied.iter().map(|index| index.bytes).sum::<u64>() * COPY_TIMES;
