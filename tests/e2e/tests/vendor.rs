@@ -10,37 +10,39 @@ use liftlock_e2e::proof;
 use liftlock_e2e::proof::Upgrader;
 use liftlock_testkit::Product;
 
-async fn stage(kit: &Kit, product: Product) -> (Simulated, Stage) {
-    let cluster = Simulated::start_as(product, 1).await.unwrap();
-    let stage = Stage::new(kit, cluster.target(), &cluster.repository())
-        .await
-        .unwrap();
-    (cluster, stage)
+/// Does this on a simulated cluster and with the stand-in; every check of it must be good.
+async fn holds(
+    product: Product,
+    proof: impl AsyncFnOnce(&Stage, &Upgrader, &mut Tally) -> anyhow::Result<()>,
+) {
+    holds_with(&Upgrader::stand_in().unwrap(), product, proof).await;
 }
 
-fn tally() -> Tally {
+async fn holds_with(
+    upgrader: &Upgrader,
+    product: Product,
+    proof: impl AsyncFnOnce(&Stage, &Upgrader, &mut Tally) -> anyhow::Result<()>,
+) {
+    let kit = Kit::build().unwrap();
+    let cluster = Simulated::start_as(product, 1).await.unwrap();
+    let stage = Stage::new(&kit, cluster.target(), &cluster.repository())
+        .await
+        .unwrap();
     let mut tally = Tally::default();
     tally.about("simulated");
-    tally
+    proof(&stage, upgrader, &mut tally).await.unwrap();
+    tally.into_count().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_vendors_tool_leaves_what_the_native_strategy_leaves() {
-    let kit = Kit::build().unwrap();
-    let upgrader = Upgrader::stand_in().unwrap();
     for product in [Product::OpenSearch2, Product::Elasticsearch8] {
-        let (_cluster, stage) = stage(&kit, product).await;
-        let mut tally = tally();
-        proof::upgrades_by_the_vendors_tool(&stage, &upgrader, &mut tally)
-            .await
-            .unwrap();
-        tally.into_count().unwrap();
+        holds(product, proof::upgrades_by_the_vendors_tool).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_laid_out_as_a_distribution_is_taken_as_one() {
-    let kit = Kit::build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     assert!(Upgrader::distribution(folder.path()).is_err());
     Upgrader::lay_out(
@@ -50,106 +52,72 @@ async fn a_folder_laid_out_as_a_distribution_is_taken_as_one() {
     )
     .unwrap();
     let upgrader = Upgrader::distribution(folder.path()).unwrap();
-    let (_cluster, stage) = stage(&kit, Product::OpenSearch2).await;
-    let mut tally = tally();
-    proof::upgrades_by_the_vendors_tool(&stage, &upgrader, &mut tally)
-        .await
-        .unwrap();
-    tally.into_count().unwrap();
+    holds_with(
+        &upgrader,
+        Product::OpenSearch2,
+        proof::upgrades_by_the_vendors_tool,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_host_finds_its_upgrader_again() {
-    let kit = Kit::build().unwrap();
-    let upgrader = Upgrader::stand_in().unwrap();
-    let (_cluster, stage) = stage(&kit, Product::OpenSearch2).await;
-    let mut tally = tally();
-    proof::finds_its_upgrader_again(&stage, &upgrader, &mut tally)
-        .await
-        .unwrap();
-    tally.into_count().unwrap();
+    holds(Product::OpenSearch2, proof::finds_its_upgrader_again).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_native_strategy_goes_on_with_the_work_of_a_dead_upgrader() {
-    let kit = Kit::build().unwrap();
-    let upgrader = Upgrader::stand_in().unwrap();
-    let (_cluster, stage) = stage(&kit, Product::Elasticsearch8).await;
-    let mut tally = tally();
-    proof::goes_on_natively_with_its_work(&stage, &upgrader, &mut tally)
-        .await
-        .unwrap();
-    tally.into_count().unwrap();
+    holds(
+        Product::Elasticsearch8,
+        proof::goes_on_natively_with_its_work,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrader_that_lies_is_found_out() {
-    let kit = Kit::build().unwrap();
-    let upgrader = Upgrader::stand_in().unwrap();
-    let (_cluster, stage) = stage(&kit, Product::OpenSearch2).await;
-    let mut tally = tally();
-    proof::finds_out_a_lying_upgrader(&stage, &upgrader, true, &mut tally)
-        .await
-        .unwrap();
-    tally.into_count().unwrap();
+    holds(
+        Product::OpenSearch2,
+        async |stage: &Stage, upgrader: &Upgrader, tally: &mut Tally| {
+            proof::finds_out_a_lying_upgrader(stage, upgrader, true, tally).await
+        },
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_that_the_upgrader_would_ruin_is_refused_before() {
-    let kit = Kit::build().unwrap();
-    let upgrader = Upgrader::stand_in().unwrap();
-    let (_cluster, stage) = stage(&kit, Product::OpenSearch2).await;
-    let mut tally = tally();
-    proof::refuses_what_the_upgrader_would_ruin(&stage, &upgrader, &mut tally)
-        .await
-        .unwrap();
-    tally.into_count().unwrap();
+    holds(
+        Product::OpenSearch2,
+        proof::refuses_what_the_upgrader_would_ruin,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_vendors_tool_did_is_taken_back() {
-    let kit = Kit::build().unwrap();
-    let upgrader = Upgrader::stand_in().unwrap();
-    let (_cluster, stage) = stage(&kit, Product::OpenSearch2).await;
-    let mut tally = tally();
-    proof::takes_the_vendors_work_back(&stage, &upgrader, &mut tally)
-        .await
-        .unwrap();
-    tally.into_count().unwrap();
+    holds(Product::OpenSearch2, proof::takes_the_vendors_work_back).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrader_that_died_is_run_again() {
-    let kit = Kit::build().unwrap();
-    let upgrader = Upgrader::stand_in().unwrap();
-    let (_cluster, stage) = stage(&kit, Product::OpenSearch2).await;
-    let mut tally = tally();
-    proof::runs_again_an_upgrader_that_died(&stage, &upgrader, &mut tally)
-        .await
-        .unwrap();
-    tally.into_count().unwrap();
+    holds(
+        Product::OpenSearch2,
+        proof::runs_again_an_upgrader_that_died,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_vendors_tool_goes_on_with_the_work_of_a_dead_native_run() {
-    let kit = Kit::build().unwrap();
-    let upgrader = Upgrader::stand_in().unwrap();
-    let (_cluster, stage) = stage(&kit, Product::OpenSearch2).await;
-    let mut tally = tally();
-    proof::goes_on_by_the_vendors_tool(&stage, &upgrader, &mut tally)
-        .await
-        .unwrap();
-    tally.into_count().unwrap();
+    holds(Product::OpenSearch2, proof::goes_on_by_the_vendors_tool).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reindex_of_the_vendors_tool_loses_nothing() {
-    let kit = Kit::build().unwrap();
-    let upgrader = Upgrader::stand_in().unwrap();
-    let (_cluster, stage) = stage(&kit, Product::Elasticsearch8).await;
-    let mut tally = tally();
-    proof::reindexes_by_the_vendors_tool(&stage, &upgrader, &mut tally)
-        .await
-        .unwrap();
-    tally.into_count().unwrap();
+    holds(
+        Product::Elasticsearch8,
+        proof::reindexes_by_the_vendors_tool,
+    )
+    .await;
 }
