@@ -9,12 +9,13 @@ use crate::boot_time_ms;
 use crate::observer::Happening;
 use crate::runner::{Halt, Runner};
 
-/// Between two looks at a condition. Short enough for a prompt answer, long enough to cost a server nothing.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// First and longest pause between two looks at a condition, milliseconds. Most come true at once, and half a second
+/// costs a server nothing.
+const LOOK_MS: (u64, u64) = (20, 500);
 
-/// After so many looks, some five seconds, the claim is looked at too: who lost it waits for nothing any more. A
-/// target that cannot be read meanwhile is what many conditions wait for.
-const LOOKS_PER_CLAIM: u32 = 10;
+/// So often the claim is looked at too, milliseconds: who lost it waits for nothing any more. A target that cannot be
+/// read meanwhile is what many conditions wait for.
+const CLAIM_EVERY_MS: u64 = 5_000;
 
 impl Runner {
     /// Waits until the condition has held for as long as it must, or does what the plan says when patience ends.
@@ -24,14 +25,16 @@ impl Runner {
         let mut held_since = None;
         let mut last = None;
         let mut told = String::new();
-        let mut looks = 0_u32;
+        let mut claim_seen = begun;
+        let mut pause = LOOK_MS.0;
         loop {
-            looks += 1;
-            if looks.is_multiple_of(LOOKS_PER_CLAIM)
-                && let Err(halt) = self.check_claims().await
-                && halt.exit == Exit::ClaimLost
-            {
-                return Err(halt);
+            if boot_time_ms().saturating_sub(claim_seen) >= CLAIM_EVERY_MS {
+                claim_seen = boot_time_ms();
+                if let Err(halt) = self.check_claims().await
+                    && halt.exit == Exit::ClaimLost
+                {
+                    return Err(halt);
+                }
             }
             let why = match capability
                 .evaluate(&condition.predicate, last.as_ref())
@@ -77,10 +80,8 @@ impl Runner {
             if boot_time_ms().saturating_sub(begun) >= condition.patience_ms {
                 return self.expired(step, condition, &told, last).await;
             }
-            tokio::time::sleep(
-                LOOK_EVERY.min(Duration::from_millis(condition.stable_for_ms.max(50))),
-            )
-            .await;
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            pause = (pause * 2).min(LOOK_MS.1);
         }
     }
 
