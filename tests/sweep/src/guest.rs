@@ -42,6 +42,9 @@ use liftlock_types::resolve_verb;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::ways::Build;
+use crate::ways::Way;
+
 /// The plugin, compiled.
 #[derive(Clone)]
 pub struct Guest {
@@ -106,6 +109,27 @@ impl Guest {
             granted_at: "2026-01-01T00:00:00.000Z".into(),
             bindings,
         })
+    }
+}
+
+/// Each build of the plugin that is there.
+pub struct Guests {
+    /// The one that is released.
+    pub released: Guest,
+    /// The one with a hop for tests.
+    pub for_tests: Option<Guest>,
+}
+
+impl Guests {
+    /// Who plans a way.
+    pub fn of(&self, way: &Way) -> anyhow::Result<&Guest> {
+        match way.build {
+            Build::Released => Ok(&self.released),
+            Build::ForTests => self
+                .for_tests
+                .as_ref()
+                .with_context(|| format!("plan `{}` needs the plugin for tests", way.name)),
+        }
     }
 }
 

@@ -55,11 +55,16 @@ pub fn repeated(entries: &[Entry]) -> Vec<String> {
     let mut last: BTreeMap<&str, Sent> = BTreeMap::new();
     for entry in entries {
         match &entry.seen {
-            Seen::Act { step, class, .. } => {
+            Seen::Act {
+                step,
+                class,
+                change,
+            } => {
                 if let Some(sent) = last.get(step.as_str()) {
                     let had = sent.how.unwrap_or("sent, and the process was ended");
                     let harmless = matches!(sent.how, Some("refused" | "not-sent"));
-                    if !harmless && !sent.given_back && !sent.absent {
+                    let may_run_again = sent.ended && change.is_rerun_safe();
+                    if !harmless && !sent.given_back && !sent.absent && !may_run_again {
                         found.push(format!(
                             "step `{step}` was sent again by life {} ({had} before), and no probe had said absent",
                             entry.life
@@ -88,6 +93,7 @@ pub fn repeated(entries: &[Entry]) -> Vec<String> {
             Seen::Probe { step, answer, .. } => {
                 if let Some(sent) = last.get_mut(step.as_str()) {
                     sent.absent = *answer == Answer::Absent;
+                    sent.ended = matches!(answer, Answer::Partial | Answer::Indeterminate);
                 }
             }
             _ => {}
@@ -100,6 +106,8 @@ pub fn repeated(entries: &[Entry]) -> Vec<String> {
 struct Sent {
     how: Option<&'static str>,
     absent: bool,
+    /// A task is at no work any more, and did not get to its end.
+    ended: bool,
     given_back: bool,
 }
 
@@ -299,3 +307,6 @@ fn compare(path: &str, expected: &Value, found: &Value, lines: &mut Vec<String>)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,8 +72,6 @@ pub enum Seen {
         change: Change,
         /// How sure one can be of it.
         class: Class,
-        /// Requests that the target had seen by then.
-        requests: usize,
     },
     /// What came of it: `answered`, `refused`, `not-sent`, `unanswered`.
     Acted {

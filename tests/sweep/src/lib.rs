@@ -12,7 +12,8 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `sweep` | the loop, on as many worlds as there are cores; broken gates |
+//! | `sweep` | the loop, on as many worlds as there are cores |
+//! | `broken` | gates without one of their rules |
 //! | `ways` | the plans |
 //! | `position` | where and how a run is disturbed |
 //! | `reference` | the uninterrupted run |
@@ -23,9 +24,11 @@
 //! | `life` | one process: a runner that can be held, frozen and ended at any point |
 //! | `image` | what a crash leaves at one moment |
 //! | `watch`, `ledger` | what was sent and looked at, in order |
+//! | `vendor` | the vendor's upgrader, which outlives the host |
 //! | `guest` | the plugin, loaded once |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod broken;
 pub mod guest;
 pub mod image;
 pub mod judge;
@@ -37,6 +40,7 @@ pub mod reference;
 pub mod service;
 pub mod sweep;
 pub mod truth;
+pub mod vendor;
 pub mod watch;
 pub mod ways;
 pub mod world;

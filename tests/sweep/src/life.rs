@@ -30,7 +30,6 @@ use liftlock_journal::Journal;
 use liftlock_journal::JournalError;
 use liftlock_journal::OpenOptions;
 use tokio::sync::Notify;
-use tokio::sync::Semaphore;
 
 use crate::ledger::Ledger;
 use crate::ledger::Place;
@@ -110,15 +109,24 @@ pub enum Told {
     Failed(anyhow::Error),
 }
 
+/// What a held life is told.
+enum Word {
+    GoOn,
+    Die,
+}
+
 struct Control {
+    /// Ends a life that runs.
     kill: Notify,
-    thaw: Semaphore,
+    /// Heard by one that is held.
+    words: Mutex<mpsc::Receiver<Word>>,
 }
 
 /// A running life. Dropping it ends it.
 pub struct Life {
     told: mpsc::Receiver<Told>,
     control: Arc<Control>,
+    words: mpsc::Sender<Word>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -149,9 +157,10 @@ impl Life {
         parts: Assemble,
     ) -> anyhow::Result<Self> {
         let (sender, told) = mpsc::channel();
+        let (words, heard) = mpsc::channel();
         let control = Arc::new(Control {
             kill: Notify::new(),
-            thaw: Semaphore::new(0),
+            words: Mutex::new(heard),
         });
         let post = Arc::new(Post {
             orders: orders.clone(),
@@ -211,6 +220,7 @@ impl Life {
         Ok(Self {
             told,
             control,
+            words,
             thread: Some(thread),
         })
     }
@@ -273,7 +283,8 @@ impl Life {
 
     /// Lets one that is held go on.
     pub fn thaw(&self) {
-        self.control.thaw.add_permits(1);
+        // One that is gone hears nothing.
+        let _ = self.words.send(Word::GoOn);
     }
 
     /// Ends it as `kill -9` would: it does nothing more. Returns when its thread is gone.
@@ -283,6 +294,8 @@ impl Life {
 
     fn stop(&mut self) {
         self.control.kill.notify_one();
+        // One that is gone hears nothing.
+        let _ = self.words.send(Word::Die);
         if let Some(thread) = self.thread.take() {
             // A panic in it was its own end; whoever waits for its word hears of it.
             let _ = thread.join();
@@ -362,8 +375,16 @@ impl Points for Post {
                 .clone();
             // When nobody listens any more, nobody will thaw it either.
             let _ = sender.send(Told::Held);
-            if let Ok(permit) = self.control.thaw.acquire().await {
-                permit.forget();
+            // The whole thread waits, so that no other step of the run moves meanwhile.
+            let word = self
+                .control
+                .words
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .recv();
+            if !matches!(word, Ok(Word::GoOn)) {
+                // Nothing of it is polled again: not even what another step has begun.
+                std::panic::resume_unwind(Box::new("ended"));
             }
         }
     }

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Parser;
+use liftlock_sweep::broken;
 use liftlock_sweep::guest::Guest;
+use liftlock_sweep::guest::Guests;
 use liftlock_sweep::sweep;
 use liftlock_sweep::sweep::Choice;
 use liftlock_sweep::sweep::Tally;
@@ -23,6 +25,9 @@ struct Options {
     /// The plugin's component.
     #[arg(long)]
     plugin: PathBuf,
+    /// The same with a hop for tests, which the plan `side-by-side` needs.
+    #[arg(long)]
+    plugin_for_tests: Option<PathBuf>,
     /// Where compiled plugins are kept.
     #[arg(long)]
     cache: PathBuf,
@@ -53,12 +58,15 @@ struct Options {
     /// Break the gate's rules one by one; each must make the sweep fail.
     #[arg(long)]
     broken: bool,
+    /// Only this rule, as it is named when it is told.
+    #[arg(long, requires = "broken")]
+    rule: Option<String>,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let result = if options.broken {
-        broken(&options)
+        rules(&options)
     } else {
         whole(&options)
     };
@@ -77,11 +85,15 @@ fn say(text: &str) {
     println!("{}", text.trim_end());
 }
 
-fn guest(options: &Options) -> anyhow::Result<Guest> {
-    tokio::runtime::Builder::new_current_thread()
+fn guests(options: &Options) -> anyhow::Result<Guests> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?
-        .block_on(Guest::load(&options.plugin, &options.cache))
+        .build()?;
+    let load = |plugin: &PathBuf| runtime.block_on(Guest::load(plugin, &options.cache));
+    Ok(Guests {
+        released: load(&options.plugin)?,
+        for_tests: options.plugin_for_tests.as_ref().map(load).transpose()?,
+    })
 }
 
 fn chosen(options: &Options) -> anyhow::Result<Vec<Way>> {
@@ -97,7 +109,7 @@ fn chosen(options: &Options) -> anyhow::Result<Vec<Way>> {
 }
 
 fn whole(options: &Options) -> anyhow::Result<bool> {
-    let guest = guest(options)?;
+    let guests = guests(options)?;
     let choice = Choice {
         from: options.from,
         to: options.to,
@@ -109,7 +121,7 @@ fn whole(options: &Options) -> anyhow::Result<bool> {
     };
     let mut total = Tally::default();
     for way in chosen(options)? {
-        total.add(sweep::sweep(&guest, &way, &choice, &say)?);
+        total.add(sweep::sweep(guests.of(&way)?, &way, &choice, &say)?);
     }
     for (family, (count, took)) in &total.families {
         println!("   {count:5} x {family}, {:.1} s", took.as_secs_f64());
@@ -134,16 +146,8 @@ fn whole(options: &Options) -> anyhow::Result<bool> {
     Ok(total.is_good())
 }
 
-fn broken(options: &Options) -> anyhow::Result<bool> {
-    let guest = guest(options)?;
-    let mut caught = 0;
-    let mut defects = 0;
-    for way in chosen(options)?.into_iter().take(1) {
-        for (_, first) in sweep::broken(&guest, &way, &say)? {
-            defects += 1;
-            caught += usize::from(first.is_some());
-        }
-    }
+fn rules(options: &Options) -> anyhow::Result<bool> {
+    let (defects, caught) = broken::broken(&guests(options)?, options.rule.as_deref(), &say)?;
     let is_good = defects > 0 && caught == defects;
     println!(
         "sweep optimize --broken: {} defects={defects} caught={caught}",

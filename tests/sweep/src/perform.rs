@@ -5,6 +5,7 @@ mod ends;
 mod late;
 mod lost_tail;
 mod meddle;
+mod orphan;
 mod rewound;
 mod thawed;
 mod twins;
@@ -79,14 +80,18 @@ impl Stage<'_> {
                 self.must_be_done(&round, &finish);
             }
             Position::KillTwice(place, number) => {
-                let mut round = self.world.load(reference.image(place)?)?;
+                let mut round = self.stopped_at(place)?;
                 let work = self.next_work(&round);
                 self.kill_at(&mut round, work, Hold::Nth(*number))?;
                 let finish = self.drive(&mut round, None)?;
                 self.must_be_done(&round, &finish);
             }
             Position::Rollback(place) => {
-                let mut round = self.world.load(reference.image(place)?)?;
+                let mut round = self.stopped_at(place)?;
+                if self.world.rows(&round).is_empty() {
+                    // It did not get there, and of what has not begun there is nothing to take back.
+                    return Ok(());
+                }
                 let finish = self.drive(&mut round, Some(Work::Rollback(Vec::new())))?;
                 self.must_be_back(&round, &finish);
             }
@@ -122,8 +127,18 @@ impl Stage<'_> {
             Position::LostTail(place, rows) => self.lost_tail(place, *rows)?,
             Position::Twins(place) => self.twins(place)?,
             Position::Thawed(place) => self.thawed(place)?,
+            Position::Orphan(place, fate) => self.orphan(place, *fate)?,
         }
         Ok(())
+    }
+
+    /// As a crash at that place leaves everything.
+    fn stopped_at(&mut self, place: &Place) -> anyhow::Result<Round> {
+        if self.world.way.stands_still() {
+            self.world.load(self.reference.image(place)?)
+        } else {
+            self.killed_at(place)
+        }
     }
 
     /// A real run, ended at that place.

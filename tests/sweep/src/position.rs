@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::judge::may_change;
 use crate::ledger::Place;
 use crate::reference::Reference;
+use crate::ways::Way;
 use crate::world::SLOW;
 
 /// One request of the uninterrupted run, told apart from its likes.
@@ -178,6 +179,29 @@ impl Meddling {
     ];
 }
 
+/// What becomes of the vendor's upgrader when the host is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is at its request of this number, and goes on when the next process has looked.
+    Works(u32),
+    /// It comes to its end, and leaves its status.
+    Ends,
+    /// It dies at its request of this number, without a status.
+    Dies(u32),
+    /// It comes to its end, and its status is lost.
+    StatusLost,
+}
+
+impl Fate {
+    /// It does not come to its end before the next process looks, so that no point behind its end is reached.
+    fn is_early(self) -> bool {
+        matches!(self, Self::Works(_) | Self::Dies(_))
+    }
+}
+
+/// Requests of the upgrader at which it is caught: the first, some among its steps, and some of its sync.
+const CAUGHT_AT: [u32; 4] = [1, 6, 14, 30];
+
 /// One disturbance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Position {
@@ -209,6 +233,8 @@ pub enum Position {
     Twins(Place),
     /// The runner froze there, another took over and ended, and the first goes on.
     Thawed(Place),
+    /// The process is ended there, and the vendor's upgrader that it started is not.
+    Orphan(Place, Fate),
 }
 
 impl Position {
@@ -229,6 +255,7 @@ impl Position {
             Self::LostTail(..) => "lost-tail",
             Self::Twins(_) => "twins",
             Self::Thawed(_) => "thawed",
+            Self::Orphan(..) => "orphan",
         }
     }
 }
@@ -277,12 +304,23 @@ impl fmt::Display for Position {
             }
             Self::Twins(place) => write!(f, "another run begins while this one is at {place}"),
             Self::Thawed(place) => write!(f, "frozen at {place}, taken over, thawed"),
+            Self::Orphan(place, fate) => {
+                write!(f, "killed at {place}, and the vendor's upgrader: {fate:?}")
+            }
         }
     }
 }
 
-/// Every position of a plan, in an order that does not change while the plan does not.
-pub fn all(reference: &Reference) -> Vec<Position> {
+/// Every position of a way, in an order that does not change while its plan does not.
+pub fn all(reference: &Reference, way: &Way) -> Vec<Position> {
+    every(reference, way.stands_still())
+        .into_iter()
+        .filter(|position| way.has(position.family()))
+        .step_by(way.every.max(1))
+        .collect()
+}
+
+fn every(reference: &Reference, is_ordered: bool) -> Vec<Position> {
     let mut positions: Vec<Position> = reference
         .places
         .iter()
@@ -315,7 +353,10 @@ pub fn all(reference: &Reference) -> Vec<Position> {
         }
     }
     positions.extend((1..=ROLLBACK_POINTS).map(Position::RollbackOfTheEnd));
-    let calls = calls(&reference.records, &reference.places_of_records());
+    let mut calls = calls(&reference.records, &reference.places_of_records());
+    if !is_ordered {
+        calls.sort();
+    }
     for call in &calls {
         for trouble in Trouble::ALL {
             if trouble.fits(call) {
@@ -363,8 +404,34 @@ pub fn all(reference: &Reference) -> Vec<Position> {
     }
     positions.extend(reference.places.iter().cloned().map(Position::Twins));
     positions.extend(reference.places.iter().cloned().map(Position::Thawed));
+    positions.extend(orphans(reference));
     positions
 }
+
+/// At each point of the step that runs the vendor's upgrader, each fate of it that can be met there.
+fn orphans(reference: &Reference) -> Vec<Position> {
+    let Some(task) = &reference.task else {
+        return Vec::new();
+    };
+    let mut fates = vec![Fate::Ends, Fate::StatusLost];
+    fates.extend(CAUGHT_AT.map(Fate::Works));
+    fates.extend(CAUGHT_AT.map(Fate::Dies));
+    let mut positions = Vec::new();
+    for place in reference.places.iter().filter(|place| place.step == *task) {
+        let is_early = !BEHIND_THE_TASK
+            .iter()
+            .any(|label| place.label.starts_with(label));
+        for fate in &fates {
+            if is_early || !fate.is_early() {
+                positions.push(Position::Orphan(place.clone(), *fate));
+            }
+        }
+    }
+    positions
+}
+
+/// Points that a step reaches only when its task has ended.
+const BEHIND_THE_TASK: [&str; 2] = ["journal.outcome", "clean-up"];
 
 /// Second kills of a rollback from one place.
 const KILLS_A_ROLLBACK: usize = 3;

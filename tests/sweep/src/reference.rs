@@ -10,21 +10,24 @@ use std::sync::PoisonError;
 use anyhow::Context;
 use anyhow::bail;
 use liftlock_testkit::Record;
+use liftlock_types::Change;
 use liftlock_types::Exit;
 use serde_json::Value;
 
 use crate::image::Image;
 use crate::judge;
 use crate::ledger::Place;
+use crate::life::Hook;
 use crate::life::Orders;
 use crate::life::Work;
 use crate::world::World;
 
 /// What a run without any trouble is like.
 pub struct Reference {
-    /// Its points, in order.
+    /// Its points, in order. Where steps run side by side the order differs from run to run: then sorted, and the
+    /// first of each kind only.
     pub places: Vec<Place>,
-    /// What a crash at each leaves.
+    /// What a crash at each leaves; none where something else moves at a point.
     pub images: BTreeMap<Place, Image>,
     /// Its requests, in order.
     pub records: Vec<Record>,
@@ -36,6 +39,8 @@ pub struct Reference {
     pub effects: BTreeMap<String, usize>,
     /// The image of its end.
     pub end: Image,
+    /// The step that runs the vendor's upgrader, where there is one.
+    pub task: Option<String>,
 }
 
 type Shot = Vec<(Place, io::Result<Image>)>;
@@ -48,13 +53,15 @@ impl Reference {
         let camera = world.camera(&round);
         let shots: Arc<Mutex<Shot>> = Arc::default();
         let (lens, roll) = (camera.clone(), shots.clone());
+        let hook: Hook = Arc::new(move |place| {
+            let image = lens.shoot();
+            roll.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((place.clone(), image));
+        });
+        let stands_still = world.way.stands_still();
         let orders = Orders {
-            hook: Some(Arc::new(move |place| {
-                let image = lens.shoot();
-                roll.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push((place.clone(), image));
-            })),
+            hook: stands_still.then_some(hook),
             ..Orders::default()
         };
         let end = world.live(&mut round, Work::Run, orders)?.end()?;
@@ -71,8 +78,18 @@ impl Reference {
         for (place, image) in shots {
             images.insert(place, image.context("an image cannot be taken")?);
         }
+        let mut places = round.ground.ledger.places(1);
+        if !stands_still {
+            places.retain(|place| place.time == 1);
+            places.sort();
+        }
+        let task = world.script.plan.steps.iter().find(|step| {
+            step.change()
+                .is_some_and(|planned| matches!(planned.change, Change::RunTask { .. }))
+        });
         Ok(Self {
-            places: round.ground.ledger.places(1),
+            task: task.map(|step| step.id.to_string()),
+            places,
             images,
             effects: judge::effects(&records),
             records,
@@ -82,8 +99,12 @@ impl Reference {
         })
     }
 
-    /// Between which points each request was sent: the number of points passed before it.
+    /// Between which points each request was sent: the number of points passed before it. Without images each
+    /// stands for itself.
     pub fn places_of_records(&self) -> Vec<usize> {
+        if self.images.is_empty() {
+            return (0..self.records.len()).collect();
+        }
         let mut seen: Vec<usize> = self
             .places
             .iter()
@@ -102,8 +123,11 @@ impl Reference {
             .with_context(|| format!("the uninterrupted run does not pass `{place}`"))
     }
 
-    /// Places whose images differ from all before: in between the run only looked.
+    /// Places whose images differ from all before: in between the run only looked. Without images all of them.
     pub fn distinct(&self) -> Vec<Place> {
+        if self.images.is_empty() {
+            return self.places.clone();
+        }
         let mut known = BTreeSet::new();
         self.places
             .iter()

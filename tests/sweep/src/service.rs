@@ -16,6 +16,7 @@ use liftlock_types::Observed;
 use liftlock_types::Planned;
 use liftlock_types::Predicate;
 use liftlock_types::Probed;
+use liftlock_types::Progress;
 use liftlock_types::Read;
 use liftlock_types::ReadError;
 use liftlock_types::TargetIdentity;
@@ -24,20 +25,33 @@ use liftlock_types::rules::Borrow;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::vendor::Seen;
+use crate::vendor::Vendor;
+
+/// The task that runs the vendor's upgrader, as the plugin asks for it.
+const TASK: &str = "upgrade";
+
 /// A switch: it runs, or it does not. Clones are the same service.
 #[derive(Debug, Clone)]
 pub struct Switch {
     binding: Binding,
     running: Arc<AtomicBool>,
+    vendor: Option<Vendor>,
 }
 
 impl Switch {
-    /// It runs.
-    pub fn new(binding: Binding) -> Self {
+    /// It runs; `vendor` is its task, where it has one.
+    pub fn new(binding: Binding, vendor: Option<Vendor>) -> Self {
         Self {
             binding,
             running: Arc::new(AtomicBool::new(true)),
+            vendor,
         }
+    }
+
+    /// Its task.
+    pub fn vendor(&self) -> Option<&Vendor> {
+        self.vendor.as_ref()
     }
 
     /// Does it run?
@@ -63,6 +77,27 @@ impl Switch {
     }
 }
 
+/// What the capability `service` makes of the files of a supervisor.
+fn probed(seen: Option<Seen>) -> Probed {
+    match seen {
+        None => Probed::Absent(json!({"output": "none"})),
+        Some(Seen::Lives) => Probed::InProgress(Progress {
+            done: 0,
+            total: 0,
+            unit: String::new(),
+            note: "at work".into(),
+        }),
+        Some(Seen::Exited(0)) => Probed::Applied {
+            evidence: json!({"exit_code": 0}),
+            ours: true,
+        },
+        Some(Seen::Exited(code)) => Probed::Partial(json!({"exit_code": code})),
+        Some(Seen::Gone) => {
+            Probed::Indeterminate(json!({"why": "its process is gone and left no status"}))
+        }
+    }
+}
+
 fn not_mine<T>() -> Result<T, ReadError> {
     Err(ReadError::Invalid("not of this service".into()))
 }
@@ -79,7 +114,10 @@ impl Capability for Switch {
     async fn read(&self, read: &Read) -> Result<Value, ReadError> {
         match read {
             Read::ServiceStatus => Ok(self.status()),
-            Read::ServiceTasks => Ok(json!([])),
+            Read::ServiceTasks => Ok(match &self.vendor {
+                Some(_) => json!([TASK]),
+                None => json!([]),
+            }),
             _ => not_mine(),
         }
     }
@@ -106,6 +144,14 @@ impl Capability for Switch {
     }
 
     async fn observe(&self, change: &Change, _: &Attempt) -> Result<Observed, ReadError> {
+        if matches!(change, Change::RunTask { .. }) {
+            return Ok(Observed {
+                already_true: false,
+                evidence: Value::Null,
+                kept: Value::Null,
+                borrowed: None,
+            });
+        }
         let stops = matches!(change, Change::StopService {});
         let already_true = stops != self.is_running();
         Ok(Observed {
@@ -121,16 +167,27 @@ impl Capability for Switch {
         })
     }
 
-    async fn act(&self, change: &Change, _: &Attempt) -> Acted {
+    async fn act(&self, change: &Change, attempt: &Attempt) -> Acted {
         match change {
             Change::StopService {} => self.set(false),
             Change::StartService {} => self.set(true),
+            Change::RunTask { .. } => {
+                let Some(vendor) = &self.vendor else {
+                    return Acted::NotSent("it has no task".into());
+                };
+                if let Err(why) = vendor.start(&attempt.token) {
+                    return Acted::NotSent(why);
+                }
+            }
             _ => return Acted::NotSent("not of this service".into()),
         }
         Acted::Answered(Value::Null)
     }
 
     async fn probe(&self, change: &Change, attempt: &Attempt) -> Result<Probed, ReadError> {
+        if let (Change::RunTask { .. }, Some(vendor)) = (change, &self.vendor) {
+            return Ok(probed(vendor.look(&attempt.token)));
+        }
         let holds = match change {
             Change::StopService {} => !self.is_running(),
             Change::StartService {} => self.is_running(),
@@ -146,8 +203,12 @@ impl Capability for Switch {
         })
     }
 
-    async fn in_flight(&self, _: &Change, _: &Attempt) -> Result<bool, ReadError> {
-        Ok(false)
+    async fn in_flight(&self, _: &Change, attempt: &Attempt) -> Result<bool, ReadError> {
+        let seen = self
+            .vendor
+            .as_ref()
+            .and_then(|vendor| vendor.look(&attempt.token));
+        Ok(seen == Some(Seen::Lives))
     }
 
     async fn clean_up(&self, _: &Change, _: &Attempt) -> Result<Vec<String>, ReadError> {

@@ -1,4 +1,4 @@
-//! The loop over positions, on as many worlds as there are cores; and what is told of it.
+//! The loop over positions, on more worlds than there are cores; and what is told of it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,6 +25,13 @@ use crate::world::World;
 
 /// Positions of doubts that are named by their number; the rest is counted.
 const EXAMPLES_MAX: usize = 3;
+
+/// Worlds for each core: a gate that waits for an effect, or until nothing can land any more, takes real time and no
+/// work.
+const WORLDS_A_CORE: usize = 2;
+
+/// A world of its own costs an uninterrupted run, so that fewer positions than these are not worth one.
+const POSITIONS_A_WORLD: usize = 8;
 
 /// Which positions of a plan.
 #[derive(Debug, Clone, Default)]
@@ -188,7 +195,7 @@ pub fn sweep(
     let begun = Instant::now();
     let mut world = World::build(guest, way)?;
     let reference = Reference::run(&mut world)?;
-    let positions = position::all(&reference);
+    let positions = position::all(&reference, way);
     say(&format!(
         "   plan {}: {} points, {} requests, {} positions; the uninterrupted run took {:.1} s",
         way.name,
@@ -237,9 +244,9 @@ pub fn sweep(
         );
         world.sweep_up();
     };
-    let others = std::thread::available_parallelism()
-        .map_or(1, std::num::NonZero::get)
-        .min(chosen.len())
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let others = (cores * WORLDS_A_CORE)
+        .min(chosen.len() / POSITIONS_A_WORLD)
         .saturating_sub(1);
     std::thread::scope(|scope| -> anyhow::Result<()> {
         let workers: Vec<_> = (0..others)
@@ -271,7 +278,7 @@ const LINES_MAX: usize = 8;
 const LINE_MAX: usize = 260;
 
 /// Performs one; a panic of whatever is under test is a finding, and not the end of the sweep.
-fn one(
+pub(crate) fn one(
     world: &mut World,
     reference: &Reference,
     position: &Position,
@@ -288,49 +295,4 @@ fn one(
         Ok(verdict) => verdict,
         Err(_) => failed("it panicked".into()),
     }
-}
-
-/// The first position that each broken gate fails at; none where it got through.
-pub fn broken(
-    guest: &Guest,
-    way: &Way,
-    say: &(dyn Fn(&str) + Sync),
-) -> anyhow::Result<Vec<(Defect, Option<usize>)>> {
-    let mut world = World::build(guest, way)?;
-    let reference = Reference::run(&mut world)?;
-    let positions = position::all(&reference);
-    // Right after a send is where all three matter, so those come first.
-    let mut order: Vec<(usize, &Position)> = positions.iter().enumerate().collect();
-    order.sort_by_key(
-        |(_, position)| !matches!(position, Position::Kill(place) if place.label == "act.after"),
-    );
-    let mut found = Vec::new();
-    for defect in [
-        Defect::IntentNotDurable,
-        Defect::ReadBackSkipped,
-        Defect::ProbeAlwaysAbsent,
-    ] {
-        let mut first = None;
-        for (number, position) in &order {
-            // The same position must be good with the gate as it is: what fails is the missing rule.
-            let verdict = one(&mut world, &reference, position, Some(defect));
-            if !verdict.is_good() && one(&mut world, &reference, position, None).is_good() {
-                say(&format!(
-                    "   {defect:?} fails first at {}",
-                    told(way.name, *number, position, &verdict)
-                ));
-                first = Some(*number);
-                break;
-            }
-            world.sweep_up();
-        }
-        if first.is_none() {
-            say(&format!(
-                "   {defect:?} gets through all {} positions",
-                positions.len()
-            ));
-        }
-        found.push((defect, first));
-    }
-    Ok(found)
 }

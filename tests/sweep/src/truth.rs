@@ -53,6 +53,7 @@ pub fn holds(sim: &SimCluster, optimize: &Switch, change: &Change) -> Option<boo
         }),
         Change::StopService {} => !optimize.is_running(),
         Change::StartService {} => optimize.is_running(),
+        Change::RunTask { .. } => optimize.vendor()?.is_whole(),
         _ => return None,
     })
 }

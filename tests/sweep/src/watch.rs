@@ -24,9 +24,6 @@ use crate::ledger::Answer;
 use crate::ledger::Ledger;
 use crate::ledger::Seen;
 
-/// How many requests the target has seen.
-pub type Count = Arc<dyn Fn() -> usize + Send + Sync>;
-
 /// One binding, watched.
 pub struct Watched {
     /// The real one.
@@ -35,8 +32,6 @@ pub struct Watched {
     pub ledger: Ledger,
     /// Which process watches.
     pub life: u32,
-    /// Of the target.
-    pub requests: Count,
 }
 
 #[async_trait]
@@ -80,7 +75,6 @@ impl Capability for Watched {
                 step: step.clone(),
                 change: change.clone(),
                 class: change.class(),
-                requests: (self.requests)(),
             },
         );
         let acted = self.inner.act(change, attempt).await;

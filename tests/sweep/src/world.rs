@@ -1,6 +1,9 @@
 //! A simulated site and everything that runs of it stand on; put back to its beginning for each position.
 
-use std::collections::BTreeMap;
+mod bindings;
+mod parts;
+mod script;
+
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -8,67 +11,38 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::anyhow;
-use liftlock_cluster::Cluster;
-use liftlock_cluster::ClusterConfig;
-use liftlock_cluster::Credentials;
-use liftlock_cluster::Deadlines;
-use liftlock_disk::Directory;
-use liftlock_disk::DiskConfig;
-use liftlock_gate::Approval;
-use liftlock_gate::Bindings;
-use liftlock_gate::Parts;
-use liftlock_gate::PlanContext;
-use liftlock_gate::Planner;
-use liftlock_gate::RunState;
-use liftlock_gate::StepApproval;
-use liftlock_gate::StopSignal;
-use liftlock_gate::Timing;
-use liftlock_gate::Waiver;
-use liftlock_gate::Who;
-use liftlock_gate::freeze;
-use liftlock_gate::now_ms;
+use anyhow::bail;
 use liftlock_journal::Journal;
 use liftlock_journal::Row;
 use liftlock_lab::HttpTarget;
-use liftlock_snapshot::Repository;
-use liftlock_snapshot::SnapshotConfig;
 use liftlock_testkit::DISK_BYTES_DEFAULT;
-use liftlock_testkit::Product;
 use liftlock_testkit::Record;
 use liftlock_testkit::SavedState;
 use liftlock_testkit::SimCluster;
-use liftlock_types::Binding;
-use liftlock_types::Capability;
-use liftlock_types::Digest;
-use liftlock_types::Grant;
-use liftlock_types::Plan;
-use liftlock_types::PluginRef;
-use liftlock_types::RunId;
-use liftlock_types::Severity;
-use liftlock_types::Target;
-use liftlock_types::TargetIdentity;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use self::bindings::bindings;
+use self::script::Script;
 use crate::guest::Guest;
-use crate::guest::SitePlanner;
 use crate::image::Camera;
 use crate::image::Image;
 use crate::image::copy_folder;
 use crate::ledger::Ledger;
-use crate::life::Assemble;
 use crate::life::Ground;
-use crate::life::Life;
-use crate::life::Orders;
-use crate::life::Work;
 use crate::service::Switch;
 use crate::truth;
-use crate::watch::Watched;
+use crate::vendor::Vendor;
 use crate::ways::Way;
+
+/// Where a journal lies in memory: the sweep ends processes and never the machine, so that what a commit would wait
+/// for on a disk shows nothing more.
+const MEMORY: &str = "/dev/shm";
 
 /// The folder that `fs` repositories of the simulated cluster lie in. Nothing is ever written there.
 const REPOSITORIES: &str = "/simulated-repositories";
@@ -82,34 +56,17 @@ pub const RUN: &str = "r-sweep";
 /// The host that runs are on.
 pub const HERE: &str = "here";
 
-/// The gate's waits. The simulated cluster does everything at once, or when it is told to.
-pub const TIMING: Timing = Timing {
-    effect_ms: 60,
-    settle_ms: 120,
-    unreadable_ms: 150,
-    watch_every_ms: 0,
-};
-
-/// How long one request may take. A request that the simulator holds back on purpose is given up soon.
-const DEADLINES: Deadlines = Deadlines {
-    connect_ms: 500,
-    read_ms: 500,
-    change_ms: 500,
-};
-
 /// How long the simulator holds an answer back that is to come too late.
 pub const SLOW: Duration = Duration::from_millis(600);
 
-/// The plan of a way, made once and run at each position.
-pub struct Script {
-    /// What is run.
-    pub plan: Arc<Plan>,
-    grant: Grant,
-    approval: Approval,
-    identities: BTreeMap<Binding, TargetIdentity>,
-    target: Target,
-    made_at_ms: i64,
-}
+/// Quiet is so many looks that see the same, so far apart: a request or a commit takes some milliseconds.
+const QUIET_LOOKS: u32 = 4;
+
+/// Between two of these looks.
+const QUIET_EVERY: Duration = Duration::from_millis(10);
+
+/// Longest wait for quiet.
+const QUIET_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A simulated cluster with a site on it.
 pub struct World {
@@ -118,6 +75,8 @@ pub struct World {
     pub sim: Arc<SimCluster>,
     /// The writer.
     pub optimize: Switch,
+    /// What is swept.
+    pub way: Way,
     guest: Guest,
     folder: TempDir,
     base: SavedState,
@@ -144,13 +103,12 @@ impl World {
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let folder = tempfile::tempdir()?;
+        let folder = folder()?;
         let config = folder.path().join("config");
         fs::create_dir(&config)?;
         fs::write(config.join("environment-config.yaml"), "---\nes: {}\n")?;
-        let optimize = Switch::new(binding("service.optimize")?);
         let sim = server.block_on(async {
-            let sim = SimCluster::builder(Product::OpenSearch2)
+            let sim = SimCluster::builder(way.product)
                 .seed(way.spec.seed)
                 .path_repo(&[REPOSITORIES])
                 .start()
@@ -169,13 +127,22 @@ impl World {
             return Err(anyhow!("the repository was not registered: {answer}"));
         }
         let sim = Arc::new(sim);
+        let vendor = way
+            .has_vendor
+            .then(|| {
+                let go = folder.path().join("go");
+                Vendor::new(&sim.url(), way.product.is_opensearch(), way.to, go)
+            })
+            .transpose()?;
+        let optimize = Switch::new(bindings::binding("service.optimize")?, vendor);
         let bindings = bindings(&sim, &optimize, &config, &folder.path().join("planning"))?;
-        let script = server.block_on(script(guest, way, &bindings))?;
+        let script = server.block_on(script::plan(guest, way, &bindings))?;
         let base = sim.snapshot_state();
         Ok(Self {
             server,
             sim,
             optimize,
+            way: way.clone(),
             guest: guest.clone(),
             folder,
             base,
@@ -261,6 +228,31 @@ impl World {
         rows.unwrap_or_default()
     }
 
+    /// Waits until nothing moves any more: no request, no line in the books, no byte in the journal.
+    pub fn until_quiet(&self, round: &Round) -> anyhow::Result<()> {
+        let look = || {
+            let files = fs::read_dir(&round.ground.journal)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+                .sum::<u64>();
+            (self.sim.records().len(), round.ground.ledger.len(), files)
+        };
+        let end = Instant::now() + QUIET_PATIENCE;
+        let (mut before, mut same) = (look(), 0);
+        while same < QUIET_LOOKS {
+            if Instant::now() > end {
+                bail!("something goes on and on");
+            }
+            std::thread::sleep(QUIET_EVERY);
+            let now = look();
+            same = if now == before { same + 1 } else { 0 };
+            before = now;
+        }
+        Ok(())
+    }
+
     /// Mends what a fault broke.
     pub fn repair(&self) -> anyhow::Result<()> {
         self.sim.clear_faults();
@@ -271,6 +263,9 @@ impl World {
     }
 
     fn back_to(&mut self, target: &SavedState, running: bool) -> anyhow::Result<()> {
+        if let Some(vendor) = self.optimize.vendor() {
+            vendor.reset()?;
+        }
         self.sim.clear_faults();
         self.sim.release_late();
         self.server.block_on(self.sim.start_node(0))?;
@@ -327,194 +322,16 @@ impl World {
             let _ = fs::remove_dir_all(self.folder.path().join(format!("journal-{number}")));
         }
     }
-
-    /// Lets a process live.
-    pub fn live(&self, round: &mut Round, work: Work, orders: Orders) -> anyhow::Result<Life> {
-        round.lives += 1;
-        let parts = self.assemble(round, round.lives, RUN, HERE)?;
-        Life::begin(&round.ground, round.lives, work, orders, parts)
-    }
-
-    /// Lets a process of another run, or of another host, live.
-    pub fn live_as(
-        &self,
-        round: &mut Round,
-        run: &str,
-        host: &str,
-        work: Work,
-        orders: Orders,
-    ) -> anyhow::Result<Life> {
-        round.lives += 1;
-        let parts = self.assemble(round, round.lives, run, host)?;
-        Life::begin(&round.ground, round.lives, work, orders, parts)
-    }
-
-    fn assemble(
-        &self,
-        round: &Round,
-        life: u32,
-        run: &str,
-        host: &str,
-    ) -> anyhow::Result<Assemble> {
-        let (sim, optimize, guest) = (self.sim.clone(), self.optimize.clone(), self.guest.clone());
-        let (kept, ledger) = (self.kept(), round.ground.ledger.clone());
-        let host = host.to_owned();
-        let config = self.folder.path().join("config");
-        let script = &self.script;
-        let (plan, grant, approval) = (
-            script.plan.clone(),
-            script.grant.clone(),
-            script.approval.clone(),
-        );
-        let (identities, target, made_at_ms) = (
-            script.identities.clone(),
-            script.target.clone(),
-            script.made_at_ms,
-        );
-        let run = RunId::new(run).map_err(|error| anyhow!(error.to_string()))?;
-        Ok(Box::new(move |journal, observer| {
-            let plain = bindings(&sim, &optimize, &config, &kept)?;
-            let planner = SitePlanner::new(&guest, &plain, &identities, &grant, target, made_at_ms)
-                .of_plan(plan.clone());
-            let mut watched: Bindings = BTreeMap::new();
-            for (binding, inner) in plain {
-                let sim = sim.clone();
-                let capability = Watched {
-                    inner,
-                    ledger: ledger.clone(),
-                    life,
-                    requests: Arc::new(move || sim.records().len()),
-                };
-                watched.insert(binding, Arc::new(capability) as Arc<dyn Capability>);
-            }
-            Ok(Parts {
-                journal,
-                run,
-                plan: Plan::clone(&plan),
-                earlier: Vec::new(),
-                reads: Vec::new(),
-                made_by: "sweep".into(),
-                grant,
-                bindings: watched,
-                planner: Arc::new(planner),
-                observer,
-                stop: StopSignal::default(),
-                approvals: vec![approval],
-                approvals_wanted: 1,
-                side_by_side: 1,
-                who: Who {
-                    by: "sweep".into(),
-                    host,
-                    state_dir: "state".into(),
-                },
-                timing: TIMING,
-            })
-        }))
-    }
 }
 
-fn binding(text: &str) -> anyhow::Result<Binding> {
-    Binding::new(text).map_err(|error| anyhow!(error.to_string()))
-}
-
-/// Real capabilities, but for the service.
-fn bindings(
-    sim: &SimCluster,
-    optimize: &Switch,
-    config: &Path,
-    kept: &Path,
-) -> anyhow::Result<Bindings> {
-    fs::create_dir_all(kept)?;
-    let mut address = ClusterConfig::of_node(sim.url());
-    address.deadlines = DEADLINES;
-    let database = binding("cluster.database")?;
-    let cluster = Arc::new(Cluster::open(
-        database.clone(),
-        &address,
-        &Credentials::None,
-    )?);
-    let backups = binding("snapshot.backups")?;
-    let repository = SnapshotConfig {
-        cluster: database.clone(),
-        repository: REPOSITORY.into(),
-    };
-    let repository = Repository::open(backups.clone(), &repository, cluster.clone(), kept)?;
-    let files = binding("disk.config")?;
-    let directory = Directory::open(files.clone(), &DiskConfig::new(config), kept)?;
-    Directory::introduce([&directory].into_iter());
-    Ok(BTreeMap::from([
-        (database, cluster as Arc<dyn Capability>),
-        (backups, Arc::new(repository)),
-        (files, Arc::new(directory)),
-        (binding("service.optimize")?, Arc::new(optimize.clone())),
-    ]))
-}
-
-async fn script(guest: &Guest, way: &Way, bindings: &Bindings) -> anyhow::Result<Script> {
-    let mut identities = BTreeMap::new();
-    for (binding, capability) in bindings {
-        identities.insert(binding.clone(), capability.identity().await?);
+/// A folder in memory, where there is such a thing.
+fn folder() -> anyhow::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("liftlock-sweep-");
+    if Path::new(MEMORY).is_dir()
+        && let Ok(folder) = builder.tempdir_in(MEMORY)
+    {
+        return Ok(folder);
     }
-    let grant = guest.grant("sweep", &way.options, &identities)?;
-    let target = Target {
-        from: Some(way.from.into()),
-        to: way.to.into(),
-    };
-    let made_at_ms = now_ms();
-    let planner = SitePlanner::new(
-        guest,
-        bindings,
-        &identities,
-        &grant,
-        target.clone(),
-        made_at_ms,
-    );
-    let made = planner.plan(&RunState::new(RUN)).await?;
-    let context = PlanContext {
-        site: "sweep".into(),
-        product: guest.descriptor.product.clone(),
-        plugin: PluginRef {
-            name: guest.descriptor.name.clone(),
-            version: guest.descriptor.version.clone(),
-            digest: Digest::clone(&grant.digest),
-        },
-        from: target.from.clone(),
-        to: target.to.clone(),
-        options: grant.options.clone(),
-        findings: Vec::new(),
-    };
-    let plan = freeze(made.proposal, context, &grant, bindings)
-        .await
-        .map_err(|error| anyhow!("the plan of `{}` is refused: {error:?}", way.name))?;
-    let approval = Approval {
-        plan: plan.hash(),
-        by: "sweep".into(),
-        at: "2026-01-01T00:00:00.000Z".into(),
-        waives: plan
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Blocker)
-            .map(|finding| Waiver {
-                finding: finding.id.clone(),
-                reason: "a sweep".into(),
-            })
-            .collect(),
-        steps: plan
-            .steps
-            .iter()
-            .filter(|step| step.own_approval.is_some())
-            .map(|step| StepApproval {
-                step: step.id.clone(),
-                reason: "a sweep".into(),
-            })
-            .collect(),
-    };
-    Ok(Script {
-        plan: Arc::new(plan),
-        grant,
-        approval,
-        identities,
-        target,
-        made_at_ms,
-    })
+    Ok(builder.tempdir()?)
 }

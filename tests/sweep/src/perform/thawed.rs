@@ -47,6 +47,9 @@ impl Stage<'_> {
         let frozen = self.world.live(&mut round, Work::Run, orders)?;
         frozen.wait()?;
         let since = Instant::now();
+        if !self.world.way.stands_still() {
+            self.world.until_quiet(&round)?;
+        }
         let image = camera.shoot()?;
         let mut other = self.world.elsewhere(&round, &image)?;
         let has_rows = !self.world.rows(&other).is_empty();
@@ -64,7 +67,9 @@ impl Stage<'_> {
             };
         }
         let reads = ["observe", "facts", "journal.intent", "act"];
-        if reads.iter().any(|label| place.label.starts_with(label)) {
+        let may_be_about_to_send = !self.world.way.stands_still()
+            || reads.iter().any(|label| place.label.starts_with(label));
+        if may_be_about_to_send {
             std::thread::sleep(STALE.saturating_sub(since.elapsed()));
         }
         let before = self.world.sim.state_json();
