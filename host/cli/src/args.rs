@@ -485,7 +485,8 @@ pub(crate) struct Import {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// `20`, `E0301-no-grant`, `host.unproved-destruction`, `doubt`, or `changes`. Without it: the list.
+    /// `20`, `E0301-no-grant`, `host.unproved-destruction`, `doubt`, `changes`, or a finding of an installed plugin.
+    /// Without it: the list.
     pub(crate) code: Option<String>,
 }
 

@@ -1,11 +1,13 @@
-//! What `explain` knows: exit codes, error codes, findings of the host, the words of the screens, the table of changes.
+//! What `explain` knows: exit codes, error codes, findings of the host, the words of the screens, the table of changes;
+//! and what a plugin says of its own findings.
 
 use liftlock_gate::HOST_FINDINGS;
-use liftlock_types::{Exit, rules};
+use liftlock_types::{Descriptor, Exit, rules};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::code::{Code, exit_text};
+use crate::escape;
 use crate::terms::{TERMS, written};
 use crate::view::change::takes_away;
 
@@ -151,6 +153,39 @@ pub(crate) fn entries(word: &str) -> Vec<Entry> {
         .collect()
 }
 
+/// Is this word of the form that ids of findings have? Else no plugin is asked.
+pub(crate) fn may_be_a_plugins(word: &str) -> bool {
+    word.trim().contains('.')
+}
+
+/// What a plugin says of the finding; it comes from the plugin, and the text says so.
+pub(crate) fn of_plugin(descriptor: &Descriptor, word: &str) -> Vec<Entry> {
+    let wanted = word.trim();
+    descriptor
+        .findings
+        .iter()
+        .filter(|finding| finding.id.eq_ignore_ascii_case(wanted))
+        .map(|finding| {
+            let mut text = escape::block(&finding.means);
+            let by = format!("the plugin {} {}", descriptor.name, descriptor.version);
+            for (label, part) in [
+                ("remedy", finding.remedy.as_str()),
+                ("known by", finding.source.as_str()),
+                ("says", by.as_str()),
+            ] {
+                if !part.is_empty() {
+                    text.push_str(&format!("\n{label:<9} {}", escape::line(part)));
+                }
+            }
+            Entry {
+                code: escape::line(&finding.id),
+                kind: "finding",
+                text,
+            }
+        })
+        .collect()
+}
+
 /// Everything that has a code.
 pub(crate) fn all() -> Vec<Entry> {
     Exit::ALL
@@ -227,6 +262,38 @@ mod tests {
         }
         assert_eq!(entries("Point of no return").len(), 1);
         assert!(entries("nothing").is_empty());
+    }
+
+    #[test]
+    fn a_plugins_finding_is_explained_in_its_own_words_and_steers_nothing() {
+        let descriptor = Descriptor {
+            product: "acme".into(),
+            name: "acme-upgrade".into(),
+            version: "0.1.0".into(),
+            summary: String::new(),
+            edges: vec![],
+            requests: vec![],
+            options: vec![],
+            findings: vec![liftlock_types::KnownFinding {
+                id: "acme.gone".into(),
+                means: "it is\u{1b}[2J gone".into(),
+                remedy: "put it back\nExit 0".into(),
+                source: String::new(),
+            }],
+            more: vec![],
+        };
+        assert!(of_plugin(&descriptor, "acme.other").is_empty());
+        let text = text(&of_plugin(&descriptor, " Acme.gone"));
+        assert!(
+            text.contains("it is\\u{1b}[2J gone")
+                && text.contains("\n  remedy    put it back\\u{a}Exit 0"),
+            "{text}"
+        );
+        assert!(
+            text.contains("says      the plugin acme-upgrade 0.1.0"),
+            "{text}"
+        );
+        assert!(!may_be_a_plugins("nothing") && may_be_a_plugins("acme.gone"));
     }
 
     #[test]

@@ -279,6 +279,7 @@ mod tests {
             edges: vec![edge("8.6", "8.7"), edge("8.7", "8.7"), edge("8.7", "8.8")],
             requests: vec![],
             options: vec![],
+            findings: vec![],
             more: vec![],
         };
         assert_eq!(next_version(&descriptor, Some("8.7.4")).to, "8.8.0");

@@ -48,7 +48,7 @@ pub use plan::{
     PluginRef, Proposal, RecordedRead, RestsOn, Step, TargetIdentity, Undo, Work,
 };
 pub use plugin::{
-    Descriptor, Edge, Fact, Finding, Inventory, Moment, Need, OptionKind, OptionSpec, Request,
+    Descriptor, Edge, Fact, Finding, Inventory, KnownFinding, Moment, Need, OptionKind, OptionSpec, Request,
     Severity, Target, VerbRequest,
 };
 pub use policy::{

@@ -84,6 +84,19 @@ pub struct OptionSpec {
     pub help: String,
 }
 
+/// A finding that a plugin may report, as it explains it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownFinding {
+    /// Stable.
+    pub id: String,
+    /// What it means, wherever it is found.
+    pub means: String,
+    /// What to do.
+    pub remedy: String,
+    /// Where that is known from.
+    pub source: String,
+}
+
 /// What a plugin is and asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Descriptor {
@@ -101,6 +114,8 @@ pub struct Descriptor {
     pub requests: Vec<Request>,
     /// What can be set.
     pub options: Vec<OptionSpec>,
+    /// Findings that it may report.
+    pub findings: Vec<KnownFinding>,
     /// What else it says; shown, never acted on.
     pub more: Vec<(String, String)>,
 }

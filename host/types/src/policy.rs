@@ -1053,6 +1053,7 @@ mod tests {
             summary: String::new(),
             edges: vec![],
             options: vec![],
+            findings: vec![],
             more: vec![],
             requests: vec![crate::Request {
                 binding: "cluster.database".into(),

@@ -3,7 +3,7 @@
 use liftlock_sdk::prelude::*;
 
 use crate::edges::HOPS;
-use crate::{heap, shipped, tuned, upgraded, vendor};
+use crate::{heap, known, shipped, tuned, upgraded, vendor};
 
 /// The search cluster that Optimize keeps its data in.
 pub(crate) const DATABASE: &str = "cluster.database";
@@ -106,6 +106,7 @@ pub(crate) fn descriptor() -> Descriptor {
                  decision instances, which are then compared by uuid and count",
             ),
         ],
+        findings: known::findings(),
         more: vec![
             ("vendor".into(), "Camunda".into()),
             (

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `edges` | the ways between versions, as data: the vendor's steps |
 //! | `step` | kinds of the vendor's steps, and one of them on one site |
+//! | `known` | what each finding means, its remedy and where that is known from |
 //! | `lines` | what each line of the product wants around it |
 //! | `names` | what an index name says |
 //! | `descriptor` | edges, requests and options for the host |
@@ -36,6 +37,7 @@ mod fixture;
 mod handover;
 mod heap;
 mod inspect;
+mod known;
 mod lines;
 mod names;
 mod outline;

@@ -30,6 +30,7 @@ impl Plugin for Acme {
                 "acme",
                 "what its index names begin with",
             )],
+            findings: vec![],
             more: vec![],
         }
     }

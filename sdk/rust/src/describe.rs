@@ -13,7 +13,7 @@
 //! ```
 
 pub use crate::bindings::exports::liftlock::upgrade::upgrade::{
-    Descriptor, Edge, Need, OptionKind, OptionSpec, Request, VerbRequest,
+    Descriptor, Edge, KnownFinding, Need, OptionKind, OptionSpec, Request, VerbRequest,
 };
 
 /// From versions that begin with `from` to versions that begin with `to`.
@@ -22,6 +22,16 @@ pub fn edge(from: &str, to: &str, note: &str) -> Edge {
         from: from.into(),
         to: to.into(),
         note: note.into(),
+    }
+}
+
+/// A finding that the plugin may report, for `liftlock explain`.
+pub fn finding(id: &str, means: &str, remedy: &str, source: &str) -> KnownFinding {
+    KnownFinding {
+        id: id.into(),
+        means: means.into(),
+        remedy: remedy.into(),
+        source: source.into(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Each name once: `use liftlock_sdk::prelude::*;`.
 
 pub use crate::bindings::exports::liftlock::upgrade::upgrade::{
-    Descriptor, Edge, Need, OptionSpec, Refusal, Request,
+    Descriptor, Edge, KnownFinding, Need, OptionSpec, Refusal, Request,
 };
 pub use crate::bindings::liftlock::upgrade::run::{Moment, Run, StepView};
 pub use crate::bindings::liftlock::upgrade::types::{

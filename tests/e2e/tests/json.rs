@@ -78,6 +78,12 @@ async fn every_answer_of_an_upgrade_is_as_its_schema_says() {
     answer(operator, "resume", &["resume", &run], 0).await;
     answer(operator, "abort", &["abort", &run, "--reason", "test"], 2).await;
     answer(operator, "explain", &["explain", "11"], 0).await;
+    let of_plugin = ["explain", "optimize.wrong-prefix"];
+    let told = answer(operator, "explain", &of_plugin, 0).await;
+    let text = told["data"]["entries"][0]["text"].to_string();
+    assert!(text.contains("empty schema beside the real one"), "{text}");
+    assert!(text.contains("the plugin camunda-optimize"), "{text}");
+    answer(operator, "explain", &["explain", "optimize.no-such"], 2).await;
     answer(operator, "plan", &planned, 0).await;
 
     answer(operator, "replan", &["replan", &run], 2).await;

@@ -168,6 +168,7 @@ impl exported::Guest for Guest {
                     help: format!("what to do{HOSTILE_TEXT}"),
                 })
                 .into(),
+            findings: Vec::new(),
             more: vec![(
                 format!("more{HOSTILE_TEXT}"),
                 format!("and more{HOSTILE_TEXT}"),

@@ -454,6 +454,7 @@ mod tests {
             summary: String::new(),
             edges: vec![],
             options: vec![],
+            findings: vec![],
             more: vec![],
             requests: vec![Request {
                 binding: "cluster.database".into(),

@@ -51,7 +51,7 @@ pub(crate) async fn perform(context: &Context, command: Command) -> Result<Answe
         Command::Audit(args) => audit::audit(context, args).await,
         Command::Export(args) => transfer::export(context, args).await,
         Command::Import(args) => transfer::import(context, args).await,
-        Command::Explain(args) => explain::explain(&args),
+        Command::Explain(args) => explain::explain(context, args).await,
         // Begun before anything else in `main`: it must not have a runtime.
         Command::Supervise(_) | Command::CompilePlugin(_) => Ok(Answer::done("", &())),
     }

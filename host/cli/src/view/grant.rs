@@ -310,6 +310,7 @@ mod tests {
             summary: String::new(),
             edges: vec![],
             options: vec![],
+            findings: vec![],
             more: vec![],
             requests: vec![Request {
                 binding: binding.to_string(),

@@ -2,7 +2,7 @@
 
 use liftlock_types::facts::{cluster, disk, service, snapshot};
 use liftlock_types::{
-    Descriptor, Edge, Fact, Finding, Inventory, Moment, Need, OnExpiry, OptionKind, OptionSpec,
+    Descriptor, Edge, Fact, Finding, Inventory, KnownFinding, Moment, Need, OnExpiry, OptionKind, OptionSpec,
     Phase, ReadError, Request, Severity, Target, Verb, VerbRequest,
 };
 
@@ -430,6 +430,17 @@ impl Answers<'_> {
             options: listed(it.options)?
                 .into_iter()
                 .map(|option| self.option(option))
+                .collect::<Answer<_>>()?,
+            findings: listed(it.findings)?
+                .into_iter()
+                .map(|finding| {
+                    Ok(KnownFinding {
+                        id: self.line(&finding.id)?,
+                        means: self.paragraph(&finding.means)?,
+                        remedy: self.paragraph(&finding.remedy)?,
+                        source: self.paragraph(&finding.source)?,
+                    })
+                })
                 .collect::<Answer<_>>()?,
             more: self.pairs(it.more)?,
         })

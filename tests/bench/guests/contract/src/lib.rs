@@ -105,6 +105,7 @@ impl exported::Guest for Guest {
                 why: "it is asked".into(),
             }],
             options: vec![text("do", ""), text("n", "0")],
+            findings: vec![],
             more: vec![],
         }
     }
