@@ -20,8 +20,9 @@ use crate::world::{World, grant};
 /// All of them.
 pub async fn all(judge: &mut Judge, world: &World, liftlock: &Path) -> anyhow::Result<()> {
     refused(judge, world).await?;
-    behind(judge, world).await?;
-    tampered(judge, world).await?;
+    let small = guest::small()?;
+    behind(judge, world, &small).await?;
+    tampered(judge, world, &small).await?;
     bombs(judge, world, liftlock).await
 }
 
@@ -147,7 +148,7 @@ async fn refused(judge: &mut Judge, world: &World) -> anyhow::Result<()> {
 }
 
 /// A plugin with a module behind it that does something when it is instantiated, before any export is called.
-async fn behind(judge: &mut Judge, world: &World) -> anyhow::Result<()> {
+async fn behind(judge: &mut Judge, world: &World, small: &[u8]) -> anyhow::Result<()> {
     let memory = |pages: u64| section(5, &[&[1, 0][..], &leb(pages)].concat());
     let table = |elements: u64| section(4, &[&[1, 0x70, 0][..], &leb(elements)].concat());
     // i32.const, memory.grow, drop; ref.null func, i32.const, table.grow, drop.
@@ -230,7 +231,7 @@ async fn behind(judge: &mut Judge, world: &World) -> anyhow::Result<()> {
         ),
     ];
     for (what, code, instances, lower, limit) in cases {
-        let bytes = with_module(&world.bytes, &code, instances);
+        let bytes = with_module(small, &code, instances);
         let plugin =
             guest::load(&bytes, lower(Limits::default())).with_context(|| what.to_owned())?;
         judge.count(
@@ -244,7 +245,7 @@ async fn behind(judge: &mut Judge, world: &World) -> anyhow::Result<()> {
             .and_unharmed(world.check().await),
         );
     }
-    let bytes = with_module(&world.bytes, &starting(&[0], &[]), 1);
+    let bytes = with_module(small, &starting(&[0], &[]), 1);
     let plugin = guest::load(&bytes, Limits::default())?;
     let verdict = inspected(
         world,
@@ -268,7 +269,7 @@ async fn inspected(world: &World, plugin: &Plugin, is_it: impl Fn(&FaultKind) ->
 }
 
 /// What was changed in the cache of compiled plugins is not run.
-async fn tampered(judge: &mut Judge, world: &World) -> anyhow::Result<()> {
+async fn tampered(judge: &mut Judge, world: &World, small: &[u8]) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let dir = folder.path().join("cache");
     let engine = || {
@@ -277,12 +278,10 @@ async fn tampered(judge: &mut Judge, world: &World) -> anyhow::Result<()> {
             ..SandboxConfig::default()
         })
     };
-    // What was compiled already need not be compiled again.
-    lend(&guest::cache(), &dir)?;
-    engine()?.load(&world.bytes)?;
-    let entry = newest(&dir, &world.bytes)?;
+    engine()?.load(small)?;
+    let entry = newest(&dir, small)?;
     let good = fs::read(&entry)?;
-    let other = with_module(&world.bytes, MODULE, 1);
+    let other = with_module(small, MODULE, 1);
     engine()?.load(&other)?;
     let others = fs::read(newest(&dir, &other)?)?;
 
@@ -299,12 +298,12 @@ async fn tampered(judge: &mut Judge, world: &World) -> anyhow::Result<()> {
         ("another plugin's entry", others),
     ] {
         fs::write(&entry, &bytes)?;
-        let plugin = engine()?.load(&world.bytes)?;
+        let plugin = engine()?.load(small)?;
         let product = plugin.describe().await?.product;
         let verdict = if fs::read(&entry)? == bytes {
             Verdict::Escaped("the entry was used".into())
         } else {
-            Verdict::stopped_by(&format!("compiled again, and it is `{product}`"), "guest")
+            Verdict::stopped_by(&format!("compiled again, and it is `{product}`"), "small")
         };
         judge.count(
             &format!("a cache entry with {what}"),
@@ -315,7 +314,7 @@ async fn tampered(judge: &mut Judge, world: &World) -> anyhow::Result<()> {
     fs::set_permissions(&entry, fs::Permissions::from_mode(0o666))?;
     judge.count(
         "a cache entry that others may write",
-        not_safe(engine()?.load(&world.bytes)),
+        not_safe(engine()?.load(small)),
     );
     fs::remove_file(&entry)?;
     let elsewhere = folder.path().join("elsewhere");
@@ -323,7 +322,7 @@ async fn tampered(judge: &mut Judge, world: &World) -> anyhow::Result<()> {
     std::os::unix::fs::symlink(&elsewhere, &entry)?;
     judge.count(
         "a cache entry that is a link",
-        not_safe(engine()?.load(&world.bytes)),
+        not_safe(engine()?.load(small)),
     );
     Ok(())
 }
@@ -334,16 +333,6 @@ fn not_safe(loaded: Result<Plugin, LoadError>) -> Verdict {
         Err(LoadError::Cache(error)) => Verdict::stopped_by(&error.to_string(), "not safe to load"),
         Err(error) => Verdict::Escaped(error.to_string()),
     }
-}
-
-fn lend(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to)?;
-    fs::set_permissions(to, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
-    }
-    Ok(())
 }
 
 fn newest(dir: &Path, component: &[u8]) -> anyhow::Result<PathBuf> {

@@ -19,26 +19,35 @@ use crate::tools;
 /// The program with the cases.
 const PROGRAM: &str = "liftlock-hostile";
 
-/// The component that they are about.
-const GUEST: &str = "liftlock-guests";
+/// The components that they are about, and where each is looked for.
+const GUESTS: [(&str, &str); 2] = [
+    ("liftlock-guests", "LIFTLOCK_GUEST"),
+    ("liftlock-small-guest", "LIFTLOCK_SMALL_GUEST"),
+];
 
 pub(crate) fn run(summary: &mut Summary) -> anyhow::Result<()> {
-    summary.step("build the guest", || {
-        tools::run(
-            cargo()
-                .args(["build", "--quiet", "--package", GUEST])
-                .args(["--target", PLUGIN_TARGET, "--profile", "plugin"]),
-        )
+    summary.step("build the guests", || {
+        let mut command = cargo();
+        command.args(["build", "--quiet", "--target", PLUGIN_TARGET]);
+        command.args(["--profile", "plugin"]);
+        for (package, _) in GUESTS {
+            command.args(["--package", package]);
+        }
+        tools::run(&mut command)
     })?;
     let liftlock = summary.step("build the binaries", || {
         tools::run(cargo().args(["build", "--quiet", "--workspace", "--bin", PROGRAM]))?;
         artifacts::liftlock()
     })?;
-    let guest = target_dir()
-        .join(PLUGIN_TARGET)
-        .join("plugin/liftlock_guests.wasm");
+    let guests = target_dir().join(PLUGIN_TARGET).join("plugin");
     let mut command = Command::new(target_dir().join("debug").join(PROGRAM));
-    command.arg(liftlock).env("LIFTLOCK_GUEST", guest);
+    command.arg(liftlock);
+    for (package, variable) in GUESTS {
+        command.env(
+            variable,
+            guests.join(format!("{}.wasm", package.replace('-', "_"))),
+        );
+    }
     let mut told = None;
     let result = summary.step("let every guest do its worst", || {
         let (last, is_good) = shown(&mut command)?;
