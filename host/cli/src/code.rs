@@ -91,8 +91,9 @@ codes! {
     File = "E0217-file", Usage:
         "A file could not be read or written. The message names it and says what the operating system answered.";
     NotExplained = "E0218-unknown-code", Usage:
-        "`explain` knows exit codes (`20`), error codes (`E0301-no-grant`), the host's own findings (`host.*`), words of \
-         the screens (`doubt`, `rollback`) and the table of changes (`changes`). A plugin's own findings say what, why and remedy where they are printed.";
+        "`explain` knows exit codes (`20`), error codes (`E0301-no-grant`), findings of the host (`host.*`) and of the \
+         installed plugins, words of the screens (`doubt`, `rollback`) and the table of changes (`changes`). On this \
+         site, a finding says what, why and remedy where it is printed.";
     NoGrant = "E0301-no-grant", Blocked:
         "A plugin can read and propose only what was granted to it on this site, and nothing was. On a terminal \
          Liftlock asks; elsewhere run `liftlock grant`, look at what it lists, and write it with `liftlock grant \

@@ -295,7 +295,11 @@ fn config() -> Request {
         CONFIG,
         "the new installation needs the old one's configuration",
     )
-    .verb("disk.read", CONFIG_FILES, "are they there")
+    .verb(
+        "disk.read",
+        CONFIG_FILES,
+        "are they there; which prefix and database the vendor's upgrader will read",
+    )
     .verb_at_most(
         "disk.keep",
         CONFIG_FILES,

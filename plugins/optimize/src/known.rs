@@ -107,6 +107,28 @@ const KNOWN: &[[&str; 4]] = &[
         OURS,
     ],
     [
+        "config-of-another-database",
+        "The configuration that the vendor's upgrader reads names an address that no node of the bound database \
+         publishes. The tool would work there, and end well.",
+        "write the bound database into the file; or bind the one that the file names",
+        SEEN,
+    ],
+    [
+        "config-of-another-prefix",
+        "The configuration that the vendor's upgrader reads names another prefix than the site's. The tool \
+         takes that for a new installation, makes an empty schema beside the real one and ends with success.",
+        "write the site's prefix into the file",
+        SEEN,
+    ],
+    [
+        "config-without-prefix",
+        "The site has a prefix of its own, and the configuration that the vendor's upgrader reads does not \
+         write it out. Unless a variable of the task does, the tool takes `optimize`; the read-back finds it \
+         out afterwards.",
+        "write the prefix into the file, or make sure of the environment of the task",
+        SEEN,
+    ],
+    [
         "database-not-listed",
         "The version of the database is not on the vendor's list, and nothing is known to speak against it.",
         "ask the vendor before Optimize is started on it",

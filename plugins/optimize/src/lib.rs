@@ -19,6 +19,7 @@
 //! | `plan` | the steps |
 //! | `renew` | the steps that bring one index to a new version |
 //! | `vendor` | the steps by the vendor's own upgrader, and what must be true before and after it |
+//! | `told` | the configuration that the vendor's upgrader will read |
 //! | `tuned` | settings that the vendor's sync resets |
 //! | `shipped` | the new distribution: its release, the configuration carried into it |
 //! | `heap` | the database's heap |
@@ -47,6 +48,7 @@ mod seen;
 mod shipped;
 mod standing;
 mod step;
+mod told;
 mod tuned;
 mod upgraded;
 mod validate;

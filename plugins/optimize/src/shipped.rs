@@ -11,7 +11,7 @@ use crate::seen::Seen;
 pub(crate) const DISTRIBUTION: &str = "disk.distribution";
 
 /// The directory in it that holds [`CONFIG_FILES`].
-const CONFIG_DIR: &str = "config";
+pub(crate) const CONFIG_DIR: &str = "config";
 
 /// Directories whose file names are looked through for the release; empty: the distribution's own.
 const NAMED_IN: [&str; 3] = ["", "lib", "upgrade"];
@@ -62,7 +62,8 @@ impl Shipped {
         }))
     }
 
-    fn hash_of(&self, name: &str) -> Option<&str> {
+    /// Of a configuration file that lies in it.
+    pub(crate) fn hash_of(&self, name: &str) -> Option<&str> {
         let (_, sha256) = self.config.iter().find(|(known, _)| known == name)?;
         Some(sha256)
     }
@@ -197,7 +198,8 @@ pub(crate) fn request() -> Request {
     .verb(
         "disk.read",
         &read,
-        "names of files, which say the release; hashes of the configuration that came with it",
+        "names of files, which say the release; hashes of the configuration in it, and which prefix and database the \
+         vendor's upgrader reads there",
     )
     .verb_at_most(
         "disk.copy",

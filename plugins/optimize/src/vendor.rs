@@ -15,6 +15,7 @@ use crate::outline::{Deletion, Outline};
 use crate::plan::Writer;
 use crate::seen::{METADATA_ID, Seen};
 use crate::shipped::{DISTRIBUTION, Shipped};
+use crate::told::{self, Told};
 use crate::tuned::{self, Tuned};
 
 /// The task of [`OPTIMIZE`] that runs the vendor's upgrader.
@@ -52,6 +53,8 @@ pub(crate) struct Ways {
     /// [`OPTIMIZE`] has the task.
     pub(crate) has_task: bool,
     pub(crate) shipped: Option<Shipped>,
+    /// The configuration that the tool will read, as far as it is known.
+    pub(crate) told: Option<Told>,
     /// What the vendor's sync sets.
     pub(crate) replicas: u32,
 }
@@ -64,10 +67,16 @@ impl Ways {
                 .iter()
                 .any(|task| task == TASK);
         let replicas = site.option("synced-replicas")?;
+        let shipped = Shipped::gather(site)?;
         Ok(Self {
             asked: site.option("strategy")?,
             has_task,
-            shipped: Shipped::gather(site)?,
+            told: if has_task {
+                Told::gather(site, shipped.as_ref())?
+            } else {
+                None
+            },
+            shipped,
             replicas: replicas.parse().map_err(|_| {
                 Error::Invalid(format!("the option `synced-replicas` is `{replicas}`"))
             })?,
@@ -111,6 +120,7 @@ pub(crate) fn check(seen: &Seen, goal: &Goal, ways: &Ways, found: &mut Vec<Findi
     }
     tool(goal, ways, found);
     site(seen, goal, found);
+    told::check(seen, ways.told.as_ref(), found);
     renewed_and_tuned(seen, goal, ways, found);
 }
 
@@ -520,6 +530,7 @@ mod tests {
                 version: Some(version("8.8.0")),
                 config: Vec::new(),
             }),
+            told: None,
             replicas: 1,
         }
     }

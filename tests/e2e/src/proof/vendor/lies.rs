@@ -1,5 +1,8 @@
 //! An upgrader that ends well and did not do it, and sites on which it would.
 
+use std::fs;
+
+use anyhow::Context;
 use serde_json::json;
 
 use super::super::TO;
@@ -11,6 +14,7 @@ use super::place::Place;
 use super::staged;
 use crate::stage::Round;
 use crate::stage::Stage;
+use crate::stage::write;
 use crate::tally::Tally;
 use crate::tally::same;
 
@@ -121,6 +125,21 @@ pub async fn refuses_what_the_upgrader_would_ruin(
     target
         .put(&settings, &json!({ "index.blocks.read_only": null }))
         .await?;
+
+    let file = round.folder().join("config/environment-config.yaml");
+    let own = fs::read_to_string(&file).context("the configuration cannot be read")?;
+    let of = |database: &str| format!("{database}:\n  settings:\n    index:\n      prefix: acme\n");
+    write(&file, &format!("---\n{}{}", of("es"), of("opensearch")))?;
+    refused(
+        stage,
+        &round,
+        &place,
+        "a configuration with another prefix",
+        "optimize.config-of-another-prefix",
+        tally,
+    )
+    .await?;
+    write(&file, &own)?;
 
     let log = format!("/{prefix}-update-log_v1");
     let entry = json!({
