@@ -64,7 +64,9 @@ fn how(step: &Step, state: &StepState, made: &[String]) -> Option<(String, bool)
         OutcomeKind::AppliedOurs => {}
         // Decision 0007: a request of ours went out, and what it asks for is there.
         OutcomeKind::TrueUnknownWhose if state.was_sent() => {}
-        OutcomeKind::Partial | OutcomeKind::Doubt if state.decision() != Some(false) => {}
+        // A part of it was seen: whatever a person decided, that part is taken back.
+        OutcomeKind::Partial => {}
+        OutcomeKind::Doubt if state.decision() != Some(false) => {}
         _ => return None,
     }
     Some(match &step.undo {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use liftlock_gate::{Decision, Holder, holder_of, this_process};
 use liftlock_types::event::OutcomeKind;
-use liftlock_types::{Body, Change, Claim, Exit, Json, Phase, Read, Reading, Step, Undo};
+use liftlock_types::{Body, Change, Claim, Exit, Json, Phase, Probed, Read, Reading, Step, Undo};
 use serde_json::{Value, json};
 
 use crate::lab::*;
@@ -248,6 +248,30 @@ async fn a_doubt_is_decided_before_anything_is_taken_back() {
     let end = lab.runner().await.rollback("no", vec![decision]).await;
     assert_eq!(end.exit, Exit::Done, "{}", why(&end));
     assert!(lab.toy.with(|world| world.running));
+}
+
+#[tokio::test]
+async fn what_is_half_done_is_taken_back_whatever_a_person_decided() {
+    for done in [true, false] {
+        let mut half = task(false);
+        half.undo = Undo::ByRestore(id("take"));
+        let lab = Lab::new(vec![stop(), take(), prove(), half]).await;
+        lab.toy
+            .with(|world| world.task_ends = vec![Probed::Partial(json!("exit 1"))]);
+        let end = lab.run().await;
+        assert_eq!(end.exit, Exit::PersonNeeded, "{}", why(&end));
+        // What the half of it did.
+        lab.toy.with(|world| world.index_uuid = None);
+        let decision = Decision {
+            step: id("task"),
+            done,
+            reason: "I looked".into(),
+        };
+        let end = lab.runner().await.rollback("enough", vec![decision]).await;
+        assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+        let restored = lab.toy.with(|world| world.index_uuid.clone());
+        assert_eq!(restored.as_deref(), Some("index-restored"), "done: {done}");
+    }
 }
 
 #[tokio::test]

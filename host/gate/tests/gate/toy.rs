@@ -12,8 +12,9 @@ use liftlock_gate::{Happening, Observer, Planner, PlannerFault, Replanned, RunSt
 use liftlock_types::event::Borrowed;
 use liftlock_types::rules::Borrow;
 use liftlock_types::{
-    Acted, Attempt, Capability, Change, Claim, Evaluated, Facts, Finding, Moment, Observed,
-    Planned, Predicate, Probed, Progress, Proposal, Read, ReadError, StepId, TargetIdentity,
+    Acted, Attempt, Capability, Change, Claim, Evaluated, Facts, Finding, IndexName, Moment,
+    Observed, Planned, Predicate, Probed, Progress, Proposal, Read, ReadError, StepId,
+    TargetIdentity,
 };
 use serde_json::{Value, json};
 
@@ -565,14 +566,16 @@ impl Capability for Toy {
         of: &Change,
     ) -> Result<Vec<Planned>, ReadError> {
         self.call().await;
-        let Change::DeleteIndex { name, .. } = of else {
-            return Ok(Vec::new());
+        let name = match of {
+            Change::DeleteIndex { name, .. } => name.clone(),
+            Change::RunTask { .. } => IndexName::new("i").unwrap(),
+            _ => return Ok(Vec::new()),
         };
         Ok(vec![Planned {
             binding: liftlock_types::Binding::new("snapshot.toy").unwrap(),
             change: Change::RestoreSnapshot {
                 taken_by: taken_by.clone(),
-                indices: vec![name.clone()],
+                indices: vec![name],
             },
             fills: vec![],
         }])
