@@ -23,6 +23,8 @@ pub struct Broken {
     pub defect: Defect,
     /// The plan that is disturbed.
     pub way: &'static str,
+    /// What lacks without the rule is in the images of the uninterrupted run.
+    leaves_other_images: bool,
     /// Positions that meet the rule.
     meets: fn(&Position) -> bool,
 }
@@ -36,21 +38,25 @@ pub const ALL: [Broken; 10] = [
     Broken {
         defect: Defect::IntentNotDurable,
         way: "8.8",
+        leaves_other_images: false,
         meets: |position| matches!(position, Position::Kill(place) if place.label == "act.after"),
     },
     Broken {
         defect: Defect::ReadBackSkipped,
         way: "8.8",
+        leaves_other_images: false,
         meets: |position| matches!(position, Position::Fault(call, Trouble::Lie) if call.changes),
     },
     Broken {
         defect: Defect::ProbeAlwaysAbsent,
         way: "8.8",
+        leaves_other_images: false,
         meets: |position| matches!(position, Position::Kill(place) if place.label == "act.after"),
     },
     Broken {
         defect: Defect::LateNotAwaited,
         way: "8.8",
+        leaves_other_images: false,
         meets: |position| {
             matches!(
                 position,
@@ -61,31 +67,37 @@ pub const ALL: [Broken; 10] = [
     Broken {
         defect: Defect::RecordBelieved,
         way: "8.8",
+        leaves_other_images: false,
         meets: |position| matches!(position, Position::Rewound(..)),
     },
     Broken {
         defect: Defect::RunningNotAttached,
         way: "8.8-vendor",
+        leaves_other_images: false,
         meets: |position| matches!(position, Position::Orphan(..)),
     },
     Broken {
         defect: Defect::OtherObjectTaken,
         way: "8.8",
+        leaves_other_images: false,
         meets: |position| matches!(position, Position::Meddled(..)),
     },
     Broken {
         defect: Defect::ClaimNotChecked,
         way: "8.8",
+        leaves_other_images: false,
         meets: |position| matches!(position, Position::Thawed(_)),
     },
     Broken {
         defect: Defect::HeadNotWritten,
         way: "8.8",
+        leaves_other_images: true,
         meets: |position| matches!(position, Position::LostTail(..)),
     },
     Broken {
         defect: Defect::RollbackNotTerminal,
         way: "8.8",
+        leaves_other_images: false,
         meets: |position| matches!(position, Position::KillInRollback(..)),
     },
 ];
@@ -114,7 +126,13 @@ pub fn broken(
         let positions = position::all(&reference, &way);
         for broken in list {
             tried += 1;
-            caught += usize::from(notices(&mut world, &reference, &positions, broken, say));
+            let other = broken
+                .leaves_other_images
+                .then(|| Reference::run_by(&mut world, Some(broken.defect)))
+                .transpose()?;
+            let references = (other.as_ref().unwrap_or(&reference), &reference);
+            let is_noticed = notices(&mut world, references, &positions, broken, say);
+            caught += usize::from(is_noticed);
         }
     }
     Ok((tried, caught))
@@ -122,7 +140,7 @@ pub fn broken(
 
 fn notices(
     world: &mut World,
-    reference: &Reference,
+    (lacking, whole): (&Reference, &Reference),
     positions: &[Position],
     broken: &Broken,
     say: &(dyn Fn(&str) + Sync),
@@ -135,10 +153,9 @@ fn notices(
     let tries = meeting.len().min(TRIES_MAX);
     for at in 0..tries {
         let (number, position) = meeting[spread(at, tries) * meeting.len() / tries];
-        let verdict = one(world, reference, position, Some(broken.defect));
+        let verdict = one(world, lacking, position, Some(broken.defect));
         // The same position must be good with the gate as it is: what fails is the missing rule.
-        let is_noticed =
-            !verdict.is_good() && one(world, reference, position, None).is_good();
+        let is_noticed = !verdict.is_good() && one(world, whole, position, None).is_good();
         world.sweep_up();
         if is_noticed {
             say(&format!(

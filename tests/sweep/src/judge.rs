@@ -214,7 +214,7 @@ pub fn may_change(record: &Record) -> bool {
 
 /// What differs from run to run: the pattern, what stands for it, and words of which one is in every text that the
 /// pattern is found in. The words are looked for first, since they are found a hundred times as fast.
-const VARIES: [(&str, &str, &[&str]); 4] = [
+const VARIES: [(&str, &str, &[&str]); 5] = [
     // Tasks of the server are numbered.
     (
         r"(/_doc|_tasks)/([A-Za-z0-9_-]{22}):\d+",
@@ -227,6 +227,12 @@ const VARIES: [(&str, &str, &[&str]); 4] = [
         r"r-sweep-([a-z][a-z0-9.-]*-)?\d+",
         "r-sweep-${1}N",
         &["r-sweep-"],
+    ),
+    // The vendor's upgrader brings one along for a site that has none.
+    (
+        r#""(newInstallationId|installationId)":"[^"]*""#,
+        "\"$1\":0",
+        &["nstallationId\""],
     ),
     // Of a claim.
     (

@@ -182,7 +182,7 @@ impl Meddling {
 /// What becomes of the vendor's upgrader when the host is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It is at its request of this number, and goes on when the next process has looked.
+    /// It is at its request of this number, and goes on when the next process has looked some times.
     Works(u32),
     /// It comes to its end, and leaves its status.
     Ends,

@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 
 use anyhow::Context;
 use anyhow::bail;
+use liftlock_gate::Defect;
 use liftlock_testkit::Record;
 use liftlock_types::Change;
 use liftlock_types::Exit;
@@ -48,6 +49,11 @@ type Shot = Vec<(Place, io::Result<Image>)>;
 impl Reference {
     /// Runs it.
     pub fn run(world: &mut World) -> anyhow::Result<Self> {
+        Self::run_by(world, None)
+    }
+
+    /// Runs it by a gate that may lack a rule.
+    pub fn run_by(world: &mut World, defect: Option<Defect>) -> anyhow::Result<Self> {
         let mut round = world.fresh()?;
         let before = world.sim.state_json();
         let camera = world.camera(&round);
@@ -62,6 +68,7 @@ impl Reference {
         let stands_still = world.way.stands_still();
         let orders = Orders {
             hook: stands_still.then_some(hook),
+            defect,
             ..Orders::default()
         };
         let end = world.live(&mut round, Work::Run, orders)?.end()?;

@@ -232,6 +232,10 @@ fn what_differs_from_run_to_run_is_left_out_and_nothing_else() {
             "GET /_tasks/aaaaaaaaaaaaaaaaaaaaaa:41",
             "GET /_tasks/aaaaaaaaaaaaaaaaaaaaaa:N",
         ),
+        (
+            r#"{"newInstallationId":"0b9f","upsert":{"installationId":"0b9f"}}"#,
+            r#"{"newInstallationId":0,"upsert":{"installationId":0}}"#,
+        ),
         ("DELETE /optimize-alert_v4", "DELETE /optimize-alert_v4"),
     ] {
         assert_eq!(without_dates(text), without);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use liftlock_gate::Decision;
 use liftlock_types::Change;
 use liftlock_types::Exit;
 
@@ -16,6 +17,9 @@ use crate::life::Orders;
 use crate::life::Work;
 use crate::position::Fate;
 use crate::vendor::Seen;
+
+/// So many looks of the next process see it at work before it goes on.
+const LOOKS: u32 = 3;
 
 impl Stage<'_> {
     /// The process is ended there, and the upgrader meets its fate.
@@ -36,7 +40,10 @@ impl Stage<'_> {
             Fate::Works(_) if vendor.starts() > 0 => {
                 let held = vendor.clone();
                 orders.hook = Some(Arc::new(move |place| {
-                    if place.label == "probe.after" && held.let_go().is_err() {
+                    let is_attached = place.label == "probe.after" && place.time >= LOOKS;
+                    // One that starts a second one finds the first still at work.
+                    let is_too_late = place.label == "act.after";
+                    if (is_attached || is_too_late) && held.let_go().is_err() {
                         // Without its file it waits on, and the life that waits for it is a finding.
                         held.end();
                     }
@@ -59,9 +66,8 @@ impl Stage<'_> {
         let finish = self.after_the_host(&mut round, orders, fate)?;
         vendor.until("ends", |seen| seen != Seen::Lives)?;
         self.judge(&round);
-        let may_run_again = matches!(fate, Fate::Dies(_) | Fate::StatusLost)
-            && had_begun
-            && self.is_rerun_safe();
+        let may_run_again =
+            matches!(fate, Fate::Dies(_) | Fate::StatusLost) && had_begun && self.is_rerun_safe();
         let starts_max = if may_run_again { 2 } else { 1 };
         if vendor.had_two_at_once() {
             self.verdict
@@ -103,6 +109,9 @@ impl Stage<'_> {
         let work = self.next_work(round);
         let end = self.world.live(round, work, orders)?.end()?;
         self.told(&end);
+        if let Some(vendor) = self.world.optimize.vendor() {
+            vendor.let_go()?;
+        }
         if end.exit == Exit::Done {
             return Ok(Finish::Done);
         }
@@ -110,7 +119,12 @@ impl Stage<'_> {
         let vendor = self.world.optimize.vendor();
         let is_half = vendor.is_some_and(|vendor| vendor.starts() > 0 && !vendor.is_whole());
         let work = if is_half && matches!(fate, Fate::Dies(_)) && !self.is_rerun_safe() {
-            Work::Rollback(decisions)
+            // Some of it is there, so that it is something to take back.
+            let taken_back = decisions.into_iter().map(|decision| Decision {
+                done: true,
+                ..decision
+            });
+            Work::Rollback(taken_back.collect())
         } else {
             match self.next_work(round) {
                 Work::Resume(_) => Work::Resume(decisions),
