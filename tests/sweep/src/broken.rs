@@ -179,7 +179,7 @@ fn notices(
 fn spread(at: usize, count: usize) -> usize {
     /// Near the golden section of the most that there are, and a prime: no count has it as a factor.
     const STRIDE: usize = 23;
-    if count % STRIDE == 0 {
+    if count.is_multiple_of(STRIDE) {
         at
     } else {
         at * STRIDE % count

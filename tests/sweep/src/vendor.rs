@@ -61,12 +61,7 @@ pub struct Vendor {
 
 impl Vendor {
     /// One that upgrades the cluster at `url` (`http://host:port`) to `to`. `go`: the file that lets a held one on.
-    pub fn new(
-        url: &str,
-        is_opensearch: bool,
-        to: &str,
-        go: PathBuf,
-    ) -> anyhow::Result<Self> {
+    pub fn new(url: &str, is_opensearch: bool, to: &str, go: PathBuf) -> anyhow::Result<Self> {
         let database = if is_opensearch {
             "opensearch"
         } else {

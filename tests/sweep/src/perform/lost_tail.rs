@@ -38,7 +38,6 @@ impl Stage<'_> {
         let finish = self.drive(&mut round, None)?;
         let entries = round.ground.ledger.entries();
         self.verdict.repeated.extend(judge::repeated(&entries));
-        self.verdict.guessed.extend(judge::guessed(&entries));
         let effects = judge::effects(&self.world.records(&round));
         self.verdict
             .repeated
