@@ -11,6 +11,7 @@
 mod clean;
 mod decide;
 mod documented;
+mod heap;
 mod hops;
 mod killing;
 mod kills;
@@ -32,6 +33,7 @@ pub use decide::decides_a_doubt;
 pub use decide::stops_now_at_the_second_interrupt;
 pub use documented::expected_changes;
 pub use documented::expected_difference;
+pub use heap::raises_the_heap_of_its_database;
 pub use hops::OF_AN_UPDATE;
 pub use hops::goes_back_from_an_index_update;
 pub use hops::goes_hop_by_hop;

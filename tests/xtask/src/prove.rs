@@ -151,7 +151,10 @@ async fn ways_out_of(kit: &Kit, kinds: &[ServerKind], summary: &Summary) -> anyh
             let folder = tempfile::tempdir().context("cannot make a folder")?;
             let server = Server::start(*kind, folder.path()).await?;
             let stage = stage(kit, &server).await?;
-            let result = ways_out(&stage, &mut tally).await;
+            let mut result = ways_out(&stage, &mut tally).await;
+            if result.is_ok() {
+                result = heap(&stage, &server, &mut tally).await;
+            }
             server.stop().await;
             result
         };
@@ -169,6 +172,15 @@ async fn ways_out(stage: &Stage, tally: &mut Tally) -> anyhow::Result<()> {
     proof::goes_on_by_another_plan(stage, tally).await
 }
 
+/// The last on a server, which is another process afterwards. The lab's OpenSearch has its heap from the command
+/// line, where no edit of a file reaches it.
+async fn heap(stage: &Stage, server: &Server, tally: &mut Tally) -> anyhow::Result<()> {
+    if server.kind() == ServerKind::Elasticsearch8 {
+        proof::raises_the_heap_of_its_database(stage, server, tally).await?;
+    }
+    Ok(())
+}
+
 async fn on(kind: ServerKind, kit: &Kit, extent: Extent, tally: &mut Tally) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot make a folder")?;
     let server = Server::start(kind, folder.path()).await?;
@@ -177,10 +189,10 @@ async fn on(kind: ServerKind, kit: &Kit, extent: Extent, tally: &mut Tally) -> a
         // The two that the product's vendor names first.
         ServerKind::Elasticsearch8 => {
             upgrades_and_ways_out(kit, &server, tally).await?;
-            match extent {
-                Extent::Whole => longer_ways(kit, &server, tally).await,
-                Extent::Shared => Ok(()),
+            if extent == Extent::Whole {
+                longer_ways(kit, &server, tally).await?;
             }
+            heap(&stage(kit, &server).await?, &server, tally).await
         }
         ServerKind::OpenSearch2 => {
             if extent == Extent::Whole {

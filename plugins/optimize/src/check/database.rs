@@ -7,9 +7,6 @@ use crate::inspect::product;
 use crate::lines::{Database, database};
 use crate::seen::Seen;
 
-/// The vendor asks for a heap of at least 1g on each node of the database.
-const HEAP_BYTES_MIN: u64 = 1 << 30;
-
 /// Most reasons of bad health that are shown: on one node every index has one, and they are all alike.
 const REASONS_MAX: usize = 3;
 
@@ -169,7 +166,7 @@ fn health(seen: &Seen, found: &mut Vec<Finding>) {
 
 fn heap(seen: &Seen, found: &mut Vec<Finding>) {
     for node in seen.data_nodes() {
-        if node.heap_max_bytes > 0 && node.heap_max_bytes < HEAP_BYTES_MIN {
+        if crate::heap::is_small(node) {
             found.push(
                 Finding::warning("optimize.heap-small")
                     .subject(&node.name)
