@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use liftlock_types::event::Event;
 use liftlock_types::{Binding, Exit, Finding, Moment, RecordedRead, Severity};
 
 use crate::freeze::{PlanContext, differences, freeze};
@@ -118,8 +119,27 @@ impl Runner {
         }
     }
 
-    /// The plan as it would be made now has the same steps; other differences are told as drift.
-    pub(crate) async fn plan_again(&self) -> Result<(), Halt> {
+    /// Another run may have come and gone between the look at the target and our claim: now that nobody else acts the
+    /// plan is made once more. Where it does not fit any more the run is over, and has sent nothing.
+    pub(crate) async fn plan_again_claimed(&self) -> Result<(), Halt> {
+        self.check_claims().await?;
+        let Err(halt) = self.plan_again().await else {
+            return Ok(());
+        };
+        if matches!(halt.exit, Exit::Stale | Exit::Blocked | Exit::PluginFault) {
+            self.write(Event::RunEnded {
+                how: "aborted".into(),
+                left_behind: self.left_behind(),
+            })
+            .await?;
+            self.write_head().await?;
+            self.release().await?;
+        }
+        Err(halt)
+    }
+
+    /// The plan as it would be made now has the same steps. The reads that it was made from this time.
+    pub(crate) async fn plan_again(&self) -> Result<Vec<RecordedRead>, Halt> {
         let Replanned { proposal, reads } = self
             .planner
             .plan(&self.state())
@@ -157,13 +177,18 @@ impl Runner {
             )
             .remedy("look at the difference, plan again and have it approved; nothing was sent"));
         }
+        Ok(reads)
+    }
+
+    /// Tells what else answers otherwise than when the plan was made.
+    pub(crate) fn tell_drift(&self, reads: &[RecordedRead]) {
         let before: BTreeMap<String, &str> = self
             .reads
             .iter()
             .map(|read| (key(read), read.answer.as_str()))
             .collect();
         let mut drift = 0;
-        for read in &reads {
+        for read in reads {
             match before.get(&key(read)) {
                 Some(then) if *then != read.answer => {
                     drift += 1;
@@ -184,7 +209,6 @@ impl Runner {
                 drift - DRIFT_LINES_MAX
             )));
         }
-        Ok(())
     }
 }
 

@@ -72,6 +72,9 @@ impl Runner {
         };
         self.write(event).await?;
         self.claim().await?;
+        if self.state().steps.is_empty() {
+            self.plan_again_claimed().await?;
+        }
         self.settle_open().await?;
         self.clean_up_last().await?;
         self.finish_give_backs().await?;

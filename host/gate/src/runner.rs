@@ -288,7 +288,8 @@ impl Runner {
         self.check_unchanged().await?;
         self.check_unclaimed().await?;
         self.check_findings(Moment::BeforeRun).await?;
-        self.plan_again().await?;
+        let reads = self.plan_again().await?;
+        self.tell_drift(&reads);
         if self.stop.is_set() {
             return Err(self.stopped_by_person());
         }
@@ -309,6 +310,7 @@ impl Runner {
         };
         self.write(begun).await?;
         self.claim().await?;
+        self.plan_again_claimed().await?;
         self.steps().await?;
         self.finish().await
     }

@@ -165,8 +165,8 @@ async fn authorise_again_when_the_reading_is_old() {
     lab.toy.with(|world| world.slow = (2_200, 1));
     let end = lab.run().await;
     assert_eq!(end.exit, Exit::Done, "{}", why(&end));
-    // Twice by freezing (before, and again in the run), twice by authorising, once after the outcome.
-    assert_eq!(lab.toy.with(|world| world.facts_reads), 5);
+    // Three times by freezing (before, and twice again in the run), twice by authorising, once after the outcome.
+    assert_eq!(lab.toy.with(|world| world.facts_reads), 6);
 }
 
 #[tokio::test]
@@ -197,6 +197,38 @@ async fn a_runner_that_stood_still_between_intent_and_send_authorises_again() {
         .collect();
     assert_eq!(kinds, [OutcomeKind::NotSent, OutcomeKind::AppliedOurs]);
     assert_eq!(lab.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn a_runner_that_claims_after_another_run_came_and_went_sends_nothing() {
+    struct Gate(std::sync::Arc<tokio::sync::Semaphore>);
+    #[async_trait::async_trait]
+    impl liftlock_gate::Points for Gate {
+        async fn reach(&self, point: liftlock_gate::Point) {
+            if point.label == "journal.run-begun.before" {
+                self.0.acquire().await.unwrap().forget();
+            }
+        }
+    }
+    let mut lab = Lab::new(whole()).await;
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let slow = lab
+        .runner()
+        .await
+        .with_points(std::sync::Arc::new(Gate(gate.clone())));
+    let slow = tokio::spawn(slow.run());
+    // It has looked at everything, and found nobody.
+    lab.until(|world| world.calls > 0).await;
+    let _of_the_slow = std::mem::replace(&mut lab.dir, tempfile::tempdir().unwrap());
+    let end = lab.run().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    let sent = lab.sent();
+    gate.add_permits(1);
+    let end = slow.await.unwrap();
+    assert_eq!(end.exit, Exit::Stale, "{}", why(&end));
+    assert_eq!(lab.sent(), sent);
+    assert_eq!(end.state.ended.as_deref(), Some("aborted"));
+    assert!(lab.toy.with(|world| world.claims.is_empty()));
 }
 
 #[tokio::test]
