@@ -14,7 +14,7 @@ use crate::step::VendorStep;
 pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
     let by = ByName::of(seen);
     tenants(&by, found);
-    aliases(&by, goal.hop(), found);
+    aliases(&by, goal, found);
     if let Some(hop) = goal.hop() {
         doomed(&by, hop, found);
         twins(seen, hop, found);
@@ -88,8 +88,9 @@ fn tenants(by: &ByName<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-fn aliases(by: &ByName<'_>, hop: Option<&'static Hop>, found: &mut Vec<Finding>) {
+fn aliases(by: &ByName<'_>, goal: &Goal, found: &mut Vec<Finding>) {
     let seen = by.seen;
+    let hop = goal.hop();
     let mut of_name: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (index, kind) in by.kinds() {
         if let Kind::Fixed(name) | Kind::Other(name) = kind {
@@ -160,11 +161,13 @@ fn aliases(by: &ByName<'_>, hop: Option<&'static Hop>, found: &mut Vec<Finding>)
                 ),
         );
     }
-    per_definition(by, found);
+    per_definition(by, goal, found);
 }
 
 /// Indices of process and decision instances have an alias of their own, which writes.
-fn per_definition(by: &ByName<'_>, found: &mut Vec<Finding>) {
+///
+/// Half-way through a run its new versions have none yet: their aliases come to them when they are whole.
+fn per_definition(by: &ByName<'_>, goal: &Goal, found: &mut Vec<Finding>) {
     let names = &by.seen.names;
     let lost: Vec<&str> = by
         .kinds()
@@ -174,7 +177,9 @@ fn per_definition(by: &ByName<'_>, found: &mut Vec<Finding>) {
                 Kind::DecisionInstance(key) => names.alias(&format!("decision-instance-{key}")),
                 _ => return false,
             };
-            by.alias(&own, &index.name).is_none()
+            let is_under_way =
+                goal.moment == Moment::OnResume && !by.aliases_named(&own).is_empty();
+            by.alias(&own, &index.name).is_none() && !is_under_way
         })
         .map(|(index, _)| index.name.as_str())
         .collect();

@@ -705,6 +705,22 @@ fn whatever_runs_is_told() {
 }
 
 #[test]
+fn a_copy_under_way_has_no_alias_yet_and_a_stray_one_has_none_either() {
+    let mut seen = site("8.7.0");
+    seen.indices
+        .push(index("optimize-process-instance-order_v9", 1));
+    assert_eq!(ids(&seen, "8.8.0"), ["blocker optimize.alias-missing"]);
+    let goal = Goal {
+        moment: Moment::OnResume,
+        ..goal(&seen, "8.8.0")
+    };
+    assert!(findings(&seen, &goal).is_empty());
+    seen.aliases
+        .retain(|alias| alias.name != "optimize-process-instance-order");
+    assert_eq!(findings(&seen, &goal).len(), 1);
+}
+
+#[test]
 fn camunda_7_data_stops_the_way_to_8_7() {
     let mut seen = site("8.6.0");
     seen.indices.push(index("optimize-license_v3", 1));
