@@ -48,8 +48,8 @@ pub use plan::{
     PluginRef, Proposal, RecordedRead, RestsOn, Step, TargetIdentity, Undo, Work,
 };
 pub use plugin::{
-    Descriptor, Edge, Fact, Finding, Inventory, KnownFinding, Moment, Need, OptionKind, OptionSpec, Request,
-    Severity, Target, VerbRequest,
+    Descriptor, Edge, Fact, Finding, Inventory, KnownFinding, Moment, Need, OptionKind, OptionSpec,
+    Request, Severity, Target, VerbRequest,
 };
 pub use policy::{
     Denied, Grant, GrantedBinding, GrantedVerb, Scope, binding_matches, resolve, resolve_options,

@@ -2,8 +2,8 @@
 
 use liftlock_types::facts::{cluster, disk, service, snapshot};
 use liftlock_types::{
-    Descriptor, Edge, Fact, Finding, Inventory, KnownFinding, Moment, Need, OnExpiry, OptionKind, OptionSpec,
-    Phase, ReadError, Request, Severity, Target, Verb, VerbRequest,
+    Descriptor, Edge, Fact, Finding, Inventory, KnownFinding, Moment, Need, OnExpiry, OptionKind,
+    OptionSpec, Phase, ReadError, Request, Severity, Target, Verb, VerbRequest,
 };
 
 use super::bindings::exports::liftlock::upgrade::upgrade as exported;
