@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use liftlock_types::event::Event;
 use liftlock_types::{Binding, Exit, Finding, Moment, RecordedRead, Severity};
 
-use crate::freeze::{PlanContext, differences, freeze};
+use crate::freeze::{FreezeError, PlanContext, differences, freeze};
 use crate::missing;
 use crate::observer::Happening;
 use crate::planner::Replanned;
@@ -156,19 +156,7 @@ impl Runner {
         };
         let now = freeze(proposal, context, &self.grant, &self.bindings)
             .await
-            .map_err(|error| {
-                let mut text = error.to_string();
-                let mut source = std::error::Error::source(&error);
-                while let Some(cause) = source {
-                    text.push_str(&format!(": {cause}"));
-                    source = cause.source();
-                }
-                Halt::new(
-                    Exit::Stale,
-                    format!("the plan cannot be made again: {text}"),
-                )
-                .remedy("plan again")
-            })?;
+            .map_err(|error| self.not_made_again(&error))?;
         let lines = differences(&self.plan, &now);
         if !lines.is_empty() {
             return Err(Halt::new(
@@ -178,6 +166,30 @@ impl Runner {
             .remedy("look at the difference, plan again and have it approved; nothing was sent"));
         }
         Ok(reads)
+    }
+
+    /// A target that gave no evidence says nothing about the plan.
+    fn not_made_again(&self, error: &FreezeError) -> Halt {
+        match error {
+            FreezeError::Facts { step, source } => {
+                return self.unavailable("what the step rests on", source).at(step);
+            }
+            FreezeError::Identity { binding, source } => {
+                return self.unreachable(binding, source);
+            }
+            _ => {}
+        }
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            text.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        Halt::new(
+            Exit::Stale,
+            format!("the plan cannot be made again: {text}"),
+        )
+        .remedy("plan again")
     }
 
     /// Tells what else answers otherwise than when the plan was made.

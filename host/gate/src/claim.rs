@@ -1,11 +1,16 @@
 //! Claims: one run at a time, held in the target itself, immutable, with the epoch in the name.
 
+use std::time::Duration;
+
 use liftlock_types::event::Event;
 use liftlock_types::{Binding, Claim, Exit};
 
 use crate::defect::Defect;
 use crate::runner::{Halt, Runner};
-use crate::{iso, now_ms};
+use crate::{boot_time_ms, iso, now_ms};
+
+/// Between two looks for a claim that was confirmed and is not seen yet.
+const CLAIM_LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl Runner {
     /// The bindings of the plan whose target can hold a claim.
@@ -60,41 +65,48 @@ impl Runner {
         Ok(())
     }
 
-    /// Makes this claim and writes it down.
+    /// Makes this claim and writes it down, once it was read.
     pub(crate) async fn make_claim(&self, binding: Binding, mine: Claim) -> Result<(), Halt> {
         let capability = self.capability(&binding)?;
         self.reach(&["claim", "before"], None, 0).await;
         let made = capability.make_claim(&mine).await;
         self.reach(&["claim", "after"], None, 0).await;
-        if matches!(made, Ok(true)) {
-            return self.claimed(binding, &mine).await;
-        }
-        let claims = capability
-            .claims()
-            .await
-            .map_err(|error| self.unreachable(&binding, &error))?;
-        match claims.iter().max_by_key(|claim| claim.epoch) {
-            // A refused or unanswered create whose nonce reads back as ours was a success.
-            Some(claim) if claim.nonce == mine.nonce => self.claimed(binding, claim).await,
-            // Two bindings can lead to one cluster: claimed a moment ago, by this process.
-            Some(claim)
-                if self.is_from_here(claim)
-                    && (claim.pid, claim.pid_start, &claim.boot_id)
-                        == (mine.pid, mine.pid_start, &mine.boot_id) =>
-            {
-                self.claimed(binding, claim).await
+        let begun = boot_time_ms();
+        loop {
+            let claims = capability
+                .claims()
+                .await
+                .map_err(|error| self.unreachable(&binding, &error))?;
+            match claims.iter().max_by_key(|claim| claim.epoch) {
+                // A refused or unanswered create whose nonce reads back as ours was a success.
+                Some(claim) if claim.nonce == mine.nonce => {
+                    return self.claimed(binding, claim).await;
+                }
+                // Two bindings can lead to one cluster: claimed a moment ago, by this process.
+                Some(claim)
+                    if self.is_from_here(claim)
+                        && (claim.pid, claim.pid_start, &claim.boot_id)
+                            == (mine.pid, mine.pid_start, &mine.boot_id) =>
+                {
+                    return self.claimed(binding, claim).await;
+                }
+                Some(claim) if claim.epoch >= mine.epoch => return Err(held(&binding, claim)),
+                _ => {}
             }
-            Some(claim) if claim.epoch >= mine.epoch => Err(held(&binding, claim)),
-            _ => {
-                let why = made
-                    .err()
-                    .map_or_else(String::new, |error| error.to_string());
-                Err(Halt::new(
-                    Exit::Unreachable,
-                    format!("cannot claim `{binding}`: {why}"),
-                )
-                .remedy("see that the account may write component templates, then try again"))
-            }
+            // A yes is no evidence: it must be seen, on whichever node is asked.
+            let why = match &made {
+                Ok(true) if boot_time_ms().saturating_sub(begun) <= self.timing.effect_ms => {
+                    tokio::time::sleep(CLAIM_LOOK_EVERY).await;
+                    continue;
+                }
+                Ok(_) => "the target confirmed it, and it is not there".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            return Err(Halt::new(
+                Exit::Unreachable,
+                format!("cannot claim `{binding}`: {why}"),
+            )
+            .remedy("see that the account may write component templates, then try again"));
         }
     }
 

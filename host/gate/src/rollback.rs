@@ -238,6 +238,32 @@ impl Runner {
     /// From `RollbackBegun` to the end; safe to begin again after any crash.
     pub(crate) async fn go_back(&self) -> Result<(), Halt> {
         self.claim().await?;
+        let state = self.state();
+        let is_checked = self
+            .protective()
+            .iter()
+            .any(|id| state.step(id).gave_back_last);
+        if !is_checked {
+            self.take_all_back().await?;
+        }
+        for borrower in self.protective() {
+            if !self.state().step(&borrower).gave_back_last {
+                let id = self.give_back_id(&borrower)?;
+                self.give_back(&id, &borrower).await?;
+            }
+        }
+        let left_behind = self.left_behind();
+        self.write(Event::RunEnded {
+            how: ROLLED_BACK.into(),
+            left_behind,
+        })
+        .await?;
+        self.write_head().await?;
+        self.release().await
+    }
+
+    /// All but what is given back in the end: protective loans go back when everything else is as it was.
+    async fn take_all_back(&self) -> Result<(), Halt> {
         self.settle_to_go_back().await?;
         self.check_way_back()?;
         self.clean_up_last().await?;
@@ -260,19 +286,7 @@ impl Runner {
         self.give_back_neutral().await?;
         self.clean_up_again().await?;
         self.still_taken_back(&order).await?;
-        self.compare_with_before().await?;
-        for borrower in self.protective() {
-            let id = self.give_back_id(&borrower)?;
-            self.give_back(&id, &borrower).await?;
-        }
-        let left_behind = self.left_behind();
-        self.write(Event::RunEnded {
-            how: ROLLED_BACK.into(),
-            left_behind,
-        })
-        .await?;
-        self.write_head().await?;
-        self.release().await
+        self.compare_with_before().await
     }
 
     /// Open attempts are settled, not repeated: what runs is cancelled, what had no effect stays without one.

@@ -34,6 +34,9 @@ pub struct StepState {
     pub decided: Vec<(String, String)>,
     /// What it borrowed was given back (true) or left (false).
     pub gave_back: Option<bool>,
+    /// A rollback gave it back, which is the last that one does.
+    #[serde(default)]
+    pub gave_back_last: bool,
     /// What its attempts left beside their effect, named.
     #[serde(default)]
     pub left: Vec<String>,
@@ -401,7 +404,9 @@ impl RunState {
             Event::GaveBack {
                 step, done, why, ..
             } => {
-                self.steps.entry(step.clone()).or_default().gave_back = Some(done);
+                let borrower = self.steps.entry(step.clone()).or_default();
+                borrower.gave_back = Some(done);
+                borrower.gave_back_last = self.rolling_back.is_some();
                 if !done {
                     self.left_behind
                         .push(format!("what step {step} borrowed: {why}"));

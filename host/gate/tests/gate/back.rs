@@ -275,6 +275,35 @@ async fn what_is_half_done_is_taken_back_whatever_a_person_decided() {
 }
 
 #[tokio::test]
+async fn a_rollback_that_died_after_its_last_give_back_only_ends() {
+    struct Death(tokio::sync::Notify);
+    #[async_trait::async_trait]
+    impl liftlock_gate::Points for Death {
+        async fn reach(&self, point: liftlock_gate::Point) {
+            if point.label == "journal.run-ended.before" {
+                self.0.notify_one();
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+    let lab = Lab::new(way()).await;
+    let before = world(&lab.toy);
+    assert_eq!(lab.run().await.exit, Exit::Done);
+    let death = std::sync::Arc::new(Death(tokio::sync::Notify::new()));
+    let runner = lab.runner().await.with_points(death.clone());
+    let dying = tokio::spawn(runner.rollback("enough", vec![]));
+    death.0.notified().await;
+    dying.abort();
+    let _ = dying.await;
+    lab.toy.with(|world| world.sent.clear());
+    let end = lab.resume().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    assert_eq!(end.state.ended.as_deref(), Some("rolled-back"));
+    assert!(lab.sent().is_empty());
+    assert_eq!(world(&lab.toy), before);
+}
+
+#[tokio::test]
 async fn an_id_of_the_hosts_own_is_refused_in_a_plan() {
     let toy = Toy::new();
     let proposal = liftlock_types::Proposal {
@@ -341,7 +370,8 @@ async fn a_claim_whose_row_was_never_written_goes_with_the_run_that_took_over() 
     let sent = lab.sent().len();
     lab.toy.with(|world| world.freeze_when_claimed = false);
     let thawed = frozen.await.unwrap();
-    assert_eq!(thawed.exit, Exit::ClaimLost, "{}", why(&thawed));
+    // It reads its claim before it believes in it, and it is gone.
+    assert_eq!(thawed.exit, Exit::Unreachable, "{}", why(&thawed));
     assert_eq!(lab.sent().len(), sent);
 }
 

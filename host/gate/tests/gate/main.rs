@@ -232,6 +232,39 @@ async fn a_runner_that_claims_after_another_run_came_and_went_sends_nothing() {
 }
 
 #[tokio::test]
+async fn a_target_that_cannot_be_read_once_it_is_claimed_ends_no_run() {
+    struct Away(Toy);
+    #[async_trait::async_trait]
+    impl liftlock_gate::Points for Away {
+        async fn reach(&self, point: liftlock_gate::Point) {
+            if point.label == "journal.claimed.after" {
+                self.0.with(|world| world.unreadable = true);
+            }
+        }
+    }
+    let lab = Lab::new(whole()).await;
+    let away = std::sync::Arc::new(Away(lab.toy.clone()));
+    let end = lab.runner().await.with_points(away).run().await;
+    assert_eq!(end.exit, Exit::Resumable, "{}", why(&end));
+    assert_eq!(end.state.ended, None);
+    lab.toy.with(|world| world.unreadable = false);
+    let end = lab.resume().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+}
+
+#[tokio::test]
+async fn a_claim_that_is_confirmed_and_not_there_is_none() {
+    let lab = Lab::new(vec![create("create", "d")]).await;
+    lab.toy.with(|world| world.claim_lies = true);
+    let end = lab.run().await;
+    assert_eq!(end.exit, Exit::Unreachable, "{}", why(&end));
+    assert!(lab.sent().is_empty());
+    lab.toy.with(|world| world.claim_lies = false);
+    let end = lab.resume().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+}
+
+#[tokio::test]
 async fn a_request_without_an_answer_whose_object_a_later_step_changed_again_is_no_doubt() {
     let mut again = replace();
     again.id = id("again");

@@ -67,6 +67,8 @@ pub struct World {
     pub frozen: bool,
     /// One runner stands still right after its claim was made.
     pub freeze_when_claimed: bool,
+    /// A claim is confirmed, and not made.
+    pub claim_lies: bool,
     /// A replacement whose condition does not hold is refused.
     pub refuse_unmet: bool,
     /// A change of this document is refused.
@@ -601,6 +603,9 @@ impl Capability for Toy {
 
     async fn make_claim(&self, claim: &Claim) -> Result<bool, ReadError> {
         self.call().await;
+        if self.with(|world| world.claim_lies) {
+            return Ok(true);
+        }
         let made = self.with(|world| {
             if world.claims.iter().any(|other| other.epoch == claim.epoch) {
                 return false;
