@@ -59,7 +59,12 @@ impl Runner {
                 // Made by us before a crash that came before its row.
                 Some(claim) if self.is_from_here(claim) => self.claimed(binding, claim).await?,
                 Some(claim) => return Err(held(&binding, claim)),
-                None => self.make_claim(binding, self.new_claim(1)).await?,
+                // A removal of an earlier one that had no answer may land late: it must not meet this one.
+                None => {
+                    let earlier = self.state().epochs.get(&binding).copied().unwrap_or(0);
+                    self.make_claim(binding, self.new_claim(earlier + 1))
+                        .await?;
+                }
             }
         }
         Ok(())

@@ -233,6 +233,16 @@ impl Runner {
                     text,
                     later,
                 } => {
+                    if self.state().step(passing.id).has_unaccounted()
+                        && let Some(settled) = self
+                            .landed_meanwhile(passing, &change, &attempt, number)
+                            .await?
+                    {
+                        match settled {
+                            Settled::Done => return Ok(()),
+                            Settled::MayRepeat | Settled::RunAgain => continue,
+                        }
+                    }
                     let why = format!("the target refused with status {status}, `{kind}`: {text}");
                     self.conclude(
                         passing,

@@ -231,6 +231,25 @@ impl Runner {
         }
     }
 
+    /// A repeat was refused, and the attempt before it had no answer: that one may have landed meanwhile, and be why.
+    /// None: it has not, the refusal counts.
+    pub(crate) async fn landed_meanwhile(
+        &self,
+        passing: &Passing<'_>,
+        change: &Change,
+        attempt: &Attempt,
+        number: u32,
+    ) -> Result<Option<Settled>, Halt> {
+        let capability = self.capability(&passing.planned.binding)?;
+        match capability.probe(change, attempt).await {
+            Ok(Probed::Absent(_)) => Ok(None),
+            _ => self
+                .read_back(passing, change, attempt, number, false)
+                .await
+                .map(Some),
+        }
+    }
+
     async fn look(
         &self,
         capability: &dyn Capability,

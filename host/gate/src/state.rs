@@ -23,6 +23,16 @@ pub struct AttemptState {
     pub outcome_at_ms: i64,
 }
 
+impl AttemptState {
+    fn is_unaccounted(&self) -> bool {
+        self.intent.is_some()
+            && self
+                .outcome
+                .as_ref()
+                .is_none_or(|outcome| !outcome.accounted)
+    }
+}
+
 /// One step.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepState {
@@ -68,6 +78,15 @@ impl StepState {
     /// A request of ours went out for it, or may have.
     pub fn was_sent(&self) -> bool {
         self.attempts.iter().any(|attempt| attempt.intent.is_some())
+    }
+
+    /// An attempt before the last one was sent, and what became of it is not known.
+    pub fn has_unaccounted(&self) -> bool {
+        let earlier = self.attempts.len().saturating_sub(1);
+        self.attempts
+            .iter()
+            .take(earlier)
+            .any(AttemptState::is_unaccounted)
     }
 
     /// Its outcome is a doubt, or partial and no repeat is safe; and no person has decided it.
@@ -147,6 +166,8 @@ pub struct RunState {
     pub rolling_back: Option<String>,
     /// Claims of dead runners of this run that were taken over, still to be removed.
     pub superseded: Vec<(Binding, u64)>,
+    /// The highest epoch that this run ever claimed: the name of a claim is never used again.
+    pub epochs: BTreeMap<Binding, u64>,
     /// Facts after changes of this run, by binding and key.
     pub facts: BTreeMap<Binding, BTreeMap<String, Value>>,
     /// Conditions that were passed over.
@@ -225,6 +246,7 @@ impl RunState {
             captured_before: Vec::new(),
             rolling_back: None,
             superseded: Vec::new(),
+            epochs: BTreeMap::new(),
             facts: BTreeMap::new(),
             expired: Vec::new(),
             stopped: None,
@@ -294,6 +316,8 @@ impl RunState {
                 epoch,
                 nonce,
             } => {
+                let highest = self.epochs.entry(binding.clone()).or_default();
+                *highest = epoch.max(*highest);
                 if let Some((older, _)) = self.claims.insert(binding.clone(), (epoch, nonce))
                     && older != epoch
                 {
@@ -501,13 +525,7 @@ impl RunState {
         self.steps
             .iter()
             .flat_map(|(id, step)| step.attempts.iter().map(move |attempt| (id, attempt)))
-            .filter(|(_, attempt)| {
-                attempt.intent.is_some()
-                    && attempt
-                        .outcome
-                        .as_ref()
-                        .is_none_or(|outcome| !outcome.accounted)
-            })
+            .filter(|(_, attempt)| attempt.is_unaccounted())
             .map(|(id, attempt)| (id.clone(), attempt.clone()))
             .collect()
     }

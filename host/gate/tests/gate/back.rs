@@ -304,6 +304,23 @@ async fn a_rollback_that_died_after_its_last_give_back_only_ends() {
 }
 
 #[tokio::test]
+async fn a_rollback_of_a_run_that_ended_claims_under_another_name() {
+    let lab = Lab::new(way()).await;
+    assert_eq!(lab.run().await.exit, Exit::Done);
+    let runner = lab.runner().await;
+    assert!(lab.dies_at(40, runner.rollback("no", vec![])).await);
+    let epochs = lab.toy.with(|world| {
+        world
+            .claims
+            .iter()
+            .map(|claim| claim.epoch)
+            .collect::<Vec<_>>()
+    });
+    assert!(!epochs.is_empty());
+    assert!(epochs.iter().all(|epoch| *epoch > 1), "{epochs:?}");
+}
+
+#[tokio::test]
 async fn an_id_of_the_hosts_own_is_refused_in_a_plan() {
     let toy = Toy::new();
     let proposal = liftlock_types::Proposal {

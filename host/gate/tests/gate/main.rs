@@ -265,6 +265,20 @@ async fn a_claim_that_is_confirmed_and_not_there_is_none() {
 }
 
 #[tokio::test]
+async fn a_repeat_that_is_refused_because_the_first_one_landed_is_done() {
+    let lab = Lab::new(vec![take()]).await;
+    // The first request is on its way, and the repeat meets what it did.
+    lab.toy.with(|world| {
+        world.faults = vec![Fault::Late, Fault::RefuseTaken];
+    });
+    let end = lab.run().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    let step = end.state.step(&id("take"));
+    assert_eq!(step.outcome().unwrap().kind, OutcomeKind::AppliedOurs);
+    assert_eq!(lab.sent().len(), 2);
+}
+
+#[tokio::test]
 async fn a_request_without_an_answer_whose_object_a_later_step_changed_again_is_no_doubt() {
     let mut again = replace();
     again.id = id("again");

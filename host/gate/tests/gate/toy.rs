@@ -31,6 +31,8 @@ pub enum Fault {
     Lie,
     /// No.
     Refuse,
+    /// No, since the request before it has just landed.
+    RefuseTaken,
     /// Nothing leaves.
     Unreachable,
 }
@@ -49,7 +51,7 @@ pub struct World {
     pub task_ended: BTreeMap<String, Probed>,
     pub claims: Vec<Claim>,
     pub faults: Vec<Fault>,
-    pub late: Vec<Change>,
+    pub late: Vec<(String, Change)>,
     /// Mutations as they were sent: token and change.
     pub sent: Vec<(String, Change)>,
     pub calls: u64,
@@ -141,8 +143,8 @@ impl Toy {
 
     pub fn release_late(&self) {
         let late = self.with(|world| std::mem::take(&mut world.late));
-        for change in late {
-            self.with(|world| effect(world, &change, ""));
+        for (token, change) in late {
+            self.with(|world| effect(world, &change, &token));
         }
     }
 }
@@ -396,16 +398,21 @@ impl Capability for Toy {
             }
             Some(Fault::DropBefore) => Acted::Unanswered("reset".into()),
             Some(Fault::Late) => {
-                self.with(|world| world.late.push(change.clone()));
+                self.with(|world| world.late.push((token.to_owned(), change.clone())));
                 Acted::Unanswered("reset".into())
             }
             Some(Fault::Lie) => Acted::Answered(Value::Null),
-            Some(Fault::Refuse) => Acted::Refused {
-                status: 400,
-                kind: "no".into(),
-                text: "no".into(),
-                later: false,
-            },
+            Some(fault @ (Fault::Refuse | Fault::RefuseTaken)) => {
+                if fault == Fault::RefuseTaken {
+                    self.release_late();
+                }
+                Acted::Refused {
+                    status: 400,
+                    kind: "no".into(),
+                    text: "no".into(),
+                    later: false,
+                }
+            }
             Some(Fault::Unreachable) => Acted::NotSent("refused".into()),
         };
         self.call().await;
