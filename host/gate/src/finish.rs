@@ -70,6 +70,11 @@ impl Runner {
                 "what step {step} stopped stays stopped, as the plan has it"
             ));
         }
+        for step in self.state().unrepeatable() {
+            self.leave(format!(
+                "a request of step {step} was never answered: should it land after all, what it makes is to be removed"
+            ));
+        }
         for label in &self.state().expired {
             self.leave(format!("passed over: {label}"));
         }

@@ -1,9 +1,10 @@
 //! What the journal says of a run: a pure function of its rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use liftlock_journal::Row;
 use liftlock_types::event::{Captured, Event, Intent, Outcome, OutcomeKind};
+use liftlock_types::rules::Class;
 use liftlock_types::{Binding, Digest, Exit, Planned, StepId, TargetIdentity};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -527,6 +528,20 @@ impl RunState {
             .flat_map(|(id, step)| step.attempts.iter().map(move |attempt| (id, attempt)))
             .filter(|(_, attempt)| attempt.is_unaccounted())
             .map(|(id, attempt)| (id.clone(), attempt.clone()))
+            .collect()
+    }
+
+    /// Steps with an unaccounted attempt that would make something once more: each of its requests makes another one.
+    pub fn unrepeatable(&self) -> BTreeSet<StepId> {
+        self.unaccounted()
+            .into_iter()
+            .filter(|(_, attempt)| {
+                attempt
+                    .intent
+                    .as_ref()
+                    .is_some_and(|intent| matches!(intent.class, Class::Opaque | Class::Tokened))
+            })
+            .map(|(step, _)| step)
             .collect()
     }
 

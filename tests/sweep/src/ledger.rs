@@ -105,6 +105,11 @@ pub enum Seen {
         /// What the target itself shows at that moment; none where it cannot be told.
         truth: Option<bool>,
     },
+    /// A person decided that nothing of it is there.
+    DecidedNotDone {
+        /// The step.
+        step: String,
+    },
     /// The test did something to the target or the clock.
     Meddled(String),
 }

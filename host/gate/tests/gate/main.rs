@@ -431,6 +431,23 @@ async fn a_lost_request_is_sent_again_to_the_byte_when_it_is_repeatable() {
 }
 
 #[tokio::test]
+async fn a_request_that_may_still_make_something_is_named_at_the_end() {
+    for (step, named) in [(take(), true), (create("create", "d"), false)] {
+        let lab = Lab::new(vec![step]).await;
+        lab.toy.with(|world| world.faults = vec![Fault::DropBefore]);
+        let end = lab.run().await;
+        assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+        let line = |text: &String| text.contains("was never answered");
+        assert_eq!(
+            end.left_behind.iter().any(line),
+            named,
+            "{:?}",
+            end.left_behind
+        );
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_repeated_while_the_request_is_in_flight() {
     let lab = Lab::new(vec![create("create", "d")]).await;
     lab.toy.with(|world| {

@@ -90,6 +90,14 @@ fn an_absent_that_a_later_look_took_back_gives_no_right() {
 }
 
 #[test]
+fn what_a_person_decided_is_not_there_may_be_sent_again() {
+    let decided = |step: &str| Seen::DecidedNotDone { step: step.into() };
+    let sent_again = |seen| repeated(&entries(vec![stop(), acted("answered"), seen, stop()]));
+    assert_eq!(sent_again(decided(STEP)), [""; 0]);
+    assert_eq!(sent_again(decided("another")).len(), 1);
+}
+
+#[test]
 fn what_is_absent_or_was_never_sent_may_be_sent_again() {
     assert_eq!(
         repeated(&entries(vec![stop(), probe(Answer::Absent), stop()])),

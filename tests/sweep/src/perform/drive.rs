@@ -8,6 +8,7 @@ use liftlock_types::StepId;
 use super::Finish;
 use super::Stage;
 use crate::judge::Doubt;
+use crate::ledger::Seen;
 use crate::life::Told;
 use crate::life::Work;
 use crate::world::Round;
@@ -67,6 +68,9 @@ impl Stage<'_> {
                 .as_ref()
                 .map(|halt| halt.why.clone())
                 .unwrap_or_default();
+            if end.exit == Exit::Stale && end.state.ended.is_some() {
+                return Ok(Finish::Stopped(end.exit, why));
+            }
             let decisions = self.decisions(round, &end);
             let goes_on = !decisions.is_empty()
                 || matches!(
@@ -108,6 +112,10 @@ impl Stage<'_> {
                 .map(|halt| halt.why.clone())
                 .unwrap_or_default();
             self.doubt(&step, &why);
+            if truth != Some(true) {
+                let step = step.to_string();
+                round.ground.ledger.note(0, Seen::DecidedNotDone { step });
+            }
             decisions.push(Decision {
                 step,
                 done: truth.unwrap_or_default(),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use liftlock_types::Exit;
+
 use super::Finish;
 use super::Stage;
 use crate::judge;
@@ -69,6 +71,8 @@ impl Stage<'_> {
                 .verdict
                 .lost
                 .push("the run was rolled back, and nobody asked for that".into()),
+            // Its plan did not fit any more when it held the claim: it ended before its first change.
+            Finish::Stopped(Exit::Stale, _) => self.same_as_before(),
             Finish::Stopped(exit, why) => self.verdict.lost.push(format!(
                 "the run does not come to its end: exit {}, {why}",
                 exit.code()

@@ -11,6 +11,7 @@ use liftlock_types::Exit;
 
 use super::Finish;
 use super::Stage;
+use crate::judge::Doubt;
 use crate::ledger::Place;
 use crate::life::Orders;
 use crate::life::Work;
@@ -86,11 +87,56 @@ impl Stage<'_> {
             self.drive(&mut round, Some(again))?
         };
         self.world.sim.release_late();
+        self.claim_of_nobody(call);
+        self.copies_of_nobody(call);
         if rolls_back {
             self.must_be_back(&round, &finish);
         } else {
             self.must_be_done(&round, &finish);
         }
         Ok(())
+    }
+
+    /// A claim that lands after its run has ended holds nobody up for good: the next run names the dead one, and a
+    /// person has it removed (gate, rule 5).
+    fn claim_of_nobody(&mut self, call: &Call) {
+        if call.method != "PUT" || !call.path.contains("/liftlock-claim.") {
+            return;
+        }
+        let (status, _) = self.world.sim.call("DELETE", &call.path, "");
+        if status == 200 {
+            self.verdict.doubts.push(Doubt {
+                step: String::new(),
+                why: "a claim landed after the end of its run: a person removes it".into(),
+            });
+        }
+    }
+
+    /// Copies of a trial restore that land after the run has ended: its report says that a request has no answer, and
+    /// that a person removes what it makes.
+    fn copies_of_nobody(&mut self, call: &Call) {
+        let is_named = self
+            .left_behind
+            .iter()
+            .any(|text| text.contains("was never answered"));
+        if !call.path.ends_with("/_restore") || !is_named {
+            return;
+        }
+        let state = self.world.sim.state_json();
+        let indices = state["indices"].as_object();
+        let copies: Vec<&String> = indices
+            .into_iter()
+            .flat_map(|indices| indices.keys())
+            .filter(|name| name.starts_with("liftlock-trial-"))
+            .collect();
+        for name in &copies {
+            self.world.sim.call("DELETE", &format!("/{name}"), "");
+        }
+        if !copies.is_empty() {
+            self.verdict.doubts.push(Doubt {
+                step: "prove-snapshot".into(),
+                why: "its copies landed after the end of the run: a person removes them".into(),
+            });
+        }
     }
 }

@@ -80,7 +80,10 @@ fn meddle(world: &World, meddling: Meddling) -> Option<Foreign> {
                 Change::DeleteIndex { name, .. } => Some(name.to_string()),
                 _ => None,
             })?;
-            call("DELETE", &format!("/{name}"), &Value::Null);
+            // The servers refuse it while a snapshot of the index is under way.
+            if call("DELETE", &format!("/{name}"), &Value::Null) >= 300 {
+                return None;
+            }
             call("PUT", &format!("/{name}"), &json!({}));
             let path = format!("/{name}");
             let pointer = format!("/{name}/settings/index/uuid");
