@@ -8,6 +8,7 @@ use anyhow::bail;
 use liftlock_e2e::Kit;
 use liftlock_e2e::Tally;
 use liftlock_e2e::artifacts::cargo;
+use liftlock_e2e::trap;
 use liftlock_lab::ServerKind;
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ use crate::prove;
 use crate::suite;
 use crate::summary::Summary;
 use crate::tools;
+use crate::traps;
 
 /// Tests against real servers that run at the same time. Each starts a server of its own with
 /// about 500 MB; with more than two of them on two cores each takes longer than one after another.
@@ -64,7 +66,10 @@ pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
     let scripts = summary
         .wait("golden scripts", golden::compare_all(&kit, false, &[]))
         .await;
-    summary.field("e2e", e2e + tiers.counted("golden scripts", scripts));
+    let mut tally = Tally::loud();
+    traps::simulated(&kit, trap::TRAPS, &mut tally, summary).await;
+    let set = tiers.counted("traps on simulated clusters", tally.into_count());
+    summary.field("e2e", e2e + tiers.counted("golden scripts", scripts) + set);
     let servers = tiers.one(summary, "lab and capabilities on real servers", || {
         let threads = ["--", "--test-threads", REAL_AT_ONCE];
         tools::run_tests(cargo_test(&targets.real).args(threads))
