@@ -169,9 +169,11 @@ pub fn effects(records: &[Record]) -> BTreeMap<String, usize> {
                 .is_none_or(|status| (200..300).contains(&status));
         // Of a request that lands late nobody hears what came of it; the state tells.
         let is_late = matches!(record.fault, Some(FaultKind::DeliverLate(_)));
-        // Copies of a trial restore are this run's own, and are taken off as often as they are seen.
-        let is_trial = record.method == "DELETE" && record.path.starts_with("/liftlock-trial-");
-        if may_change(record) && took && !is_late && !is_trial {
+        // Copies of a trial restore and the records of a server's tasks are this run's own, each time another index:
+        // they are taken off as often as they are seen.
+        let is_own = record.method == "DELETE"
+            && (record.path.starts_with("/liftlock-trial-") || record.path == "/.tasks");
+        if may_change(record) && took && !is_late && !is_own {
             *effects
                 .entry(without_dates(&format!("{} {}", record.line(), record.body)).into_owned())
                 .or_default() += 1;

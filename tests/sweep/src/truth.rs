@@ -42,8 +42,15 @@ pub fn holds(sim: &SimCluster, optimize: &Switch, change: &Change) -> Option<boo
             .is_some_and(|found| same_but_for_dates(&found, document)),
         Change::UpdateAliases { actions } => actions.iter().all(|action| {
             let (index, alias) = action.names();
-            let there = ask(&format!("/{index}/_alias/{alias}")).0 == 200;
-            there == matches!(action, AliasAction::Add { .. })
+            let (status, answer) = ask(&format!("/{index}/_alias/{alias}"));
+            match action {
+                AliasAction::Add { write, .. } => {
+                    let found =
+                        &answer[index.as_str()]["aliases"][alias.as_str()]["is_write_index"];
+                    status == 200 && (*write != Some(true) || *found == true)
+                }
+                _ => status == 404,
+            }
         }),
         Change::TakeSnapshot { name, .. } => snapshots(sim).iter().any(|snapshot| {
             snapshot["state"] == "SUCCESS"

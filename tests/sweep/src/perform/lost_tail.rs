@@ -47,6 +47,8 @@ impl Stage<'_> {
             // What was done last is not known any more: a person has to look.
             Finish::Stopped(exit, why) => {
                 if self.verdict.doubts.is_empty() {
+                    // Which row of which file is another one at each position.
+                    let why = why.split(": run `").next().unwrap_or_default();
                     self.verdict.doubts.push(Doubt {
                         step: String::new(),
                         why: format!("exit {}, {why}", exit.code()),

@@ -1,5 +1,6 @@
 //! Two runs of one plan at the same time, each with a journal of its own.
 
+use anyhow::bail;
 use liftlock_types::Exit;
 
 use super::Stage;
@@ -8,6 +9,7 @@ use crate::judge;
 use crate::ledger::Place;
 use crate::life::Hold;
 use crate::life::Orders;
+use crate::life::Told;
 use crate::life::Work;
 
 impl Stage<'_> {
@@ -19,7 +21,10 @@ impl Stage<'_> {
             ..self.orders()
         };
         let one = self.world.live(&mut round, Work::Run, orders)?;
-        one.wait()?;
+        if let Told::Ended(end) = one.wait()? {
+            self.told(&end);
+            bail!("the run ended before it got there");
+        }
         let claimed = self.world.sim.state_json()["templates"]["component"]
             .as_object()
             .is_some_and(|templates| templates.keys().any(|name| name.starts_with("liftlock")));
