@@ -104,7 +104,10 @@ impl Runner {
                     tokio::time::sleep(CLAIM_LOOK_EVERY).await;
                     continue;
                 }
-                Ok(_) => "the target confirmed it, and it is not there".to_owned(),
+                Ok(true) => "the target confirmed it, and it is not there".to_owned(),
+                Ok(false) => {
+                    "the target says that there is one, and it is not to be seen".to_owned()
+                }
                 Err(error) => error.to_string(),
             };
             return Err(Halt::new(

@@ -41,7 +41,7 @@ pub use exit::Exit;
 pub use json::{JSON_BYTES_MAX, JSON_DEPTH_MAX, Json, JsonError, contains};
 pub use names::{
     AliasName, Binding, Digest, DocumentId, FileName, IndexName, NameError, RunId,
-    STEP_ID_PLANNED_MAX, SnapshotName, StepId, TemplateName, Verb, hex,
+    STEP_ID_PLANNED_MAX, SnapshotName, StepId, TemplateName, Verb, hex, is_invisible,
 };
 pub use plan::{
     Body, Facts, HandOver, PLAN_FORMAT, PLAN_STEPS_MAX, Phase, Plan, PlanFile, PlanFileError,

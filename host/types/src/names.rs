@@ -207,7 +207,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// Invisible, or changing how what stands beside it is shown: a name that holds one reads as another name.
-pub(crate) fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{ad}'
@@ -384,7 +384,7 @@ fn check_digest(text: &str) -> Result<(), &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -430,18 +430,24 @@ mod tests {
         }
     }
 
-    /// Every text of up to three of these, and each of them in the middle of a plain one.
-    fn texts() -> Vec<String> {
-        const LETTERS: &str = "aZ9.-_+*?,<>\\/\"|#:{}% \n\u{1b}\u{202e}\u{200b}äÄ";
+    /// Every text of up to three of these letters.
+    pub(crate) fn up_to_three(letters: &str) -> Vec<String> {
         let mut texts = vec![String::new()];
         let mut last = texts.clone();
         for _ in 0..3 {
             last = last
                 .iter()
-                .flat_map(|text| LETTERS.chars().map(move |letter| format!("{text}{letter}")))
+                .flat_map(|text| letters.chars().map(move |letter| format!("{text}{letter}")))
                 .collect();
             texts.extend(last.iter().cloned());
         }
+        texts
+    }
+
+    /// Every text of up to three of these, and each of them in the middle of a plain one.
+    fn texts() -> Vec<String> {
+        const LETTERS: &str = "aZ9.-_+*?,<>\\/\"|#:{}% \n\u{1b}\u{202e}\u{200b}äÄ";
+        let mut texts = up_to_three(LETTERS);
         texts.extend(LETTERS.chars().map(|letter| format!("ab{letter}cd")));
         texts.extend([254, 255, 256, 512, 513].map(|length| "a".repeat(length)));
         texts

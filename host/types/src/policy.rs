@@ -687,15 +687,7 @@ mod tests {
     #[test]
     fn the_short_way_to_a_scope_takes_nothing_that_a_rule_refuses() {
         const LETTERS: &str = "aZ9.-_/*{},<>? \n\u{1b}ä";
-        let mut texts = vec![String::new()];
-        let mut last = texts.clone();
-        for _ in 0..3 {
-            last = last
-                .iter()
-                .flat_map(|text| LETTERS.chars().map(move |letter| format!("{text}{letter}")))
-                .collect();
-            texts.extend(last.iter().cloned());
-        }
+        let mut texts = crate::names::tests::up_to_three(LETTERS);
         texts.extend(LETTERS.chars().map(|letter| format!("ab{letter}cd*")));
         texts.extend([255, 256, 511, 512, 513].map(|length| "a".repeat(length)));
         texts.extend([254, 255, 256, 511, 512].map(|length| format!("{}*", "a".repeat(length))));
