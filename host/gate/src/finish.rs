@@ -23,6 +23,7 @@ impl Runner {
         }
         self.check_claims().await?;
         self.give_back_neutral().await?;
+        self.clean_up_last().await?;
         self.clean_up_again().await?;
         for step in &self.plan.steps {
             let state = self.state().step(&step.id);

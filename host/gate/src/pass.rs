@@ -479,10 +479,7 @@ impl Runner {
         };
         self.write_step(passing.id, number, Event::Outcome(outcome))
             .await?;
-        // The copies of a trial restore go at every end, also of one that failed.
-        let failed_trial =
-            kind == OutcomeKind::Partial && matches!(change, Change::ProveSnapshot { .. });
-        if (kind.is_done() && kind != OutcomeKind::TrueNotOurs) || failed_trial {
+        if is_cleaned_after(change, kind) {
             self.clean_up(passing, change, number).await?;
         }
         self.tell(Happening::Concluded {
@@ -551,6 +548,12 @@ impl Runner {
         }
         Ok(())
     }
+}
+
+/// Does an attempt that ended so leave something beside its effect that is to be taken off?
+pub(crate) fn is_cleaned_after(change: &Change, kind: OutcomeKind) -> bool {
+    (kind.is_done() && kind != OutcomeKind::TrueNotOurs)
+        || (kind == OutcomeKind::Partial && change.is_cleaned_after_failing())
 }
 
 /// Goes where the target can hold it; the same in every process.

@@ -1,12 +1,12 @@
 //! After a crash or a stop: the run goes on where its journal ends.
 
-use liftlock_types::event::Event;
+use liftlock_types::event::{Event, OutcomeKind};
 use liftlock_types::{Change, Exit, Moment, Probed, Step};
 
 use crate::beside::frontier;
 use crate::boot_time_ms;
 use crate::defect::Defect;
-use crate::pass::{Origin, Passing};
+use crate::pass::{Origin, Passing, is_cleaned_after};
 use crate::runner::{Decision, End, Halt, Runner};
 use crate::state::recover;
 
@@ -178,13 +178,27 @@ impl Runner {
         .collect()
     }
 
+    /// Steps of which an attempt ended and only a part of its effect was seen.
+    fn half_done(&self) -> Vec<Step> {
+        let is_half_done = |step: &&Step| {
+            let state = self.state();
+            let step = state.step(&step.id);
+            !step.is_done()
+                && step
+                    .outcome()
+                    .is_some_and(|outcome| outcome.kind == OutcomeKind::Partial)
+        };
+        let steps = self.plan.steps.iter();
+        steps.filter(is_half_done).cloned().collect()
+    }
+
     /// A crash between an outcome and its clean-up leaves beside the effect what the attempt put there.
     pub(crate) async fn clean_up_last(&self) -> Result<(), Halt> {
-        for step in self.last_done() {
+        for step in self.last_done().into_iter().chain(self.half_done()) {
             if let (Some(planned), Some(last)) =
                 (step.change(), self.state().step(&step.id).last().cloned())
                 && let (Some(intent), Some(outcome)) = (&last.intent, &last.outcome)
-                && outcome.kind.is_done()
+                && is_cleaned_after(&intent.change, outcome.kind)
             {
                 let passing = Passing {
                     id: &step.id,

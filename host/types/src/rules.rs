@@ -365,6 +365,20 @@ impl Change {
         }
     }
 
+    /// What a failed attempt of it leaves beside its effect is taken off like that of one that is done: the copies of
+    /// a trial restore, what the server keeps of a task (gate, rule 10).
+    ///
+    /// Not so the marker on a half-made index: it tells whose that index is.
+    pub fn is_cleaned_after_failing(&self) -> bool {
+        matches!(
+            self,
+            Self::ProveSnapshot { .. }
+                | Self::Reindex { .. }
+                | Self::UpdateByQuery { .. }
+                | Self::DeleteByQuery { .. }
+        )
+    }
+
     /// A task of which the plan says that it may be run again after it ended early (gate, rule 9).
     pub fn is_rerun_safe(&self) -> bool {
         matches!(

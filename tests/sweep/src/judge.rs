@@ -159,6 +159,26 @@ pub fn guessed(entries: &[Entry]) -> Vec<String> {
     found
 }
 
+/// Without the requests of an attempt of which a person decided that it did not do its work: the step begins anew, with
+/// another token.
+pub fn without_undone(mut records: Vec<Record>, entries: &[Entry]) -> Vec<Record> {
+    for entry in entries {
+        let Seen::DecidedNotDone { step } = &entry.seen else {
+            continue;
+        };
+        let number = |record: &Record| -> Option<u32> {
+            let token = record.opaque_id.as_deref()?;
+            let (stem, number) = token.rsplit_once('-')?;
+            stem.strip_suffix(step.as_str())?
+                .ends_with('-')
+                .then_some(number.parse().ok()?)
+        };
+        let last = records.iter().filter_map(number).max();
+        records.retain(|record| number(record).is_none() || number(record) == last);
+    }
+    records
+}
+
 /// Requests that changed the target, by what they did, with how often.
 pub fn effects(records: &[Record]) -> BTreeMap<String, usize> {
     let mut effects = BTreeMap::new();
@@ -169,10 +189,10 @@ pub fn effects(records: &[Record]) -> BTreeMap<String, usize> {
                 .is_none_or(|status| (200..300).contains(&status));
         // Of a request that lands late nobody hears what came of it; the state tells.
         let is_late = matches!(record.fault, Some(FaultKind::DeliverLate(_)));
-        // Copies of a trial restore and the records of a server's tasks are this run's own, each time another index:
+        // Copies of a trial restore and the records of a server's tasks are this run's own, each time another one:
         // they are taken off as often as they are seen.
         let is_own = record.method == "DELETE"
-            && (record.path.starts_with("/liftlock-trial-") || record.path == "/.tasks");
+            && (record.path.starts_with("/liftlock-trial-") || record.path.starts_with("/.tasks"));
         if may_change(record) && took && !is_late && !is_own {
             *effects
                 .entry(without_dates(&format!("{} {}", record.line(), record.body)).into_owned())

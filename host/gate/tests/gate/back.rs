@@ -240,12 +240,8 @@ async fn a_doubt_is_decided_before_anything_is_taken_back() {
     assert!(lab.run_and_die_after(3).await);
     let end = lab.runner().await.rollback("no", vec![]).await;
     assert_eq!(end.exit, Exit::PersonNeeded, "{}", why(&end));
-    let decision = Decision {
-        step: id("task"),
-        done: false,
-        reason: "looked".into(),
-    };
-    let end = lab.runner().await.rollback("no", vec![decision]).await;
+    let decided = vec![not_done("task")];
+    let end = lab.runner().await.rollback("no", decided).await;
     assert_eq!(end.exit, Exit::Done, "{}", why(&end));
     assert!(lab.toy.with(|world| world.running));
 }
@@ -404,6 +400,38 @@ async fn what_could_not_be_taken_off_is_tried_again_by_whoever_ends_the_run() {
     assert!(lab.toy.with(|world| !world.documents.contains_key("proof")));
     let named = end.left_behind.iter().any(|what| what.contains("507"));
     assert!(!named, "{:?}", end.left_behind);
+}
+
+#[tokio::test]
+async fn what_a_failed_trial_left_beside_is_taken_off_wherever_the_process_dies() {
+    for next in ["resume", "rollback", "abort"] {
+        for at in 1.. {
+            let lab = Lab::new(vec![take(), prove()]).await;
+            lab.toy
+                .with(|world| world.trial_ends = vec![Probed::Partial(json!("a copy differs"))]);
+            let died = lab.run_and_die(at).await;
+            lab.toy.with(|world| world.die_at = None);
+            let mut is_open = false;
+            for decisions in [vec![], vec![not_done("prove")]] {
+                let runner = lab.runner().await;
+                let end = match next {
+                    "resume" => runner.resume(decisions).await,
+                    "rollback" => runner.rollback("enough", decisions).await,
+                    _ => runner.abort("enough").await,
+                };
+                is_open = end.state.step(&id("prove")).open().is_some();
+                if end.exit != Exit::PersonNeeded {
+                    break;
+                }
+            }
+            // A run that is aborted names what it does not know the end of, and leaves it.
+            let stays = lab.toy.with(|world| world.documents.contains_key("proof"));
+            assert!(!stays || is_open, "{next} after {at}");
+            if !died {
+                break;
+            }
+        }
+    }
 }
 
 #[tokio::test]

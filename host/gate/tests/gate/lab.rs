@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::toy::{self, Ear, Fixed, Toy};
 use liftlock_gate::{
-    Approval, Bindings, End, Parts, PlanContext, Runner, StopSignal, Timing, Who, freeze, recover,
+    Approval, Bindings, Decision, End, Parts, PlanContext, Runner, StopSignal, Timing, Who, freeze,
+    recover,
 };
 use liftlock_journal::{Journal, OpenOptions};
 use liftlock_types::{
@@ -145,6 +146,15 @@ pub fn replace() -> Step {
             document: Json::new(r#"{"version":"2","id":"kept"}"#).unwrap(),
         },
     )
+}
+
+/// What a person says who looked and found nothing of it.
+pub fn not_done(step: &str) -> Decision {
+    Decision {
+        step: id(step),
+        done: false,
+        reason: "looked".into(),
+    }
 }
 
 pub fn task(rerun_safe: bool) -> Step {

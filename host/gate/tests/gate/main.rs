@@ -492,12 +492,7 @@ async fn a_doubt_decided_as_not_done_is_sent_again() {
     let lab = Lab::new(vec![task(false)]).await;
     lab.toy.with(|world| world.faults = vec![Fault::DropBefore]);
     assert_eq!(lab.run().await.exit, Exit::PersonNeeded);
-    let decision = Decision {
-        step: id("task"),
-        done: false,
-        reason: "I looked".into(),
-    };
-    let end = lab.runner().await.resume(vec![decision]).await;
+    let end = lab.runner().await.resume(vec![not_done("task")]).await;
     assert_eq!(end.exit, Exit::Done, "{}", why(&end));
     assert_eq!(lab.toy.with(|world| world.tasks_run), 1);
 }

@@ -47,7 +47,9 @@ pub struct World {
     pub tasks_run: u32,
     /// What becomes of the next tasks; one of which nothing is said ends well.
     pub task_ends: Vec<Probed>,
-    /// What became of a task, by its token.
+    /// The same for trial restores.
+    pub trial_ends: Vec<Probed>,
+    /// What became of a task or a trial, by its token.
     pub task_ended: BTreeMap<String, Probed>,
     pub claims: Vec<Claim>,
     pub faults: Vec<Fault>,
@@ -212,6 +214,10 @@ fn effect(world: &mut World, change: &Change, token: &str) {
         }
         Change::ProveSnapshot { .. } => {
             world.documents.insert("proof".into(), json!(true));
+            if !world.trial_ends.is_empty() {
+                let end = world.trial_ends.remove(0);
+                world.task_ended.insert(token.to_owned(), end);
+            }
         }
         other => panic!("the toy has no {}", other.verb()),
     }
@@ -488,10 +494,12 @@ impl Capability for Toy {
                         applied(false)
                     }
                 }
-                Change::ProveSnapshot { .. } => applied(world.documents.contains_key("proof")),
-                Change::RunTask { .. } if world.task_ended.contains_key(&attempt.token) => {
+                Change::RunTask { .. } | Change::ProveSnapshot { .. }
+                    if world.task_ended.contains_key(&attempt.token) =>
+                {
                     world.task_ended[&attempt.token].clone()
                 }
+                Change::ProveSnapshot { .. } => applied(world.documents.contains_key("proof")),
                 // An opaque task shows nothing, but in the process that got its answer.
                 Change::RunTask { .. } if attempt.answer.is_some() => Probed::Applied {
                     evidence: json!("exit 0"),

@@ -62,7 +62,9 @@ impl Stage<'_> {
         match finish {
             Finish::Done => {
                 self.same_as_after();
-                let effects = judge::effects(&self.world.records(round));
+                let entries = round.ground.ledger.entries();
+                let records = judge::without_undone(self.world.records(round), &entries);
+                let effects = judge::effects(&records);
                 self.verdict
                     .repeated
                     .extend(judge::more_than(&effects, &self.reference.effects));
