@@ -179,7 +179,7 @@ impl Runner {
     }
 
     /// Steps of which an attempt ended and only a part of its effect was seen.
-    fn half_done(&self) -> Vec<Step> {
+    fn half_done_steps(&self) -> Vec<Step> {
         let is_half_done = |step: &&Step| {
             let state = self.state();
             let step = state.step(&step.id);
@@ -194,7 +194,7 @@ impl Runner {
 
     /// A crash between an outcome and its clean-up leaves beside the effect what the attempt put there.
     pub(crate) async fn clean_up_last(&self) -> Result<(), Halt> {
-        for step in self.last_done().into_iter().chain(self.half_done()) {
+        for step in self.last_done().into_iter().chain(self.half_done_steps()) {
             if let (Some(planned), Some(last)) =
                 (step.change(), self.state().step(&step.id).last().cloned())
                 && let (Some(intent), Some(outcome)) = (&last.intent, &last.outcome)

@@ -134,6 +134,9 @@ impl Runner {
             let seen = self.look(&*capability, change, attempt, answered).await;
             self.reach(&["probe", "after"], Some(passing.id), number)
                 .await;
+            if seen.is_ok() {
+                readable = boot_time_ms();
+            }
             match seen {
                 Err(error) => {
                     if boot_time_ms().saturating_sub(readable) > self.timing.unreadable_ms {
@@ -147,83 +150,58 @@ impl Runner {
                     });
                     pause = LOOK_MS.1;
                 }
-                Ok(probed) => {
-                    readable = boot_time_ms();
-                    match probed {
-                        Probed::Applied { evidence, ours } => {
-                            let kind = if ours || answered {
-                                OutcomeKind::AppliedOurs
-                            } else {
-                                OutcomeKind::TrueUnknownWhose
-                            };
-                            self.conclude(passing, change, number, kind, evidence, true, "")
-                                .await?;
-                            return Ok(Settled::Done);
-                        }
-                        Probed::InProgress(progress) => {
-                            absent_since = None;
-                            self.tell(Happening::Progress {
-                                step: passing.id.clone(),
-                                progress,
-                            });
-                        }
-                        Probed::Absent(seen) => {
-                            let since = *absent_since.get_or_insert_with(boot_time_ms);
-                            let absent_ms = boot_time_ms().saturating_sub(since);
-                            if let Some(settled) = self
-                                .absent(passing, change, attempt, number, answered, absent_ms, seen)
-                                .await?
-                            {
-                                return Ok(settled);
-                            }
-                        }
-                        Probed::Partial(seen) => {
-                            // Who took over concludes; a runner that lost its claim does not.
-                            self.check_claims().await?;
-                            let why = if change.is_rerun_safe() {
-                                "it ended before it was done"
-                            } else {
-                                "only a part of it is to be seen"
-                            };
-                            let kind = OutcomeKind::Partial;
-                            self.conclude(passing, change, number, kind, seen.clone(), true, why)
-                                .await?;
-                            return Err(if change.is_rerun_safe() {
-                                self.ended_early(passing, &seen)
-                            } else {
-                                self.person(passing, &format!("{why}: {seen}"))
-                            });
-                        }
-                        Probed::Indeterminate(seen) if change.is_rerun_safe() => {
-                            self.check_claims().await?;
-                            let why = "its process is gone and left no status";
-                            let kind = OutcomeKind::Partial;
-                            self.conclude(passing, change, number, kind, seen.clone(), true, why)
-                                .await?;
-                            // After a crash of the host it went the same way; in a living one somebody ended it.
-                            return if answered {
-                                Err(self.ended_early(passing, &seen))
-                            } else {
-                                Ok(Settled::RunAgain)
-                            };
-                        }
-                        Probed::Indeterminate(seen) => {
-                            self.check_claims().await?;
-                            let why = "what is there is neither what was nor what should be";
-                            let kind = OutcomeKind::Doubt;
-                            self.conclude(
-                                passing,
-                                change,
-                                number,
-                                kind,
-                                seen.clone(),
-                                answered,
-                                why,
-                            )
-                            .await?;
-                            return Err(self.person(passing, &format!("{why}: {seen}")));
-                        }
+                Ok(Probed::Applied { evidence, ours }) => {
+                    let kind = if ours || answered {
+                        OutcomeKind::AppliedOurs
+                    } else {
+                        OutcomeKind::TrueUnknownWhose
+                    };
+                    self.conclude(passing, change, number, kind, evidence, true, "")
+                        .await?;
+                    return Ok(Settled::Done);
+                }
+                Ok(Probed::InProgress(progress)) => {
+                    absent_since = None;
+                    self.tell(Happening::Progress {
+                        step: passing.id.clone(),
+                        progress,
+                    });
+                }
+                Ok(Probed::Absent(seen)) => {
+                    let since = *absent_since.get_or_insert_with(boot_time_ms);
+                    let absent_ms = boot_time_ms().saturating_sub(since);
+                    if let Some(settled) = self
+                        .absent(passing, change, attempt, number, answered, absent_ms, seen)
+                        .await?
+                    {
+                        return Ok(settled);
                     }
+                }
+                Ok(Probed::Partial(seen)) if change.is_rerun_safe() => {
+                    let why = "it ended before it was done";
+                    self.half_done(passing, change, number, &seen, why).await?;
+                    return Err(self.ended_early(passing, &seen));
+                }
+                Ok(Probed::Partial(seen)) => {
+                    let why = "only a part of it is to be seen";
+                    self.half_done(passing, change, number, &seen, why).await?;
+                    return Err(self.person(passing, &format!("{why}: {seen}")));
+                }
+                Ok(Probed::Indeterminate(seen)) if change.is_rerun_safe() => {
+                    let why = "its process is gone and left no status";
+                    self.half_done(passing, change, number, &seen, why).await?;
+                    // After a crash of the host it went the same way; in a living one somebody ended it.
+                    return if answered {
+                        Err(self.ended_early(passing, &seen))
+                    } else {
+                        Ok(Settled::RunAgain)
+                    };
+                }
+                Ok(Probed::Indeterminate(seen)) => {
+                    let why = "what is there is neither what was nor what should be";
+                    self.doubt(passing, change, number, &seen, answered, why)
+                        .await?;
+                    return Err(self.person(passing, &format!("{why}: {seen}")));
                 }
             }
             tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -310,18 +288,9 @@ impl Runner {
             return Ok(Some(Settled::MayRepeat));
         }
         if !change.class().may_repeat() {
-            self.check_claims().await?;
             let why = "it was sent, no answer came, and nothing shows whether it happened";
-            self.conclude(
-                passing,
-                change,
-                number,
-                OutcomeKind::Doubt,
-                seen,
-                false,
-                why,
-            )
-            .await?;
+            self.doubt(passing, change, number, &seen, false, why)
+                .await?;
             return Err(self.person(passing, why));
         }
         if absent_ms <= self.timing.settle_ms {
@@ -346,6 +315,37 @@ impl Runner {
                 Ok(None)
             }
         }
+    }
+
+    /// A part of it is there. Who took over concludes; a runner that lost its claim does not.
+    async fn half_done(
+        &self,
+        passing: &Passing<'_>,
+        change: &Change,
+        number: u32,
+        seen: &Value,
+        why: &str,
+    ) -> Result<(), Halt> {
+        self.check_claims().await?;
+        let kind = OutcomeKind::Partial;
+        self.conclude(passing, change, number, kind, seen.clone(), true, why)
+            .await
+    }
+
+    /// It cannot be told. Who took over concludes; a runner that lost its claim does not.
+    async fn doubt(
+        &self,
+        passing: &Passing<'_>,
+        change: &Change,
+        number: u32,
+        seen: &Value,
+        accounted: bool,
+        why: &str,
+    ) -> Result<(), Halt> {
+        self.check_claims().await?;
+        let kind = OutcomeKind::Doubt;
+        self.conclude(passing, change, number, kind, seen.clone(), accounted, why)
+            .await
     }
 
     fn ended_early(&self, passing: &Passing<'_>, seen: &Value) -> Halt {

@@ -80,16 +80,9 @@ pub fn stand_in_upgrader() -> anyhow::Result<PathBuf> {
     bin("stand-in-upgrader")
 }
 
-/// The program that sweeps positions on simulated clusters, as tests are built: for a sample.
+/// The program that sweeps positions on simulated clusters.
 pub fn sweep() -> anyhow::Result<PathBuf> {
     bin("liftlock-sweep")
-}
-
-/// The same program, several times as fast and minutes of building later: for all positions.
-pub fn whole_sweep() -> anyhow::Result<PathBuf> {
-    let name = "liftlock-sweep";
-    build(cargo().args(["build", "--quiet", "--profile", "sweep", "--package", name]))?;
-    Ok(target_dir().join("sweep").join(name))
 }
 
 /// Builds a program of the workspace. For all of it, as the tests are: what a dependency is built with

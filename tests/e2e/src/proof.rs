@@ -99,6 +99,13 @@ pub async fn plan(round: &Round) -> anyhow::Result<String> {
     Ok(round.plan_file()?.to_string_lossy().into_owned())
 }
 
+/// Makes a plan and approves it; gives its file.
+pub async fn approved(round: &Round) -> anyhow::Result<String> {
+    let plan = plan(round).await?;
+    approve(&round.operator, &plan).await?;
+    Ok(plan)
+}
+
 /// Approves a plan.
 pub async fn approve(operator: &Operator, plan: &str) -> anyhow::Result<Told> {
     operator

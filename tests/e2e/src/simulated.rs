@@ -8,6 +8,10 @@ use liftlock_lab::HttpTarget;
 use liftlock_testkit::Product;
 use liftlock_testkit::SimCluster;
 
+use crate::stage::Kit;
+use crate::stage::Stage;
+use crate::tally::Tally;
+
 /// The folder that its `fs` repositories lie in. Nothing is ever written there.
 const REPOSITORIES: &str = "/simulated-repositories";
 
@@ -36,6 +40,21 @@ impl Simulated {
             .context("cannot start a simulated cluster")?;
         let target = HttpTarget::new(cluster.url())?;
         Ok(Self { cluster, target })
+    }
+
+    /// Does this proof on one; every check of it must be good.
+    pub async fn proves(
+        kit: &Kit,
+        product: Product,
+        proof: impl AsyncFnOnce(Stage, &mut Tally) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let cluster = Self::start_as(product, 1).await?;
+        let stage = Stage::new(kit, cluster.target(), &cluster.repository()).await?;
+        let mut tally = Tally::default();
+        tally.about(format!("simulated {product:?}"));
+        proof(stage, &mut tally).await?;
+        tally.into_count()?;
+        Ok(())
     }
 
     /// Its address.

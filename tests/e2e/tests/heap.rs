@@ -51,8 +51,7 @@ async fn a_small_heap_is_raised_while_the_run_waits_for_the_database() {
     proof::introduce(&round).await.unwrap();
     let checked = operator.run(&["check", proof::TO]).await.unwrap();
     assert!(checked.says("the plan sets the heap to 1g"), "{checked}");
-    let plan = proof::plan(&round).await.unwrap();
-    proof::approve(operator, &plan).await.unwrap();
+    let plan = proof::approved(&round).await.unwrap();
     let command = ["run", plan.as_str()];
     let run = operator.start(&command).unwrap();
     let watch = async {

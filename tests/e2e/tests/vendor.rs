@@ -24,14 +24,11 @@ async fn holds_with(
     proof: impl AsyncFnOnce(&Stage, &Upgrader, &mut Tally) -> anyhow::Result<()>,
 ) {
     let kit = Kit::build().unwrap();
-    let cluster = Simulated::start_as(product, 1).await.unwrap();
-    let stage = Stage::new(&kit, cluster.target(), &cluster.repository())
-        .await
-        .unwrap();
-    let mut tally = Tally::default();
-    tally.about("simulated");
-    proof(&stage, upgrader, &mut tally).await.unwrap();
-    tally.into_count().unwrap();
+    Simulated::proves(&kit, product, async |stage, tally| {
+        proof(&stage, upgrader, tally).await
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,7 +65,7 @@ pub(crate) struct Options {
     /// Only this rule, as it is named when it is told.
     #[arg(long, requires = "broken")]
     rule: Option<String>,
-    /// Every so-manieth position of each plan, always the same ones, without the minutes that the faster build takes.
+    /// Every so-manieth position of each plan, always the same ones: what the test command takes.
     #[arg(long)]
     quick: bool,
     /// On a real OpenSearch, with a real process that is killed with SIGKILL before or after a request.
@@ -206,13 +206,7 @@ impl Told {
 async fn on_the_simulator(options: &Options, summary: &Summary) -> anyhow::Result<Told> {
     let plugin = plugins::ensure(summary)?;
     let for_tests = plugins::ensure_for_tests(summary)?;
-    let program = summary.step("build the sweep", || {
-        if options.quick {
-            artifacts::sweep()
-        } else {
-            artifacts::whole_sweep()
-        }
-    })?;
+    let program = summary.step("build the sweep", artifacts::sweep)?;
     let what = if options.broken {
         "broken gates"
     } else {

@@ -4,7 +4,7 @@ use liftlock_lab::SiteSpec;
 use liftlock_lab::When;
 use serde_json::Value;
 
-use super::approve;
+use super::approved;
 use super::clean;
 use super::ensure;
 use super::introduce;
@@ -14,7 +14,6 @@ use super::killing::killed;
 use super::killing::struck;
 use super::kills::Position;
 use super::last_run;
-use super::plan;
 use super::rollback::says_all;
 use crate::stage::Stage;
 use crate::tally::Tally;
@@ -34,8 +33,7 @@ pub async fn decides_a_doubt(stage: &Stage, tally: &mut Tally) -> anyhow::Result
     let round = stage.fresh(&SiteSpec::default()).await?;
     let operator = &round.operator;
     introduce(&round).await?;
-    let file = plan(&round).await?;
-    approve(operator, &file).await?;
+    let file = approved(&round).await?;
     killed(stage, &round, &AT_THE_VERSION, &["run", &file]).await?;
     let run = last_run(operator).await?;
 
@@ -105,8 +103,7 @@ pub async fn stops_now_at_the_second_interrupt(
     let round = stage.fresh(&SiteSpec::default()).await?;
     let operator = &round.operator;
     introduce(&round).await?;
-    let file = plan(&round).await?;
-    approve(operator, &file).await?;
+    let file = approved(&round).await?;
     let at = At {
         when: When::Before,
         method: "PUT".into(),

@@ -11,10 +11,9 @@ use liftlock_lab::SiteSpec;
 use toml::Table;
 use toml::Value;
 
-use super::approve;
+use super::approved;
 use super::ensure;
 use super::introduce;
-use super::plan;
 use crate::stage::Stage;
 use crate::stage::write;
 use crate::tally::Tally;
@@ -55,8 +54,7 @@ pub async fn raises_the_heap_of_its_database(
     write(&site, &toml::to_string(&table)?)?;
     introduce(&round).await?;
     let before = heap(stage).await?;
-    let plan = plan(&round).await?;
-    approve(&round.operator, &plan).await?;
+    let plan = approved(&round).await?;
     let told = round.operator.run(&["run", &plan]).await?;
     tally.check(
         &format!(

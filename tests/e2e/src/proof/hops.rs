@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::TO;
 use super::approve;
+use super::approved;
 use super::clean;
 use super::ensure;
 use super::introduce;
@@ -110,9 +111,7 @@ pub async fn updates_an_index_through_kills(
     for position in positions {
         let round = stage.fresh(&SiteSpec::of_3_13()).await?;
         introduce(&round).await?;
-        round.operator.run(&["plan", TO]).await?.expect(0)?;
-        let plan = round.plan_file()?.to_string_lossy().into_owned();
-        approve(&round.operator, &plan).await?;
+        let plan = approved(&round).await?;
         killed(stage, &round, position, &["run", &plan]).await?;
         let run = last_run(&round.operator).await?;
         let told = round.operator.run(&["resume", &run]).await?;
@@ -190,9 +189,7 @@ pub async fn goes_back_from_an_index_update(
     for (position, restores) in [(WHILE_COPYING, false), (AFTER_NO_RETURN, true)] {
         let round = stage.fresh(&SiteSpec::of_3_13()).await?;
         introduce(&round).await?;
-        round.operator.run(&["plan", TO]).await?.expect(0)?;
-        let plan = round.plan_file()?.to_string_lossy().into_owned();
-        approve(&round.operator, &plan).await?;
+        let plan = approved(&round).await?;
         killed(stage, &round, &position, &["run", &plan]).await?;
         let run = last_run(&round.operator).await?;
         stage.proxy.clear();

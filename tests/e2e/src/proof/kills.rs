@@ -3,13 +3,12 @@
 use liftlock_lab::SiteSpec;
 use liftlock_lab::When;
 
-use super::approve;
+use super::approved;
 use super::documented;
 use super::ensure;
 use super::introduce;
 use super::killing::killed;
 use super::last_run;
-use super::plan;
 use crate::stage::Round;
 use crate::stage::Stage;
 use crate::tally::Tally;
@@ -67,8 +66,7 @@ pub async fn goes_on_after_a_kill(
     let round = stage.fresh(&SiteSpec::default()).await?;
     let operator = &round.operator;
     introduce(&round).await?;
-    let plan = plan(&round).await?;
-    approve(operator, &plan).await?;
+    let plan = approved(&round).await?;
     run_and_kill(stage, &round, position, &plan).await?;
     let at = position.name;
 

@@ -5,6 +5,7 @@ use liftlock_lab::SiteSpec;
 use liftlock_lab::When;
 
 use super::approve;
+use super::approved;
 use super::documented;
 use super::ensure;
 use super::introduce;
@@ -12,7 +13,6 @@ use super::killing::At;
 use super::killing::Blow;
 use super::killing::struck;
 use super::last_run;
-use super::plan;
 use super::rollback::says_all;
 use crate::stage::Round;
 use crate::stage::Stage;
@@ -53,8 +53,7 @@ pub async fn goes_back_over_two_plans(stage: &Stage, tally: &mut Tally) -> anyho
 async fn replanned(stage: &Stage, round: &Round, tally: &mut Tally) -> anyhow::Result<String> {
     let operator = &round.operator;
     introduce(round).await?;
-    let first = plan(round).await?;
-    approve(operator, &first).await?;
+    let first = approved(round).await?;
     let at = At {
         when: When::After,
         method: "PUT".into(),

@@ -9,7 +9,7 @@ use liftlock_lab::Dump;
 use liftlock_lab::SiteSpec;
 use liftlock_lab::When;
 
-use super::approve;
+use super::approved;
 use super::clean;
 use super::documented;
 use super::ensure;
@@ -17,7 +17,6 @@ use super::introduce;
 use super::killing::killed;
 use super::kills::Position;
 use super::last_run;
-use super::plan;
 use crate::operator::Told;
 use crate::stage::REPOSITORY;
 use crate::stage::Round;
@@ -204,12 +203,6 @@ async fn begun(stage: &Stage) -> anyhow::Result<Round> {
     let round = stage.fresh(&SiteSpec::default()).await?;
     introduce(&round).await?;
     Ok(round)
-}
-
-async fn approved(round: &Round) -> anyhow::Result<String> {
-    let file = plan(round).await?;
-    approve(&round.operator, &file).await?;
-    Ok(file)
 }
 
 /// A run that goes back goes nowhere else.

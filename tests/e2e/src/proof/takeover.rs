@@ -3,7 +3,7 @@
 use liftlock_lab::SiteSpec;
 use liftlock_lab::When;
 
-use super::approve;
+use super::approved;
 use super::clean;
 use super::documented;
 use super::ensure;
@@ -11,7 +11,6 @@ use super::introduce;
 use super::killing::At;
 use super::killing::frozen;
 use super::last_run;
-use super::plan;
 use super::rollback::says_all;
 use crate::operator::Operator;
 use crate::operator::Told;
@@ -25,8 +24,7 @@ pub async fn is_taken_over(stage: &Stage, tally: &mut Tally) -> anyhow::Result<(
     let round = stage.fresh(&SiteSpec::default()).await?;
     let operator = &round.operator;
     introduce(&round).await?;
-    let file = plan(&round).await?;
-    approve(operator, &file).await?;
+    let file = approved(&round).await?;
     // While it watches that nothing is written: the service is stopped, and no request waits for an answer that
     // would be missed.
     let at = At {

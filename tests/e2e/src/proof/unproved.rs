@@ -5,12 +5,12 @@ use liftlock_lab::SiteSpec;
 use liftlock_lab::diff;
 
 use super::TO;
+use super::approved;
 use super::clean;
 use super::documented;
 use super::ensure;
 use super::introduce;
 use super::last_run;
-use super::plan;
 use crate::stage::Stage;
 use crate::tally::Tally;
 use crate::tally::same;
@@ -77,8 +77,7 @@ pub async fn finds_a_backup_that_cannot_be_restored(
     let round = stage.fresh(&SiteSpec::default()).await?;
     let operator = &round.operator;
     introduce(&round).await?;
-    let plan = plan(&round).await?;
-    super::approve(operator, &plan).await?;
+    let plan = approved(&round).await?;
     let told = operator.run(&["run", &plan]).await?;
     tally.check(
         "a snapshot that cannot be restored stops the run, with the server's reason",

@@ -17,6 +17,7 @@ use liftlock_lab::When;
 
 use super::TO;
 use super::approve;
+use super::approved;
 use super::clean;
 use super::documented;
 use super::ensure;
@@ -161,8 +162,7 @@ pub async fn finds_its_upgrader_again(
     let held = "hold before 1 DELETE /_template/optimize-variable-update-instance_v2";
     let (round, place) = staged(stage, upgrader, &[("STAND_IN_STOP", held)]).await?;
     let operator = &round.operator;
-    let plan = plan(&round).await?;
-    approve(operator, &plan).await?;
+    let plan = approved(&round).await?;
 
     let child = operator.start(&["run", &plan])?;
     let host = child
@@ -226,8 +226,7 @@ pub async fn runs_again_an_upgrader_that_died(
     let died = "die after 1 POST /optimize-update-log/_update";
     let (round, place) = staged(stage, upgrader, &[("STAND_IN_STOP", died)]).await?;
     let operator = &round.operator;
-    let file = plan(&round).await?;
-    approve(operator, &file).await?;
+    let file = approved(&round).await?;
     let mut told = operator.run(&["run", &file]).await?;
     let run = last_run(operator).await?;
     let mut deaths = 0;
@@ -258,8 +257,7 @@ pub async fn goes_on_natively_with_its_work(
     let died = "die after 1 POST /optimize-update-log/_update";
     let (round, place) = staged(stage, upgrader, &[("STAND_IN_STOP", died)]).await?;
     let operator = &round.operator;
-    let file = plan(&round).await?;
-    approve(operator, &file).await?;
+    let file = approved(&round).await?;
     let told = operator.run(&["run", &file]).await?;
     tally.check(
         "the upgrader dies after its first step: exit code 22, and the step is named",
@@ -306,8 +304,7 @@ pub async fn goes_on_by_the_vendors_tool(
     let (round, place) = staged(stage, upgrader, &[]).await?;
     let operator = &round.operator;
     place.set_strategy(&round, "native").await?;
-    let file = plan(&round).await?;
-    approve(operator, &file).await?;
+    let file = approved(&round).await?;
     let logged = Position {
         name: "after the first entry of the update log",
         method: "PUT",
@@ -321,8 +318,7 @@ pub async fn goes_on_by_the_vendors_tool(
         .await?
         .expect(0)?;
     place.set_strategy(&round, "vendor").await?;
-    let file = plan(&round).await?;
-    approve(operator, &file).await?;
+    let file = approved(&round).await?;
     stage.proxy.clear();
     let told = operator.run(&["run", &file]).await?;
     tally.check(
@@ -356,8 +352,7 @@ pub async fn takes_the_vendors_work_back(
 ) -> anyhow::Result<()> {
     let (round, place) = staged(stage, upgrader, &[]).await?;
     let operator = &round.operator;
-    let file = plan(&round).await?;
-    approve(operator, &file).await?;
+    let file = approved(&round).await?;
     operator.run(&["run", &file]).await?.expect(0)?;
     let run = last_run(operator).await?;
     let told = operator

@@ -6,9 +6,8 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::super::TO;
-use super::super::approve;
+use super::super::approved;
 use super::super::ensure;
-use super::super::plan;
 use super::Upgrader;
 use super::place::Place;
 use super::staged;
@@ -65,8 +64,7 @@ pub async fn finds_out_a_lying_upgrader(
         }
         more.push((name, value));
         let (round, _place) = staged(stage, upgrader, &more).await?;
-        let plan = plan(&round).await?;
-        approve(&round.operator, &plan).await?;
+        let plan = approved(&round).await?;
         let told = round.operator.run(&["run", &plan]).await?;
         tally.check(
             &format!(
