@@ -177,10 +177,10 @@ impl Runner {
                         return Ok(settled);
                     }
                 }
-                Ok(Probed::Partial(seen)) if change.is_rerun_safe() => {
+                Ok(Probed::Partial(seen)) if change.may_go_on() => {
                     let why = "it ended before it was done";
                     self.half_done(passing, change, number, &seen, why).await?;
-                    return Err(self.ended_early(passing, &seen));
+                    return Err(self.ended_early(passing, change, &seen));
                 }
                 Ok(Probed::Partial(seen)) => {
                     let why = "only a part of it is to be seen";
@@ -192,7 +192,7 @@ impl Runner {
                     self.half_done(passing, change, number, &seen, why).await?;
                     // After a crash of the host it went the same way; in a living one somebody ended it.
                     return if answered {
-                        Err(self.ended_early(passing, &seen))
+                        Err(self.ended_early(passing, change, &seen))
                     } else {
                         Ok(Settled::RunAgain)
                     };
@@ -348,14 +348,20 @@ impl Runner {
             .await
     }
 
-    fn ended_early(&self, passing: &Passing<'_>, seen: &Value) -> Halt {
+    fn ended_early(&self, passing: &Passing<'_>, change: &Change, seen: &Value) -> Halt {
+        let resume = format!("`liftlock resume {}`", self.run);
         Halt::new(self.failed(), format!("it ended before it was done: {seen}"))
             .at(passing.id)
-            .remedy(format!(
-                "read its output and mend what it names; then `liftlock resume {}` runs it again, which the plan \
-                 declares safe",
-                self.run
-            ))
+            .remedy(if change.is_rerun_safe() {
+                format!(
+                    "read its output and mend what it names; then {resume} runs it again, which the plan declares safe"
+                )
+            } else {
+                format!(
+                    "mend what it names; then {resume} copies again, under the same ids, into the index that this run \
+                     made"
+                )
+            })
     }
 
     fn person(&self, passing: &Passing<'_>, why: &str) -> Halt {

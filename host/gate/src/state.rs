@@ -92,13 +92,12 @@ impl StepState {
 
     /// Its outcome is a doubt, or partial and no repeat is safe; and no person has decided it.
     pub fn needs_person(&self) -> bool {
-        let is_rerun_safe = self
+        let may_go_on = self
             .last()
             .and_then(|last| last.intent.as_ref())
-            .is_some_and(|intent| intent.change.is_rerun_safe());
+            .is_some_and(|intent| intent.change.may_go_on());
         self.outcome().is_some_and(|outcome| {
-            outcome.kind == OutcomeKind::Doubt
-                || outcome.kind == OutcomeKind::Partial && !is_rerun_safe
+            outcome.kind == OutcomeKind::Doubt || outcome.kind == OutcomeKind::Partial && !may_go_on
         }) && self.decision().is_none()
             && self.undo.is_none()
     }

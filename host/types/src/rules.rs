@@ -379,6 +379,14 @@ impl Change {
         )
     }
 
+    /// May an attempt that did only a part of it be followed by another without a person?
+    ///
+    /// A task of which the plan says so (gate, rule 9), and a copy: it goes only into an index that this run made, and
+    /// each document keeps its id, so that the second copy puts down what the first one did once more (rule 2).
+    pub fn may_go_on(&self) -> bool {
+        self.is_rerun_safe() || matches!(self, Self::Reindex { .. })
+    }
+
     /// A task of which the plan says that it may be run again after it ended early (gate, rule 9).
     pub fn is_rerun_safe(&self) -> bool {
         matches!(

@@ -63,8 +63,8 @@ pub fn repeated(entries: &[Entry]) -> Vec<String> {
                 if let Some(sent) = last.get(step.as_str()) {
                     let had = sent.how.unwrap_or("sent, and the process was ended");
                     let harmless = matches!(sent.how, Some("refused" | "not-sent"));
-                    let may_run_again = sent.ended && change.is_rerun_safe();
-                    if !harmless && !sent.given_back && !sent.absent && !may_run_again {
+                    let may_go_on = sent.ended && change.may_go_on();
+                    if !harmless && !sent.given_back && !sent.absent && !may_go_on {
                         found.push(format!(
                             "step `{step}` was sent again by life {} ({had} before), and no probe had said absent",
                             entry.life
@@ -109,7 +109,7 @@ pub fn repeated(entries: &[Entry]) -> Vec<String> {
 struct Sent {
     how: Option<&'static str>,
     absent: bool,
-    /// A task is at no work any more, and did not get to its end.
+    /// It is at no work any more, and did not get to its end.
     ended: bool,
     given_back: bool,
 }
@@ -159,12 +159,14 @@ pub fn guessed(entries: &[Entry]) -> Vec<String> {
     found
 }
 
-/// Without the requests of an attempt of which a person decided that it did not do its work: the step begins anew, with
-/// another token.
-pub fn without_undone(mut records: Vec<Record>, entries: &[Entry]) -> Vec<Record> {
+/// Without the requests of an attempt that was seen to do only a part of its work, or of which a person decided that it
+/// did nothing: the step begins anew, with another token.
+pub fn without_unfinished(mut records: Vec<Record>, entries: &[Entry]) -> Vec<Record> {
     for entry in entries {
-        let Seen::DecidedNotDone { step } = &entry.seen else {
-            continue;
+        let step = match &entry.seen {
+            Seen::DecidedNotDone { step } => step,
+            Seen::Concluded { step, kind, .. } if *kind == OutcomeKind::Partial => step,
+            _ => continue,
         };
         let number = |record: &Record| -> Option<u32> {
             let token = record.opaque_id.as_deref()?;

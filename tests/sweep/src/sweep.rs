@@ -30,6 +30,9 @@ const EXAMPLES_MAX: usize = 3;
 /// work.
 const WORLDS_A_CORE: usize = 2;
 
+/// How often one is told how far it is: a minute or two apart.
+const TOLD_EVERY: usize = 500;
+
 /// A world of its own costs an uninterrupted run, so that fewer positions than these are not worth one.
 const POSITIONS_A_WORLD: usize = 8;
 
@@ -236,12 +239,18 @@ pub fn sweep(
                 say(&format!("     life {}: {line}", entry.life));
             }
         }
-        tally.lock().unwrap_or_else(PoisonError::into_inner).take(
-            *number,
-            position,
-            since.elapsed(),
-            &verdict,
-        );
+        let done = {
+            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+            tally.take(*number, position, since.elapsed(), &verdict);
+            tally.positions
+        };
+        if done % TOLD_EVERY == 0 {
+            say(&format!(
+                "   {done} of {}, {} s",
+                chosen.len(),
+                begun.elapsed().as_secs()
+            ));
+        }
         world.sweep_up();
     };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -157,6 +157,21 @@ pub fn not_done(step: &str) -> Decision {
     }
 }
 
+pub fn copy() -> Step {
+    change(
+        "copy",
+        Phase::Expand,
+        Change::Reindex {
+            source: IndexName::new("i").unwrap(),
+            destination: IndexName::new("j").unwrap(),
+            query: None,
+            script: None,
+            slices: None,
+            requests_per_second: None,
+        },
+    )
+}
+
 pub fn task(rerun_safe: bool) -> Step {
     let mut step = change(
         "task",

@@ -516,6 +516,27 @@ async fn a_task_that_may_be_run_again_and_ended_early_needs_no_decision() {
 }
 
 #[tokio::test]
+async fn a_copy_that_ended_early_goes_on_without_a_decision() {
+    let mut lab = Lab::new(vec![copy()]).await;
+    // The toy has no index that a run could make; a cluster refuses a copy into another one.
+    lab.approvals[0].waives = vec![Waiver {
+        finding: "host.reindex-destination".into(),
+        reason: "it is a toy".into(),
+    }];
+    lab.toy
+        .with(|world| world.task_ends = vec![Probed::Partial(json!("disk full"))]);
+    let end = lab.run().await;
+    assert_eq!(end.exit, Exit::Frozen, "{}", why(&end));
+    assert!(why(&end).contains("disk full"), "{}", why(&end));
+    let end = lab.resume().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    let tokens = lab
+        .toy
+        .with(|world| (world.sent[0].0.clone(), world.sent[1].0.clone()));
+    assert_ne!(tokens.0, tokens.1, "each copy has a token of its own");
+}
+
+#[tokio::test]
 async fn a_task_that_may_not_be_run_again_and_ended_early_is_for_a_person() {
     let lab = Lab::new(vec![task(false)]).await;
     lab.toy

@@ -202,7 +202,7 @@ fn effect(world: &mut World, change: &Change, token: &str) {
         Change::RestoreSnapshot { .. } => world.index_uuid = Some("index-restored".into()),
         Change::StopService {} => world.running = false,
         Change::StartService {} => world.running = true,
-        Change::RunTask { .. } => {
+        Change::RunTask { .. } | Change::Reindex { .. } => {
             world.tasks_run += 1;
             if !world.task_ends.is_empty() {
                 let end = world.task_ends.remove(0);
@@ -494,17 +494,19 @@ impl Capability for Toy {
                         applied(false)
                     }
                 }
-                Change::RunTask { .. } | Change::ProveSnapshot { .. }
+                Change::RunTask { .. } | Change::Reindex { .. } | Change::ProveSnapshot { .. }
                     if world.task_ended.contains_key(&attempt.token) =>
                 {
                     world.task_ended[&attempt.token].clone()
                 }
                 Change::ProveSnapshot { .. } => applied(world.documents.contains_key("proof")),
                 // An opaque task shows nothing, but in the process that got its answer.
-                Change::RunTask { .. } if attempt.answer.is_some() => Probed::Applied {
-                    evidence: json!("exit 0"),
-                    ours: true,
-                },
+                Change::RunTask { .. } | Change::Reindex { .. } if attempt.answer.is_some() => {
+                    Probed::Applied {
+                        evidence: json!("exit 0"),
+                        ours: true,
+                    }
+                }
                 _ => Probed::Absent(Value::Null),
             }
         }))

@@ -63,7 +63,7 @@ impl Stage<'_> {
             Finish::Done => {
                 self.same_as_after();
                 let entries = round.ground.ledger.entries();
-                let records = judge::without_undone(self.world.records(round), &entries);
+                let records = judge::without_unfinished(self.world.records(round), &entries);
                 let effects = judge::effects(&records);
                 self.verdict
                     .repeated
