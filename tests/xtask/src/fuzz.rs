@@ -61,39 +61,61 @@ struct Outcome {
 }
 
 pub(crate) fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
-    summary.step("look for a C++ compiler", compiler)?;
-    summary.step("build the targets", build)?;
     let targets: Vec<&'static str> = TARGETS
         .into_iter()
         .filter(|target| options.target.as_deref().is_none_or(|only| only == *target))
         .collect();
-    let outcomes = summary.step("run the targets", || at_once(&targets, options.seconds))?;
-    let mut crashes = 0;
-    let mut blind = Vec::new();
-    let mut runs = 0;
+    let outcomes = outcomes(&targets, options.seconds, summary)?;
+    let broken = outcomes.iter().filter(|outcome| !outcome.is_good).count();
+    let runs: u64 = outcomes.iter().map(|outcome| outcome.runs).sum();
+    summary.field("targets", outcomes.len());
+    summary.field("crashes", broken);
+    summary.field("inputs", runs);
+    must_be_good(&outcomes)
+}
+
+/// All targets for their time, for who tests everything: how many there are.
+pub(crate) fn all(summary: &Summary) -> anyhow::Result<u64> {
+    let outcomes = outcomes(&TARGETS, SECONDS, summary)?;
+    must_be_good(&outcomes)?;
+    Ok(outcomes.len() as u64)
+}
+
+fn outcomes(
+    targets: &[&'static str],
+    seconds: u32,
+    summary: &Summary,
+) -> anyhow::Result<Vec<Outcome>> {
+    summary.step("look for a C++ compiler", compiler)?;
+    summary.step("build the fuzz targets", build)?;
+    let outcomes = summary.step("run the fuzz targets", || at_once(targets, seconds))?;
     for outcome in &outcomes {
         println!(
             "   {}: {} inputs, {} places counted",
             outcome.target, outcome.runs, outcome.counters
         );
-        runs += outcome.runs;
-        if outcome.counters < COUNTERS_MIN {
-            blind.push(outcome.target);
-        }
         if !outcome.is_good {
-            crashes += 1;
             println!("{}", outcome.said);
         }
     }
-    summary.field("targets", outcomes.len());
-    summary.field("crashes", crashes);
-    summary.field("inputs", runs);
+    Ok(outcomes)
+}
+
+fn must_be_good(outcomes: &[Outcome]) -> anyhow::Result<()> {
+    let named = |is_bad: &dyn Fn(&Outcome) -> bool| {
+        let bad = outcomes.iter().filter(|outcome| is_bad(outcome));
+        bad.map(|outcome| outcome.target)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let blind = named(&|outcome| outcome.counters < COUNTERS_MIN);
     if !blind.is_empty() {
-        bail!("built without coverage: {}", blind.join(", "));
+        bail!("built without coverage: {blind}");
     }
-    if crashes > 0 {
+    let broken = named(&|outcome| !outcome.is_good);
+    if !broken.is_empty() {
         bail!(
-            "an input that breaks a target lies in `{}`; run the target's program with it, and keep it in `fuzz/corpus`",
+            "an input that breaks {broken} lies in `{}`; run the target's program with it, and keep it in `fuzz/corpus`",
             artifacts().display()
         );
     }

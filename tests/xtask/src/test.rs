@@ -12,11 +12,13 @@ use liftlock_e2e::trap;
 use liftlock_lab::ServerKind;
 use serde_json::Value;
 
+use crate::fuzz;
 use crate::golden;
 use crate::plugins;
 use crate::prove;
 use crate::suite;
 use crate::summary::Summary;
+use crate::sweep;
 use crate::tools;
 use crate::traps;
 
@@ -70,6 +72,10 @@ pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
     traps::simulated(&kit, trap::TRAPS, &mut tally, summary).await;
     let set = tiers.counted("traps on simulated clusters", tally.into_count());
     summary.field("e2e", e2e + tiers.counted("golden scripts", scripts) + set);
+    let swept = summary.wait("sweep, a sample", sweep::look(summary)).await;
+    summary.field("sweep", tiers.counted("sweep, a sample", swept));
+    let fuzzed = tiers.one(summary, "fuzz targets", || fuzz::all(summary));
+    summary.field("fuzz", fuzzed);
     let servers = tiers.one(summary, "lab and capabilities on real servers", || {
         let threads = ["--", "--test-threads", REAL_AT_ONCE];
         tools::run_tests(cargo_test(&targets.real).args(threads))
