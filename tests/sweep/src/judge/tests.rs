@@ -221,6 +221,10 @@ fn only_what_a_report_names_and_is_ours_is_taken_out() {
     assert_eq!(unnamed(lines(), &named), lines()[1..]);
     let theirs = ["optimize-alert_v4 is gone".to_owned()];
     assert_eq!(unnamed(lines(), &theirs), lines());
+    let records = vec!["`/indices/.tasks` is there and should not be".to_owned()];
+    assert_eq!(unnamed(records.clone(), &[]), records);
+    let named = ["index `.tasks` (503)".to_owned()];
+    assert_eq!(unnamed(records, &named), [""; 0]);
 }
 
 #[test]
