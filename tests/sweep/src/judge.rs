@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use liftlock_testkit::FaultKind;
 use liftlock_testkit::Record;
 use liftlock_types::event::OutcomeKind;
+use liftlock_types::rules::Class;
 use regex_lite::Regex;
 use serde_json::Value;
 
@@ -63,7 +64,8 @@ pub fn repeated(entries: &[Entry]) -> Vec<String> {
                 if let Some(sent) = last.get(step.as_str()) {
                     let had = sent.how.unwrap_or("sent, and the process was ended");
                     let harmless = matches!(sent.how, Some("refused" | "not-sent"));
-                    let may_go_on = sent.ended && change.may_go_on();
+                    let may_go_on = (sent.ended && change.may_go_on())
+                        || (sent.forgotten && *class == Class::Convergent);
                     if !harmless && !sent.given_back && !sent.absent && !may_go_on {
                         found.push(format!(
                             "step `{step}` was sent again by life {} ({had} before), and no probe had said absent",
@@ -99,6 +101,11 @@ pub fn repeated(entries: &[Entry]) -> Vec<String> {
             Seen::DecidedNotDone { step } => {
                 last.remove(step.as_str());
             }
+            Seen::Forgotten { step } => {
+                if let Some(sent) = last.get_mut(step.as_str()) {
+                    sent.forgotten = true;
+                }
+            }
             _ => {}
         }
     }
@@ -112,6 +119,8 @@ struct Sent {
     /// It is at no work any more, and did not get to its end.
     ended: bool,
     given_back: bool,
+    /// The journal lost its row. What is the same however often it is sent needs none (gate, rule 6).
+    forgotten: bool,
 }
 
 /// Conclusions that the target itself contradicts, or that disown what this run sent.
@@ -160,25 +169,36 @@ pub fn guessed(entries: &[Entry]) -> Vec<String> {
 }
 
 /// Without the requests of an attempt that was seen to do only a part of its work, or of which a person decided that it
-/// did nothing: the step begins anew, with another token.
+/// did nothing: the step begins anew, with another token. Nor with that of one that the journal lost.
 pub fn without_unfinished(mut records: Vec<Record>, entries: &[Entry]) -> Vec<Record> {
     for entry in entries {
-        let step = match &entry.seen {
-            Seen::DecidedNotDone { step } => step,
-            Seen::Concluded { step, kind, .. } if *kind == OutcomeKind::Partial => step,
-            _ => continue,
-        };
-        let number = |record: &Record| -> Option<u32> {
-            let token = record.opaque_id.as_deref()?;
-            let (stem, number) = token.rsplit_once('-')?;
-            stem.strip_suffix(step.as_str())?
-                .ends_with('-')
-                .then_some(number.parse().ok()?)
-        };
-        let last = records.iter().filter_map(number).max();
-        records.retain(|record| number(record).is_none() || number(record) == last);
+        match &entry.seen {
+            Seen::DecidedNotDone { step } => keep_last(&mut records, step),
+            Seen::Concluded { step, kind, .. } if *kind == OutcomeKind::Partial => {
+                keep_last(&mut records, step);
+            }
+            Seen::Forgotten { step } => {
+                let first = records.iter().position(|it| attempt_of(it, step).is_some());
+                first.map(|at| records.remove(at));
+            }
+            _ => {}
+        }
     }
     records
+}
+
+/// Of the requests of this step only those of its last attempt.
+fn keep_last(records: &mut Vec<Record>, step: &str) {
+    let last = records.iter().filter_map(|it| attempt_of(it, step)).max();
+    records.retain(|it| matches!(attempt_of(it, step), of if of.is_none() || of == last));
+}
+
+/// Of which attempt of this step a request is, by its token.
+fn attempt_of(record: &Record, step: &str) -> Option<u32> {
+    let token = record.opaque_id.as_deref()?;
+    let (stem, number) = token.rsplit_once('-')?;
+    let is_its = stem.strip_suffix(step)?.ends_with('-');
+    is_its.then_some(number.parse().ok()?)
 }
 
 /// Requests that changed the target, by what they did, with how often.

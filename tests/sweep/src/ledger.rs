@@ -110,6 +110,11 @@ pub enum Seen {
         /// The step.
         step: String,
     },
+    /// The journal lost the row of what was sent for it.
+    Forgotten {
+        /// The step.
+        step: String,
+    },
     /// The test did something to the target or the clock.
     Meddled(String),
 }

@@ -377,3 +377,41 @@ async fn a_task_that_is_lost_half_way_is_a_part() {
         "{probed:?}"
     );
 }
+
+#[tokio::test]
+async fn an_index_of_task_records_that_may_be_anothers_stays_and_is_named() {
+    let sim = SimCluster::builder(Product::OpenSearch2)
+        .start()
+        .await
+        .unwrap();
+    let (status, _) = sim.call("PUT", "/.tasks", r#"{"settings":{"index.hidden":true}}"#);
+    assert!(status < 300);
+    let cluster = suite::open(&sim.url());
+    let mut hand = suite::Hand::new(&cluster);
+    hand.pass(&create("copy-a")).await;
+    hand.pass(&create("copy-b")).await;
+    let (status, _) = sim.call("PUT", "/copy-a/_doc/1", "{}");
+    assert!(status < 300);
+    let change = Change::Reindex {
+        source: IndexName::new("copy-a").unwrap(),
+        destination: IndexName::new("copy-b").unwrap(),
+        query: None,
+        script: None,
+        slices: Some(1),
+        requests_per_second: None,
+    };
+    let attempt = hand.attempt(&change).await;
+    assert!(matches!(
+        cluster.act(&change, &attempt).await,
+        Acted::Answered(_)
+    ));
+    sim.step_tasks(50);
+    let probed = cluster.probe(&change, &attempt).await.unwrap();
+    assert!(matches!(probed, Probed::Applied { .. }), "{probed:?}");
+    let left = cluster.clean_up(&change, &attempt).await.unwrap();
+    assert!(
+        left.len() == 1 && left[0].contains("`.tasks`, empty"),
+        "{left:?}"
+    );
+    assert_eq!(sim.call("GET", "/.tasks", "").0, 200);
+}

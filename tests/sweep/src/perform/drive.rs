@@ -68,7 +68,8 @@ impl Stage<'_> {
                 .as_ref()
                 .map(|halt| halt.why.clone())
                 .unwrap_or_default();
-            if end.exit == Exit::Stale && end.state.ended.is_some() {
+            // Its plan does not fit any more, or the plugin refuses: it ended before its first change.
+            if matches!(end.exit, Exit::Stale | Exit::Blocked) && end.state.ended.is_some() {
                 return Ok(Finish::Stopped(end.exit, why));
             }
             let decisions = self.decisions(round, &end);

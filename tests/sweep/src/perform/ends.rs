@@ -74,7 +74,7 @@ impl Stage<'_> {
                 .lost
                 .push("the run was rolled back, and nobody asked for that".into()),
             // Its plan did not fit any more when it held the claim: it ended before its first change.
-            Finish::Stopped(Exit::Stale, _) => self.same_as_before(),
+            Finish::Stopped(Exit::Stale | Exit::Blocked, _) => self.same_as_before(),
             Finish::Stopped(exit, why) => self.verdict.lost.push(format!(
                 "the run does not come to its end: exit {}, {why}",
                 exit.code()

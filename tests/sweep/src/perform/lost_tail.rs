@@ -12,6 +12,7 @@ use crate::image::copy_folder;
 use crate::judge;
 use crate::judge::Doubt;
 use crate::ledger::Place;
+use crate::ledger::Seen;
 
 impl Stage<'_> {
     /// The end of the journal is gone, its head file is not.
@@ -32,13 +33,26 @@ impl Stage<'_> {
         let Some(older) = older else {
             bail!("no image has {} rows", has - rows);
         };
+        let forgotten: Vec<String> = image
+            .entries
+            .iter()
+            .skip(older.entries.len())
+            .filter_map(|entry| match &entry.seen {
+                Seen::Act { step, .. } => Some(step.clone()),
+                _ => None,
+            })
+            .collect();
         let mut mixed = image.clone();
         mixed.journal = mix(&older.journal, &image.journal)?;
         let mut round = self.world.load(&mixed)?;
+        for step in forgotten {
+            round.ground.ledger.note(0, Seen::Forgotten { step });
+        }
         let finish = self.drive(&mut round, None)?;
         let entries = round.ground.ledger.entries();
         self.verdict.repeated.extend(judge::repeated(&entries));
-        let effects = judge::effects(&self.world.records(&round));
+        let records = judge::without_unfinished(self.world.records(&round), &entries);
+        let effects = judge::effects(&records);
         self.verdict
             .repeated
             .extend(judge::more_than(&effects, &self.reference.effects));

@@ -11,7 +11,7 @@ use crate::call::Call;
 use crate::compare_ids::Compared;
 use crate::dialect::moves;
 use crate::facts::{MARKER, made_key};
-use crate::reads::{list, members, number, running, task_id, text, token_of};
+use crate::reads::{list, number, running, task_id, text, token_of};
 use crate::scroll::Scroll;
 use crate::token::is_ours;
 
@@ -465,10 +465,10 @@ async fn forget_tasks(cluster: &Cluster, attempt: &Attempt) -> Result<Vec<String
         left.push(format!(
             "index `{RECORDS}`: it came with this run and holds records of others"
         ));
-    } else if is_empty && members(Some(&attempt.kept)).next().is_none() {
-        // Without what was there before, whose it is cannot be told.
+    } else if is_empty {
+        // It was there before this attempt; an earlier one of which nothing is known any more can have caused it.
         left.push(format!(
-            "index `{RECORDS}`, empty, with the uuid `{}`",
+            "index `{RECORDS}`, empty, with the uuid `{}`: whether it came with this run cannot be told",
             state.uuid
         ));
     }
