@@ -18,6 +18,9 @@ use crate::state::RunState;
 use crate::watch::{Watch, Watched};
 use crate::{Approval, Bindings, boot_time_ms, now_ms};
 
+/// How soon a wait sees that a person wants to stop.
+const STOP_SEEN_MS: u64 = 100;
+
 /// Why a run stopped, with the way on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Halt {
@@ -415,13 +418,16 @@ impl Runner {
     pub(crate) async fn pause(&self, how_long: Duration) -> Result<(), Halt> {
         let begun = boot_time_ms();
         let whole = u64::try_from(how_long.as_millis()).unwrap_or(u64::MAX);
-        while boot_time_ms().saturating_sub(begun) < whole {
+        loop {
+            let left = whole.saturating_sub(boot_time_ms().saturating_sub(begun));
+            if left == 0 {
+                return Ok(());
+            }
             if self.stop.is_set() {
                 return Err(self.stopped_by_person());
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(left.min(STOP_SEEN_MS))).await;
         }
-        Ok(())
     }
 
     pub(crate) async fn write_head(&self) -> Result<(), Halt> {

@@ -8,7 +8,9 @@
 //! | `read`, `change`, `condition` | reads, effects and predicates as data |
 //! | `raw` | requests that no other kind of change covers |
 //! | [`rules`] | the host's table of kinds of change |
-//! | `policy`, `undo` | scopes, grants, and the three inclusions; what takes a change back |
+//! | `scope`, `policy` | what a scope covers; grants, and the three inclusions |
+//! | `options` | the operator's values in what a plugin asks for |
+//! | `undo` | what takes a change back |
 //! | `plugin` | descriptor, inventory, findings |
 //! | `plan` | steps, plan, plan file |
 //! | `exit` | exit codes |
@@ -25,12 +27,14 @@ mod exit;
 pub mod facts;
 mod json;
 mod names;
+mod options;
 mod plan;
 mod plugin;
 mod policy;
 mod raw;
 mod read;
 pub mod rules;
+mod scope;
 mod secret;
 mod undo;
 
@@ -43,6 +47,7 @@ pub use names::{
     AliasName, Binding, Digest, DocumentId, FileName, IndexName, NameError, RunId,
     STEP_ID_PLANNED_MAX, SnapshotName, StepId, TemplateName, Verb, hex, is_invisible,
 };
+pub use options::{resolve, resolve_options, resolve_verb};
 pub use plan::{
     Body, Facts, HandOver, PLAN_FORMAT, PLAN_STEPS_MAX, Phase, Plan, PlanFile, PlanFileError,
     PluginRef, Proposal, RecordedRead, RestsOn, Step, TargetIdentity, Undo, Work,
@@ -51,11 +56,9 @@ pub use plugin::{
     Descriptor, Edge, Fact, Finding, Inventory, KnownFinding, Moment, Need, OptionKind, OptionSpec,
     Request, Severity, Target, VerbRequest,
 };
-pub use policy::{
-    Denied, Grant, GrantedBinding, GrantedVerb, Scope, binding_matches, resolve, resolve_options,
-    resolve_verb,
-};
+pub use policy::{Denied, Grant, GrantedBinding, GrantedVerb, binding_matches};
 pub use raw::{DoneWhen, Method, RawRequest, RequestPath};
 pub use read::{Read, ReadError, Reading, path_of};
+pub use scope::Scope;
 pub use secret::SecretRef;
 pub use undo::{KEPT_BINDING, UNDONE_BY};

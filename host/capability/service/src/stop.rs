@@ -12,7 +12,10 @@ use crate::process::Process;
 use crate::service::Inner;
 use crate::status::{state_of, word};
 
-/// How often processes are looked for while they end.
+/// When processes that were asked to end are looked for first; then twice as long each time.
+const LOOK_FIRST: Duration = Duration::from_millis(10);
+
+/// How often they are looked for at the least.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a kill may take to be seen: the kernel frees memory and closes files first.
@@ -69,6 +72,7 @@ impl Inner {
         // One that ends loses its environment and command line, by which it is found, before its sockets: until it
         // has ended its port can still answer.
         let ending = || look.found.processes.iter().any(Process::lives);
+        let mut pause = LOOK_FIRST;
         let mut left = loop {
             match self.find().await {
                 Ok(found)
@@ -77,7 +81,10 @@ impl Inner {
                     break found.processes;
                 }
                 Err(_) if Instant::now() > until => break Vec::new(),
-                _ => tokio::time::sleep(LOOK_EVERY).await,
+                _ => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LOOK_EVERY);
+                }
             }
         };
         let killed = left.len();
