@@ -168,13 +168,15 @@ pub fn guessed(entries: &[Entry]) -> Vec<String> {
     found
 }
 
-/// Without the requests of an attempt that was seen to do only a part of its work, or of which a person decided that it
-/// did nothing: the step begins anew, with another token. Nor with that of one that the journal lost.
+/// Without the requests of an attempt that was seen to do only a part of its work or none, or of which a person decided
+/// that it did nothing: the step begins anew, with another token. Nor with that of one that the journal lost.
 pub fn without_unfinished(mut records: Vec<Record>, entries: &[Entry]) -> Vec<Record> {
     for entry in entries {
         match &entry.seen {
             Seen::DecidedNotDone { step } => keep_last(&mut records, step),
-            Seen::Concluded { step, kind, .. } if *kind == OutcomeKind::Partial => {
+            Seen::Concluded { step, kind, .. }
+                if matches!(kind, OutcomeKind::Partial | OutcomeKind::Refused) =>
+            {
                 keep_last(&mut records, step);
             }
             Seen::Forgotten { step } => {
