@@ -174,11 +174,11 @@ pub fn without_unfinished(mut records: Vec<Record>, entries: &[Entry]) -> Vec<Re
     for entry in entries {
         match &entry.seen {
             Seen::DecidedNotDone { step } => keep_last(&mut records, step),
-            Seen::Concluded { step, kind, .. }
-                if matches!(kind, OutcomeKind::Partial | OutcomeKind::Refused) =>
-            {
-                keep_last(&mut records, step);
-            }
+            Seen::Concluded {
+                step,
+                kind: OutcomeKind::Partial | OutcomeKind::Refused,
+                ..
+            } => keep_last(&mut records, step),
             Seen::Forgotten { step } => {
                 let first = records.iter().position(|it| attempt_of(it, step).is_some());
                 first.map(|at| records.remove(at));
