@@ -1,5 +1,7 @@
 //! What the target itself shows of a change, read inside the simulator: no capability, no gate.
 
+use std::cell::Cell;
+
 use liftlock_testkit::SimCluster;
 use liftlock_types::AliasAction;
 use liftlock_types::Change;
@@ -10,10 +12,15 @@ use serde_json::Value;
 use crate::service::Switch;
 use crate::world::REPOSITORY;
 
-/// Does the effect hold now? None for kinds that leave nothing to see.
+/// Does the effect hold now? None for kinds that leave nothing to see, and while a node is gone that would tell.
 pub fn holds(sim: &SimCluster, optimize: &Switch, change: &Change) -> Option<bool> {
-    let ask = |path: &str| sim.call("GET", path, "");
-    Some(match change {
+    let is_away = Cell::new(false);
+    let ask = |path: &str| {
+        let answer = sim.call("GET", path, "");
+        is_away.set(is_away.get() || answer.0 >= 500);
+        answer
+    };
+    let holds = match change {
         Change::CreateIndex { name, .. } => ask(&format!("/{name}")).0 == 200,
         Change::DeleteIndex { name, uuid } => {
             let (status, answer) = ask(&format!("/{name}"));
@@ -38,7 +45,7 @@ pub fn holds(sim: &SimCluster, optimize: &Switch, change: &Change) -> Option<boo
             id,
             document,
             ..
-        } => source(sim, index.as_str(), id.as_str())
+        } => source(&ask, index.as_str(), id.as_str())
             .is_some_and(|found| same_but_for_dates(&found, document)),
         Change::UpdateAliases { actions } => actions.iter().all(|action| {
             let (index, alias) = action.names();
@@ -52,7 +59,7 @@ pub fn holds(sim: &SimCluster, optimize: &Switch, change: &Change) -> Option<boo
                 _ => status == 404,
             }
         }),
-        Change::TakeSnapshot { name, .. } => snapshots(sim).iter().any(|snapshot| {
+        Change::TakeSnapshot { name, .. } => snapshots(&ask).iter().any(|snapshot| {
             snapshot["state"] == "SUCCESS"
                 && snapshot["snapshot"]
                     .as_str()
@@ -62,11 +69,12 @@ pub fn holds(sim: &SimCluster, optimize: &Switch, change: &Change) -> Option<boo
         Change::StartService {} => optimize.is_running(),
         Change::RunTask { .. } => optimize.vendor()?.is_whole(),
         _ => return None,
-    })
+    };
+    (!is_away.get()).then_some(holds)
 }
 
-fn source(sim: &SimCluster, index: &str, id: &str) -> Option<Value> {
-    let (status, answer) = sim.call("GET", &format!("/{index}/_doc/{}", escaped(id)), "");
+fn source(ask: &dyn Fn(&str) -> (u16, Value), index: &str, id: &str) -> Option<Value> {
+    let (status, answer) = ask(&format!("/{index}/_doc/{}", escaped(id)));
     (status == 200).then(|| answer["_source"].clone())
 }
 
@@ -89,7 +97,7 @@ fn same_but_for_dates(found: &Value, asked: &Json) -> bool {
     contains(found, &asked) && contains(&asked, found)
 }
 
-fn snapshots(sim: &SimCluster) -> Vec<Value> {
-    let (_, answer) = sim.call("GET", &format!("/_snapshot/{REPOSITORY}/_all"), "");
+fn snapshots(ask: &dyn Fn(&str) -> (u16, Value)) -> Vec<Value> {
+    let (_, answer) = ask(&format!("/_snapshot/{REPOSITORY}/_all"));
     answer["snapshots"].as_array().cloned().unwrap_or_default()
 }
