@@ -19,7 +19,7 @@ use crate::plugins;
 use crate::summary::Summary;
 
 /// Of the positions on the simulated cluster, a quick look takes every so-manieth: always the same ones, so that what
-/// fails is what was changed. Some five hundred positions, two minutes on two cores.
+/// fails is what was changed. Some five hundred positions, three minutes on two cores.
 const SAMPLE: usize = 41;
 
 /// The first of them.

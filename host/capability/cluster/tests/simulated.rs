@@ -336,6 +336,17 @@ async fn shows_what_a_task_moves() {
     }
 }
 
+fn copy(from: &str, to: &str) -> Change {
+    Change::Reindex {
+        source: IndexName::new(from).unwrap(),
+        destination: IndexName::new(to).unwrap(),
+        query: None,
+        script: None,
+        slices: Some(1),
+        requests_per_second: None,
+    }
+}
+
 #[tokio::test]
 async fn a_task_that_is_lost_half_way_is_a_part() {
     let sim = SimCluster::builder(Product::OpenSearch2)
@@ -351,14 +362,7 @@ async fn a_task_that_is_lost_half_way_is_a_part() {
         let (status, _) = sim.call("PUT", &format!("/lost-a/_doc/{n}"), "{}");
         assert!(status < 300);
     }
-    let change = Change::Reindex {
-        source: IndexName::new("lost-a").unwrap(),
-        destination: IndexName::new("lost-b").unwrap(),
-        query: None,
-        script: None,
-        slices: Some(1),
-        requests_per_second: None,
-    };
+    let change = copy("lost-a", "lost-b");
     let attempt = hand.attempt(&change).await;
     assert!(matches!(
         cluster.act(&change, &attempt).await,
@@ -392,14 +396,7 @@ async fn an_index_of_task_records_that_may_be_anothers_stays_and_is_named() {
     hand.pass(&create("copy-b")).await;
     let (status, _) = sim.call("PUT", "/copy-a/_doc/1", "{}");
     assert!(status < 300);
-    let change = Change::Reindex {
-        source: IndexName::new("copy-a").unwrap(),
-        destination: IndexName::new("copy-b").unwrap(),
-        query: None,
-        script: None,
-        slices: Some(1),
-        requests_per_second: None,
-    };
+    let change = copy("copy-a", "copy-b");
     let attempt = hand.attempt(&change).await;
     assert!(matches!(
         cluster.act(&change, &attempt).await,

@@ -62,12 +62,7 @@ impl Stage<'_> {
         match finish {
             Finish::Done => {
                 self.same_as_after();
-                let entries = round.ground.ledger.entries();
-                let records = judge::without_unfinished(self.world.records(round), &entries);
-                let effects = judge::effects(&records);
-                self.verdict
-                    .repeated
-                    .extend(judge::more_than(&effects, &self.reference.effects));
+                self.nothing_twice(round);
             }
             Finish::RolledBack => self
                 .verdict
@@ -80,6 +75,16 @@ impl Stage<'_> {
                 exit.code()
             )),
         }
+    }
+
+    /// Nothing had its effect more often than in the uninterrupted run.
+    pub(super) fn nothing_twice(&mut self, round: &Round) {
+        let entries = round.ground.ledger.entries();
+        let records = judge::without_unfinished(self.world.records(round), &entries);
+        let effects = judge::effects(&records);
+        self.verdict
+            .repeated
+            .extend(judge::more_than(&effects, &self.reference.effects));
     }
 
     /// The target as it was before the run; the snapshot stays.

@@ -51,11 +51,7 @@ impl Stage<'_> {
         let finish = self.drive(&mut round, None)?;
         let entries = round.ground.ledger.entries();
         self.verdict.repeated.extend(judge::repeated(&entries));
-        let records = judge::without_unfinished(self.world.records(&round), &entries);
-        let effects = judge::effects(&records);
-        self.verdict
-            .repeated
-            .extend(judge::more_than(&effects, &self.reference.effects));
+        self.nothing_twice(&round);
         match finish {
             Finish::Done => self.same_as_after(),
             // What was done last is not known any more: a person has to look.
