@@ -5,7 +5,8 @@
 //!
 //! - [`error`]: what can go wrong, with how to get what lacks
 //! - [`http`]: one server as seen by a client: base URL, credentials, certificate authority
-//! - `java`, `cache`, `process`: finding a JDK, fetching once, starting and ending processes
+//! - `java`, `cache`, `launch`, `user`, `process`: finding a JDK, fetching once, starting and ending
+//!   processes
 //! - [`servers`]: [`Server`], one node of OpenSearch or Elasticsearch
 //! - [`sites`]: servers that outlive this process: [`up`], [`down`], [`status`], [`logs`]
 //! - [`fields`]: the compact field-list notation of `optimize-8.7.fields`
@@ -14,24 +15,40 @@
 //! - [`proxy`]: records requests, and makes them fail on purpose
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod balancers;
 mod cache;
+pub mod databases;
 pub mod dump;
 pub mod error;
 pub mod fields;
+pub mod haproxy;
 pub mod http;
 mod java;
+mod launch;
+pub mod nginx;
 mod process;
 pub mod proxy;
+mod running;
 pub mod servers;
 pub mod site;
 pub mod sites;
+mod user;
 
+pub use balancers::BehindIt;
+pub use databases::DatabaseAddress;
+pub use databases::DatabaseKind;
+pub use databases::DatabaseServer;
+pub use databases::Login;
 pub use dump::Dump;
 pub use dump::diff;
 pub use dump::dump;
 pub use error::LabError;
+pub use haproxy::AdminState;
+pub use haproxy::BehindStat;
+pub use haproxy::HaProxy;
 pub use http::HttpTarget;
 pub use http::Secret;
+pub use nginx::Nginx;
 pub use process::ProcessId;
 pub use proxy::Fault;
 pub use proxy::Hold;

@@ -33,13 +33,13 @@ pub struct ProcessId {
 impl ProcessId {
     /// The process that has this id now; none if there is none, or only its remains.
     pub fn of(pid: u32) -> Option<Self> {
-        let (state, start_ticks) = stat(pid)?;
-        if matches!(state, 'Z' | 'X') {
+        let seen = stat(pid)?;
+        if matches!(seen.state, 'Z' | 'X') {
             return None;
         }
         Some(Self {
             pid,
-            start_ticks,
+            start_ticks: seen.start_ticks,
             boot_id: boot_id()?,
         })
     }
@@ -71,7 +71,7 @@ impl ProcessId {
 
     /// It is held where it is.
     pub fn is_frozen(&self) -> bool {
-        self.is_alive() && matches!(stat(self.pid), Some(('T', _)))
+        self.is_alive() && stat(self.pid).is_some_and(|seen| seen.state == 'T')
     }
 
     /// Lets it go on after [`ProcessId::freeze`].
@@ -79,7 +79,8 @@ impl ProcessId {
         self.signal(Signal::CONT);
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal. Nothing happens when it is gone.
+    pub(crate) fn signal(&self, signal: Signal) {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
             return;
         };
@@ -92,6 +93,17 @@ impl ProcessId {
             // A process that ended in between is what was wanted.
             let _ = rustix::process::pidfd_send_signal(&held, signal);
         }
+    }
+
+    /// The processes that it started and that still run.
+    pub fn children(&self) -> Vec<Self> {
+        let Ok(all) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|pid| stat(*pid).is_some_and(|seen| seen.parent == self.pid))
+            .filter_map(Self::of)
+            .collect()
     }
 
     /// Waits until it is gone; false when it still runs after `patience`.
@@ -107,14 +119,23 @@ impl ProcessId {
     }
 }
 
-/// State letter and start time from `/proc/PID/stat`; the name in it may hold anything.
-fn stat(pid: u32) -> Option<(char, u64)> {
+/// What `/proc/PID/stat` says.
+struct Stat {
+    state: char,
+    parent: u32,
+    start_ticks: u64,
+}
+
+/// Reads it from the last bracket on; the name in it may hold anything.
+fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = text.get(text.rfind(')')? + 1..)?.split_whitespace();
-    let state = fields.next()?.chars().next()?;
-    // The state is field 3, the start time field 22.
-    let start_ticks = fields.nth(18)?.parse().ok()?;
-    Some((state, start_ticks))
+    Some(Stat {
+        // Field 3, then 4, then 22.
+        state: fields.next()?.chars().next()?,
+        parent: fields.next()?.parse().ok()?,
+        start_ticks: fields.nth(17)?.parse().ok()?,
+    })
 }
 
 fn boot_id() -> Option<String> {
@@ -168,6 +189,25 @@ mod tests {
         assert!(id.wait_gone(Duration::from_secs(10)).await);
         child.wait().unwrap();
         assert_eq!(ProcessId::of(id.pid), None);
+    }
+
+    #[tokio::test]
+    async fn names_its_children() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & wait"]);
+        let mut child = spawn_from_lasting_thread(command).unwrap();
+        let id = ProcessId::of(child.id()).unwrap();
+        let end = Instant::now() + Duration::from_secs(10);
+        while id.children().is_empty() && Instant::now() < end {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        let [sleeper] = &id.children()[..] else {
+            panic!("{:?}", id.children());
+        };
+        id.kill();
+        sleeper.kill();
+        assert!(sleeper.wait_gone(Duration::from_secs(10)).await);
+        child.wait().unwrap();
     }
 
     #[test]

@@ -5,19 +5,12 @@ mod opensearch;
 mod tls;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::fs::File;
-use std::net::TcpListener;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 use std::str::FromStr;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -30,10 +23,13 @@ use crate::error::IoContext;
 use crate::error::LabError;
 use crate::http::HttpTarget;
 use crate::http::Secret;
-use crate::java;
+use crate::launch;
+use crate::launch::Launch;
+use crate::launch::Lifetime;
+use crate::launch::PORT_ATTEMPTS_MAX;
+use crate::launch::pick_port;
 use crate::process::LOOK_AGAIN;
 use crate::process::ProcessId;
-use crate::process::spawn_from_lasting_thread;
 
 /// Longest start of a server. 5 to 10 s on a quiet machine, up to 70 s were seen at a load of 30.
 const START_SECONDS_MAX: u64 = 180;
@@ -43,9 +39,6 @@ const STOP_SECONDS_MAX: u64 = 20;
 
 /// Time for a process to vanish after SIGKILL; the kernel needs none, a busy machine some.
 const KILL_SECONDS_MAX: u64 = 10;
-
-/// Starts that are tried when another process took a picked port in between.
-const PORT_ATTEMPTS_MAX: usize = 3;
 
 /// Lines of a server's log that an error shows.
 const LOG_LINES_SHOWN: usize = 30;
@@ -251,32 +244,6 @@ impl Layout {
     }
 }
 
-/// How long the server is to live.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lifetime {
-    /// No longer than this process, even when this process is killed.
-    WithUs,
-    /// Until someone ends it by the recorded process id.
-    OnItsOwn,
-}
-
-/// A process to be started.
-struct Launch {
-    program: PathBuf,
-    arguments: Vec<OsString>,
-    environment: Vec<(&'static str, OsString)>,
-    folder: PathBuf,
-    /// Who it is to run as, when that is not us.
-    user: Option<User>,
-}
-
-/// A user of this machine.
-#[derive(Clone, Copy, Debug)]
-struct User {
-    uid: u32,
-    gid: u32,
-}
-
 /// What one kind of server prepares before its process is started.
 struct Prepared {
     launch: Launch,
@@ -343,7 +310,7 @@ impl Server {
         let mut starting = Starting {
             kind,
             layout: layout.clone(),
-            child: spawn(&prepared.launch, layout, lifetime)?,
+            child: Some(launch::spawn(&prepared.launch, &layout.log(), lifetime)?),
         };
         starting.note_launch()?;
         let scheme = if kind.is_secured() { "https" } else { "http" };
@@ -617,73 +584,6 @@ fn with_causes(error: &LabError) -> String {
     text
 }
 
-fn spawn(plan: &Launch, layout: &Layout, lifetime: Lifetime) -> Result<Option<Child>, LabError> {
-    // A test that is killed drops nothing; then the kernel ends the server.
-    let tie: &[&str] = match lifetime {
-        Lifetime::WithUs => &["--pdeathsig", "KILL"],
-        Lifetime::OnItsOwn => &[],
-    };
-    let mut command = command(plan, tie)?;
-    let path = layout.log();
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .doing("open", &path)?;
-    let same = log.try_clone().doing("open", &path)?;
-    command.stdin(Stdio::null()).stdout(log).stderr(same);
-    spawn_from_lasting_thread(command).map(Some)
-}
-
-/// The command for a launch, as the user it names; `tie` are further options of `setpriv`.
-fn command(plan: &Launch, tie: &[&str]) -> Result<Command, LabError> {
-    use std::os::unix::process::CommandExt;
-    let mut wrapper: Vec<String> = tie.iter().map(|&option| option.to_owned()).collect();
-    if let Some(user) = &plan.user {
-        wrapper.push(format!("--reuid={}", user.uid));
-        wrapper.push(format!("--regid={}", user.gid));
-        wrapper.push("--clear-groups".into());
-    }
-    let mut command = if wrapper.is_empty() {
-        Command::new(&plan.program)
-    } else {
-        let setpriv = java::on_path("setpriv").ok_or_else(|| LabError::Missing {
-            what: "`setpriv` on the search path".into(),
-            remedy: "`apt-get install util-linux`".into(),
-        })?;
-        // It replaces itself by the program, so the child's process id is the program's.
-        let mut command = Command::new(setpriv);
-        command.args(wrapper).arg("--").arg(&plan.program);
-        command
-    };
-    command
-        .args(&plan.arguments)
-        // Nothing of the caller's environment reaches the server: Java has variables that
-        // change it, and a test's secrets are not its business.
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .envs(plan.environment.iter().map(|(name, value)| (name, value)))
-        .current_dir(&plan.folder)
-        // A Ctrl-C in the terminal is for whoever started it; they end it then.
-        .process_group(0);
-    Ok(command)
-}
-
-/// A port that nobody listens on at this moment, and that was not handed out before.
-fn pick_port() -> Result<u16, LabError> {
-    static HANDED_OUT: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    let mut handed_out = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .map_err(|source| LabError::io("pick a free port", source))?
-            .port();
-        if handed_out.insert(port) {
-            return Ok(port);
-        }
-    }
-}
-
 fn is_port_taken(layout: &Layout) -> bool {
     let log = layout.read_log();
     log.contains("BindHttpException")
@@ -787,12 +687,6 @@ mod tests {
             &HttpTarget::new("http://127.0.0.1:1").unwrap(),
             &crate::SiteSpec::default(),
         ));
-    }
-
-    #[test]
-    fn never_hands_out_a_port_twice() {
-        let ports: BTreeSet<u16> = (0..50).map(|_| pick_port().unwrap()).collect();
-        assert_eq!(ports.len(), 50);
     }
 
     #[test]

@@ -5,6 +5,8 @@
     reason = "measured times are for whoever runs the test"
 )]
 
+mod camunda;
+
 use std::time::Duration;
 
 use liftlock_lab::HttpTarget;

