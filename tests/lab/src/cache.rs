@@ -52,7 +52,7 @@ pub(crate) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn folder_name(&self) -> String {
+    pub(crate) fn folder_name(&self) -> String {
         let mut hash = Sha256::new();
         for part in self.decided_by {
             hash.update(part.as_bytes());
@@ -131,6 +131,17 @@ pub(crate) async fn fetch_with_dependencies(
          <artifactId>{artifact}</artifactId><version>{version}</version></dependency>\
          </dependencies></project>\n"
     );
+    let what = format!("{artifact}-{version} with its dependencies");
+    fetch_by_pom(scratch, &pom, &what, digest).await
+}
+
+/// Puts all that a project needs at run time into `lib`, and checks the digest of the list.
+pub(crate) async fn fetch_by_pom(
+    scratch: &Path,
+    pom: &str,
+    what: &str,
+    digest: &str,
+) -> Result<PathBuf, LabError> {
     let file = scratch.join("pom.xml");
     fs::write(&file, pom).doing("write", &file)?;
     maven(
@@ -143,11 +154,7 @@ pub(crate) async fn fetch_with_dependencies(
     )
     .await?;
     let lib = scratch.join("lib");
-    expect_digest(
-        &format!("{artifact}-{version} with its dependencies"),
-        digest,
-        &jars(&lib)?,
-    )?;
+    expect_digest(what, digest, &jars(&lib)?)?;
     Ok(lib)
 }
 

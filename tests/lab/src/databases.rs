@@ -11,7 +11,6 @@ mod postgresql;
 
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -27,6 +26,7 @@ use uuid::Uuid;
 use crate::cache;
 use crate::error::IoContext;
 use crate::error::LabError;
+use crate::files::write_private;
 use crate::http::Secret;
 use crate::java::on_path;
 use crate::launch;
@@ -145,7 +145,7 @@ impl Passwords {
     }
 
     fn read(dir: &Path) -> Result<Self, LabError> {
-        let file = dir.join(PASSWORDS);
+        let file = passwords_file(dir);
         let text = fs::read_to_string(&file).doing("read", &file)?;
         serde_json::from_str(&text).map_err(|error| {
             LabError::malformed(format!("`{}`", file.display()), error.to_string())
@@ -457,6 +457,11 @@ impl DatabaseServer {
     }
 }
 
+/// The file with the passwords of the server in `dir`.
+pub(crate) fn passwords_file(dir: &Path) -> PathBuf {
+    dir.join(PASSWORDS)
+}
+
 /// What the port and the passwords of a server that somebody else left running are.
 pub(crate) fn address_of(
     kind: DatabaseKind,
@@ -482,7 +487,7 @@ async fn prepare(kind: DatabaseKind, dir: &Path) -> Result<(), LabError> {
     let passwords = Passwords::make();
     let text = serde_json::to_string(&passwords)
         .map_err(|error| LabError::malformed("the passwords", error.to_string()))?;
-    write_private(&dir.join(PASSWORDS), &text)?;
+    write_private(&passwords_file(dir), &text)?;
     let first = dir.join("first");
     match kind {
         DatabaseKind::PostgreSql => write_private(&first, &passwords.admin)?,
@@ -584,13 +589,6 @@ pub(crate) fn missing(name: &str, package: &str) -> LabError {
              (no service of the package is needed)"
         ),
     }
-}
-
-fn write_private(file: &Path, text: &str) -> Result<(), LabError> {
-    // Emptied and closed to others before the text goes in.
-    fs::write(file, "").doing("write", file)?;
-    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).doing("protect", file)?;
-    fs::write(file, text).doing("write", file)
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@
 //!
 //! - [`error`]: what can go wrong, with how to get what lacks
 //! - [`http`]: one server as seen by a client: base URL, credentials, certificate authority
-//! - `java`, `cache`, `launch`, `user`, `process`: finding a JDK, fetching once, starting and ending
-//!   processes
+//! - `java`, `cache`, `files`, `launch`, `user`, `process`, `running`: finding a JDK, fetching once,
+//!   starting and ending processes
 //! - [`servers`]: [`Server`], one node of OpenSearch or Elasticsearch
 //! - [`sites`]: servers that outlive this process: [`up`], [`down`], [`status`], [`logs`]
 //! - [`fields`]: the compact field-list notation of `optimize-8.7.fields`
+//! - [`databases`], [`haproxy`], [`nginx`]: what stands around application servers, started by hand
+//! - [`camunda`]: real Camunda 7 engines, their schema, traffic, and all of it as one site
 //! - [`site`]: builds an Optimize site with data and neighbours
 //! - [`dump`](mod@dump): the comparable state of a cluster, and the difference of two
 //! - [`proxy`]: records requests, and makes them fail on purpose
@@ -17,10 +19,12 @@
 
 mod balancers;
 mod cache;
+pub mod camunda;
 pub mod databases;
 pub mod dump;
 pub mod error;
 pub mod fields;
+mod files;
 pub mod haproxy;
 pub mod http;
 mod java;

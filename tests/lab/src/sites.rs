@@ -5,7 +5,6 @@
 //! never end another process that got the same id.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -13,8 +12,11 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::cache;
+use crate::camunda;
+use crate::camunda::CamundaStatus;
 use crate::error::IoContext;
 use crate::error::LabError;
+use crate::files::write_private;
 use crate::http::HttpTarget;
 use crate::http::Secret;
 use crate::launch::Lifetime;
@@ -28,6 +30,9 @@ use crate::site::SiteSpec;
 
 /// Form of the state file; another number is refused.
 const STATE_FORMAT: u32 = 1;
+
+/// The state file in a site's folder.
+const STATE: &str = "state.json";
 
 /// The server's own folder in that of the site.
 const SERVER: &str = "server";
@@ -130,6 +135,9 @@ pub async fn up(
                 process.pid
             ));
         }
+        SiteStatus::Absent if camunda::site::status(root, name)? != CamundaStatus::Absent => {
+            return refuse("is a Camunda site; take it down first".into());
+        }
         SiteStatus::Dead(_) | SiteStatus::Absent => {}
     }
     // Data of a server that died would be found by a server of another kind.
@@ -164,7 +172,7 @@ pub async fn up(
         site.password_file = Some(write_secret(&dir.join("password"), &credentials.password)?);
         site.api_key_file = Some(write_secret(&dir.join("api-key"), &credentials.api_key)?);
     }
-    write_state(&dir, &site)?;
+    write_state(&dir, STATE, &site)?;
     server.leave_running();
     Ok(site)
 }
@@ -191,7 +199,7 @@ pub async fn down(root: &Path, name: &str) -> Result<SiteStatus, LabError> {
 
 /// What there is of a site.
 pub fn status(root: &Path, name: &str) -> Result<SiteStatus, LabError> {
-    let file = site_dir(root, name)?.join("state.json");
+    let file = site_dir(root, name)?.join(STATE);
     let text = match fs::read_to_string(&file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let started = servers::launched(&site_dir(root, name)?.join(SERVER));
@@ -241,8 +249,15 @@ pub fn names(root: &Path) -> Result<Vec<String>, LabError> {
     Ok(names)
 }
 
+/// Whether there is something of that name, whatever kind of site it is or was.
+pub(crate) fn is_taken(root: &Path, name: &str) -> Result<bool, LabError> {
+    let dir = site_dir(root, name)?;
+    // An empty folder is what an interrupted start may leave, and nobody's.
+    Ok(fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some()))
+}
+
 /// A site's folder; the name is a single, plain part of a path.
-fn site_dir(root: &Path, name: &str) -> Result<PathBuf, LabError> {
+pub(crate) fn site_dir(root: &Path, name: &str) -> Result<PathBuf, LabError> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || !name.chars().all(is_plain) {
         let why = "expected lower-case letters, digits and dashes";
@@ -257,19 +272,12 @@ fn write_secret(file: &Path, secret: &Secret) -> Result<PathBuf, LabError> {
 }
 
 /// The state file appears whole, by a rename.
-fn write_state(dir: &Path, site: &LabSite) -> Result<(), LabError> {
+pub(crate) fn write_state(dir: &Path, file: &str, site: &impl Serialize) -> Result<(), LabError> {
     let text = serde_json::to_string_pretty(site)
         .map_err(|error| LabError::malformed("the state", error.to_string()))?;
-    let draft = dir.join("state.json.part");
+    let draft = dir.join(format!("{file}.part"));
     write_private(&draft, &text)?;
-    fs::rename(&draft, dir.join("state.json")).doing("publish", &draft)
-}
-
-fn write_private(file: &Path, text: &str) -> Result<(), LabError> {
-    // Emptied and closed to others before the text goes in.
-    fs::write(file, "").doing("write", file)?;
-    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).doing("protect", file)?;
-    fs::write(file, text).doing("write", file)
+    fs::rename(&draft, dir.join(file)).doing("publish", &draft)
 }
 
 #[cfg(test)]
@@ -307,7 +315,7 @@ mod tests {
             ca_file: None,
             site_prefix: None,
         };
-        write_state(&dir, &site).unwrap();
+        write_state(&dir, STATE, &site).unwrap();
         (child, site)
     }
 
@@ -371,7 +379,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (mut child, mut site) = stage(root.path(), "os2");
         site.processes.server.start_ticks -= 1;
-        write_state(&root.path().join("os2"), &site).unwrap();
+        write_state(&root.path().join("os2"), STATE, &site).unwrap();
         assert!(matches!(
             down(root.path(), "os2").await.unwrap(),
             SiteStatus::Dead(_)
@@ -388,7 +396,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         site.format = 99;
-        write_state(&root.path().join("os2"), &site).unwrap();
+        write_state(&root.path().join("os2"), STATE, &site).unwrap();
         let error = status(root.path(), "os2").unwrap_err().to_string();
         assert!(error.contains("format 99, expected 1"), "{error}");
         fs::write(root.path().join("os2/state.json"), "{\"format\":1").unwrap();

@@ -4,7 +4,6 @@
 //! The start script is not in it, so the launcher's class is started as that script would.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -20,6 +19,7 @@ use crate::cache;
 use crate::cache::Entry;
 use crate::error::IoContext;
 use crate::error::LabError;
+use crate::files::write_private;
 use crate::http::HttpTarget;
 use crate::http::Secret;
 use crate::java;
@@ -307,9 +307,4 @@ pub(super) async fn make_api_key(target: &HttpTarget) -> Result<Secret, LabError
 
 fn write(path: &Path, text: &str) -> Result<(), LabError> {
     fs::write(path, text).doing("write", path)
-}
-
-fn write_private(path: &Path, text: &str) -> Result<(), LabError> {
-    write(path, text)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).doing("protect", path)
 }

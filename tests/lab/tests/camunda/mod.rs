@@ -2,3 +2,4 @@
 
 mod balancers;
 mod databases;
+mod engines;

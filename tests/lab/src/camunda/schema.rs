@@ -1,0 +1,71 @@
+//! The vendor's create scripts, run out of the engine's jar in the cache.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::software::Software;
+use super::version::EngineVersion;
+use crate::databases::DatabaseAddress;
+use crate::databases::DatabaseKind;
+use crate::error::IoContext;
+use crate::error::LabError;
+
+/// The parts of a schema, in the order in which they were seen to work.
+const PARTS: [&str; 7] = [
+    "engine",
+    "history",
+    "identity",
+    "case.engine",
+    "case.history",
+    "decision.engine",
+    "decision.history",
+];
+
+/// Makes the whole schema of a version in an empty database.
+///
+/// On PostgreSQL all of it or nothing; on MariaDB an error leaves what was made before.
+pub async fn create(
+    database: &DatabaseAddress,
+    name: &str,
+    version: EngineVersion,
+) -> Result<(), LabError> {
+    let family = family(database.kind(), version);
+    let folder = Software::ensure(version).await?.sql().join("create");
+    let mut all = String::new();
+    for part in PARTS {
+        let file = folder.join(format!("activiti.{family}.create.{part}.sql"));
+        all.push_str(&fs::read_to_string(&file).doing("read", &file)?);
+        all.push('\n');
+    }
+    if database.kind() == DatabaseKind::PostgreSql {
+        all = format!("begin;\n{all}\ncommit;\n");
+    }
+    database.sql(name, &all).await.map(drop)
+}
+
+/// The folder with a version's own scripts: `create`, `upgrade` (from every minor to the next one),
+/// `drop` and `liquibase`. Fetched if need be.
+pub async fn scripts(version: EngineVersion) -> Result<PathBuf, LabError> {
+    Ok(Software::ensure(version).await?.sql())
+}
+
+/// Whose scripts they are. MariaDB's own have other types than MySQL's: a schema stays with one.
+fn family(kind: DatabaseKind, version: EngineVersion) -> &'static str {
+    match kind {
+        DatabaseKind::PostgreSql => "postgres",
+        DatabaseKind::MariaDb if version.has_mariadb_scripts() => "mariadb",
+        DatabaseKind::MariaDb => "mysql",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_mysql_scripts_where_the_vendor_has_none_for_mariadb() {
+        let of = |version| family(DatabaseKind::MariaDb, version);
+        assert_eq!(of(EngineVersion::V7_22), "mariadb");
+        assert_eq!(of(EngineVersion::V7_23), "mysql");
+    }
+}
