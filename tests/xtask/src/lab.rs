@@ -1,24 +1,35 @@
-//! `cargo xtask lab`: real servers with an Optimize site that stay until they are taken down.
+//! `cargo xtask lab`: real servers with an Optimize site, or Camunda engines with their database and
+//! balancer, that stay until they are taken down.
 
 use std::path::PathBuf;
 
 use anyhow::bail;
 use liftlock_e2e::artifacts;
+use liftlock_lab::DatabaseKind;
 use liftlock_lab::ServerKind;
 use liftlock_lab::Shape;
 use liftlock_lab::SiteSpec;
 use liftlock_lab::SiteStatus;
+use liftlock_lab::camunda;
+use liftlock_lab::camunda::CamundaSite;
+use liftlock_lab::camunda::CamundaSpec;
+use liftlock_lab::camunda::CamundaStatus;
+use liftlock_lab::camunda::EngineVersion;
 use liftlock_lab::sites;
 
 use crate::summary::Summary;
 use crate::tools;
+
+/// The name that stands for engines rather than for a search server, without a further word.
+const CAMUNDA: &str = "camunda";
 
 /// Lines of a server's log that `lab logs` shows.
 const LOG_LINES: usize = 100;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Start a server and build an Optimize site on it.
+    /// Start a server and build an Optimize site on it; or, as site `camunda` or with `--database`,
+    /// engines behind HAProxy with a seeded database.
     Up {
         /// The site's name.
         site: String,
@@ -34,6 +45,8 @@ pub(crate) enum Command {
         /// Build no site on it.
         #[arg(long, conflicts_with_all = ["shape", "processes"])]
         empty: bool,
+        #[command(flatten)]
+        engines: Engines,
     },
     /// End a site's server and remove its data.
     Down {
@@ -50,6 +63,36 @@ pub(crate) enum Command {
         /// The site's name.
         site: String,
     },
+}
+
+/// What makes a site one of engines.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Engines {
+    /// Their database: postgresql (for the site `camunda`, without this) or mariadb.
+    #[arg(long, conflicts_with_all = ["server", "shape", "processes", "empty"])]
+    database: Option<DatabaseKind>,
+    /// Which engine every node has: 7.21, 7.22, 7.23, 7.24.
+    #[arg(long, default_value = "7.22", conflicts_with_all = ["server", "shape", "processes", "empty"])]
+    engine: EngineVersion,
+    /// How many nodes.
+    #[arg(long, default_value_t = 3, conflicts_with_all = ["server", "shape", "processes", "empty"])]
+    nodes: usize,
+}
+
+impl Engines {
+    /// The site to be made, if it is one of engines.
+    fn spec(&self, site: &str) -> Option<CamundaSpec> {
+        if self.database.is_none() && site != CAMUNDA {
+            return None;
+        }
+        let spec = CamundaSpec::default();
+        Some(CamundaSpec {
+            version: self.engine,
+            database: self.database.unwrap_or(spec.database),
+            nodes: self.nodes,
+            ..spec
+        })
+    }
 }
 
 impl Command {
@@ -76,7 +119,11 @@ pub(crate) async fn run(command: Command, summary: &mut Summary) -> anyhow::Resu
             shape,
             processes,
             empty,
+            engines,
         } => {
+            if let Some(spec) = engines.spec(&site) {
+                return up_camunda(&site, &spec, summary).await;
+            }
             let spec = SiteSpec::of(shape);
             let spec = match processes {
                 Some(count) => spec.with_processes(count),
@@ -85,6 +132,11 @@ pub(crate) async fn run(command: Command, summary: &mut Summary) -> anyhow::Resu
             up(&site, server, (!empty).then_some(&spec), summary).await
         }
         Command::Down { site } => {
+            let engines = camunda::site::down(&lab_root(), &site).await?;
+            if engines != CamundaStatus::Absent {
+                println!("   {site} was {}; it is gone", shown_camunda(&engines));
+                return Ok(());
+            }
             let before = sites::down(&lab_root(), &site).await?;
             if before == SiteStatus::Absent {
                 bail!("there is no lab site `{site}`");
@@ -99,6 +151,12 @@ pub(crate) async fn run(command: Command, summary: &mut Summary) -> anyhow::Resu
             };
             let mut up = 0;
             for name in &names {
+                let engines = camunda::site::status(&lab_root(), name)?;
+                if engines != CamundaStatus::Absent {
+                    up += usize::from(matches!(engines, CamundaStatus::Up(_)));
+                    println!("   {name}: {}", shown_camunda(&engines));
+                    continue;
+                }
                 let status = sites::status(&lab_root(), name)?;
                 up += usize::from(matches!(status, SiteStatus::Up(_)));
                 println!("   {name}: {}", shown(&status));
@@ -108,7 +166,11 @@ pub(crate) async fn run(command: Command, summary: &mut Summary) -> anyhow::Resu
             Ok(())
         }
         Command::Logs { site } => {
-            println!("{}", sites::logs(&lab_root(), &site, LOG_LINES)?);
+            let text = match camunda::site::status(&lab_root(), &site)? {
+                CamundaStatus::Absent => sites::logs(&lab_root(), &site, LOG_LINES)?,
+                _ => camunda::site::logs(&lab_root(), &site, LOG_LINES)?,
+            };
+            println!("{text}");
             Ok(())
         }
     }
@@ -133,6 +195,72 @@ async fn up(
     summary.field("url", &up.base_url);
     summary.field("pid", up.pid());
     Ok(())
+}
+
+async fn up_camunda(name: &str, spec: &CamundaSpec, summary: &mut Summary) -> anyhow::Result<()> {
+    summary.step(
+        "look for databases, balancers, a JDK and Maven",
+        tools::install_for_camunda,
+    )?;
+    let what = format!(
+        "start {} nodes of Camunda {} on {}",
+        spec.nodes, spec.version, spec.database
+    );
+    let site = summary
+        .wait(&what, async {
+            Ok(camunda::site::up(&lab_root(), name, spec).await?)
+        })
+        .await?;
+    show(&site);
+    summary.field("url", &site.base_url);
+    summary.field("nodes", site.nodes.len());
+    Ok(())
+}
+
+fn show(site: &CamundaSite) {
+    println!("   clients {}/engine-rest", site.base_url);
+    for node in &site.nodes {
+        println!(
+            "   node {} http://127.0.0.1:{}/engine-rest, started in {} ms, folder {}",
+            node.name,
+            node.port,
+            node.start_ms,
+            node.dir.display()
+        );
+    }
+    println!(
+        "   HAProxy's runtime API 127.0.0.1:{} and {}",
+        site.runtime_port,
+        site.runtime_socket.display()
+    );
+    println!(
+        "   {} 127.0.0.1:{}, database `{}`, template `{}`, passwords in {}",
+        site.database,
+        site.database_port,
+        camunda::site::DATABASE_NAME,
+        camunda::seed::TEMPLATE,
+        site.passwords_file().display()
+    );
+    println!("   end it by: cargo xtask lab down {}", site.name);
+}
+
+fn shown_camunda(status: &CamundaStatus) -> String {
+    let of = |site: &CamundaSite| {
+        format!(
+            "{} nodes of Camunda {} on {}",
+            site.nodes.len(),
+            site.version,
+            site.database
+        )
+    };
+    match status {
+        CamundaStatus::Absent => "absent".into(),
+        CamundaStatus::Starting(count) => format!("starting, {count} servers run"),
+        CamundaStatus::Up(site) => format!("up, {} at {}", of(site), site.base_url),
+        CamundaStatus::Broken(site, gone) => {
+            format!("broken ({}), without {}", of(site), gone.join(", "))
+        }
+    }
 }
 
 fn shown(status: &SiteStatus) -> String {

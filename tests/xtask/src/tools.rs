@@ -159,6 +159,20 @@ fn major(banner: &str) -> Option<u32> {
 ///
 /// What still lacks after it is found, and named, by the first server that needs it.
 pub(crate) fn install_for_servers() -> anyhow::Result<()> {
+    let wanted = lacking_for_servers();
+    if wanted.is_empty() {
+        println!("   a JDK and Maven are there");
+        return Ok(());
+    }
+    if !may_install() {
+        let install = install_command(&wanted);
+        println!("   missing: {}; get it by: {install}", wanted.join(", "));
+        return Ok(());
+    }
+    install(&wanted)
+}
+
+fn lacking_for_servers() -> Vec<&'static str> {
     let mut wanted = Vec::new();
     if on_path("mvn").is_none() {
         wanted.push("maven");
@@ -166,21 +180,83 @@ pub(crate) fn install_for_servers() -> anyhow::Result<()> {
     if !has_jdk() {
         wanted.push("openjdk-17-jdk-headless");
     }
+    wanted
+}
+
+/// Packages with the servers around a Camunda engine, and the program that tells that each is there.
+const AROUND_CAMUNDA: [(&str, &str); 4] = [
+    ("postgresql", "postgres"),
+    ("mariadb-server", "mariadbd"),
+    ("haproxy", "haproxy"),
+    ("nginx-light", "nginx"),
+];
+
+/// The same for Camunda engines, with their databases and balancers; an error where we may not.
+pub(crate) fn install_for_camunda() -> anyhow::Result<()> {
+    let mut wanted = lacking_for_servers();
+    let lacking = AROUND_CAMUNDA
+        .into_iter()
+        .filter(|(_, program)| !has_server(program));
+    wanted.extend(lacking.map(|(package, _)| package));
     if wanted.is_empty() {
-        println!("   a JDK and Maven are there");
+        println!("   databases and balancers are there, a JDK and Maven too");
         return Ok(());
     }
-    let install = format!(
-        "apt-get update && apt-get install -y --no-install-recommends {}",
-        wanted.join(" ")
-    );
     if !may_install() {
-        println!("   missing: {}; get it by: {install}", wanted.join(", "));
-        return Ok(());
+        bail!(
+            "missing: {}; get it by: {}",
+            wanted.join(", "),
+            install_command(&wanted)
+        );
     }
-    run(Command::new("sh")
-        .args(["-c", &install])
-        .env("DEBIAN_FRONTEND", "noninteractive"))
+    install(&wanted)
+}
+
+/// Whether a server's program is there, also where only root's search path leads.
+fn has_server(program: &str) -> bool {
+    let by_version = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")));
+    on_path(program).is_some()
+        || by_version
+            .chain([PathBuf::from("/usr/sbin")])
+            .any(|folder| folder.join(program).is_file())
+}
+
+/// What a person types. The run level keeps the packages' services from being started.
+fn install_command(wanted: &[&str]) -> String {
+    format!(
+        "apt-get update && RUNLEVEL=1 apt-get install -y --no-install-recommends {}",
+        wanted.join(" ")
+    )
+}
+
+/// Where services are managed by systemd the run level says nothing: there a policy forbids their
+/// start, which is taken away again. One that is there already is the machine's own.
+const NO_SERVICE: &str = r#"
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+"#;
+
+fn install(wanted: &[&str]) -> anyhow::Result<()> {
+    let command = install_command(wanted);
+    println!("   $ {command}");
+    let ended = Command::new("sh")
+        .args(["-c", &format!("{NO_SERVICE}{command}")])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot run `{command}`"))?;
+    if !ended.success() {
+        bail!("`{command}` ended with {ended}");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -211,6 +287,22 @@ mod tests {
         assert_eq!(major("javac 17.0.15\n"), Some(17));
         assert_eq!(major("javac 25-ea"), Some(25));
         assert_eq!(major("sh: not found"), None);
+    }
+
+    #[test]
+    fn finds_a_server_only_where_there_is_one() {
+        assert!(has_server("sh"));
+        assert!(!has_server("no-such-server"));
+    }
+
+    #[test]
+    fn the_policy_is_a_script_that_a_shell_understands() {
+        let script = format!("{NO_SERVICE}true");
+        let checked = Command::new("sh").args(["-n", "-c", &script]).status();
+        assert!(checked.unwrap().success());
+            NO_SERVICE.contains(r"printf '#!/bin/sh\nexit 101\n'"),
+            "{NO_SERVICE}"
+        );
     }
 
     #[test]
