@@ -93,3 +93,65 @@ async fn a_camunda_site_on_postgresql_serves_and_leaves_nothing() {
 async fn a_camunda_site_on_mariadb_serves_and_leaves_nothing() {
     serves(DatabaseKind::MariaDb).await;
 }
+
+#[tokio::test]
+async fn an_engine_holds_its_jobs_survives_a_crash_and_leaves_nothing() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let dir = tempfile::tempdir().unwrap();
+    let server = DatabaseServer::start(DatabaseKind::PostgreSql, dir.path().join("database"))
+        .await
+        .unwrap();
+    let address = server.address();
+    address.create("camunda").await.unwrap();
+    schema::create(address, "camunda", EngineVersion::V7_22)
+        .await
+        .unwrap();
+    let log = "select VERSION_ from ACT_GE_SCHEMA_LOG";
+    assert_eq!(address.sql("camunda", log).await.unwrap(), "7.22.0");
+
+    let database = EngineDatabase::owned(address, "camunda");
+    let mut spec = NodeSpec::new(EngineVersion::V7_22, "alone", database);
+    spec.has_quiesce = true;
+    spec.pgjdbc = PgJdbc::ConservativeAutosave;
+    spec.application_name = Some("its-sessions".into());
+    let mut node = Node::start(spec, dir.path().join("node")).await.unwrap();
+    let pid = std::fs::read_to_string(node.pid_file()).unwrap();
+    assert_eq!(pid.trim(), node.process().pid.to_string());
+    let sessions = "select count(*) > 0 from pg_stat_activity where application_name = 'its-sessions'";
+    assert_eq!(address.sql("camunda", sessions).await.unwrap(), "t");
+    rest::deploy(node.rest(), "lab").await.unwrap();
+    rest::complete_an_instance(node.rest(), PATIENCE)
+        .await
+        .unwrap();
+
+    // Held, a job stays where it is; let go, it runs.
+    let endpoint = "/actuator/jobexecutor";
+    let held = node.rest().post(endpoint, &json!({ "active": false }));
+    assert_eq!(held.await.unwrap()["active"], false);
+    rest::start(node.rest(), "batch", &[("ms", json!(10))])
+        .await
+        .unwrap();
+    let open = "/job/count";
+    assert_eq!(rest::count(node.rest(), open).await.unwrap(), 1);
+
+    // After a crash it has the same port, and takes its jobs up again.
+    let process = node.process().clone();
+    node.kill();
+    assert!(!process.is_alive());
+    node.restart().await.unwrap();
+    assert_ne!(&process, node.process());
+    let end = Instant::now() + PATIENCE;
+    while rest::count(node.rest(), open).await.unwrap() > 0 {
+        assert!(Instant::now() < end, "the job does not run");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    let process = node.process().clone();
+    let begun = Instant::now();
+    node.stop().await;
+    println!("stopped in {} ms", begun.elapsed().as_millis());
+    assert!(!process.is_alive());
+    let left = "select count(*) from ACT_RU_JOB where LOCK_OWNER_ is not null";
+    assert_eq!(address.sql("camunda", left).await.unwrap(), "0");
+    server.stop().await;
+}
