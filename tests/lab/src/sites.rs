@@ -249,13 +249,6 @@ pub fn names(root: &Path) -> Result<Vec<String>, LabError> {
     Ok(names)
 }
 
-/// Whether there is something of that name, whatever kind of site it is or was.
-pub(crate) fn is_taken(root: &Path, name: &str) -> Result<bool, LabError> {
-    let dir = site_dir(root, name)?;
-    // An empty folder is what an interrupted start may leave, and nobody's.
-    Ok(fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some()))
-}
-
 /// A site's folder; the name is a single, plain part of a path.
 pub(crate) fn site_dir(root: &Path, name: &str) -> Result<PathBuf, LabError> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

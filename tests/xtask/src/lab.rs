@@ -28,14 +28,15 @@ const LOG_LINES: usize = 100;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Start a server and build an Optimize site on it; or, as site `camunda` or with `--database`,
-    /// engines behind HAProxy with a seeded database.
+    /// Start a server and build an Optimize site on it; or, as site `camunda` or with one of
+    /// `--database`, `--engine` and `--nodes`, engines behind HAProxy with a seeded database.
     Up {
         /// The site's name.
         site: String,
-        /// Which server: opensearch-2, opensearch-3, elasticsearch-8, elasticsearch-8-secured.
-        #[arg(long, default_value = "opensearch-2")]
-        server: ServerKind,
+        /// Which server: opensearch-2 (without this), opensearch-3, elasticsearch-8,
+        /// elasticsearch-8-secured.
+        #[arg(long)]
+        server: Option<ServerKind>,
         /// The line whose schema the site has: 8.7 or 3.13.
         #[arg(long, default_value = "8.7")]
         shape: Shape,
@@ -68,29 +69,33 @@ pub(crate) enum Command {
 /// What makes a site one of engines.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Engines {
-    /// Their database: postgresql (for the site `camunda`, without this) or mariadb.
-    #[arg(long, conflicts_with_all = ["server", "shape", "processes", "empty"])]
+    /// Their database: postgresql (without this) or mariadb.
+    #[arg(long, conflicts_with_all = SEARCH_ONLY)]
     database: Option<DatabaseKind>,
-    /// Which engine every node has: 7.21, 7.22, 7.23, 7.24.
-    #[arg(long, default_value = "7.22", conflicts_with_all = ["server", "shape", "processes", "empty"])]
-    engine: EngineVersion,
-    /// How many nodes.
-    #[arg(long, default_value_t = 3, conflicts_with_all = ["server", "shape", "processes", "empty"])]
-    nodes: usize,
+    /// Which engine every node has: 7.21, 7.22 (without this), 7.23, 7.24.
+    #[arg(long, conflicts_with_all = SEARCH_ONLY)]
+    engine: Option<EngineVersion>,
+    /// How many nodes: 3 without this.
+    #[arg(long, conflicts_with_all = SEARCH_ONLY)]
+    nodes: Option<usize>,
 }
+
+/// Options of a site with a search server.
+const SEARCH_ONLY: [&str; 4] = ["server", "shape", "processes", "empty"];
 
 impl Engines {
     /// The site to be made, if it is one of engines.
-    fn spec(&self, site: &str) -> Option<CamundaSpec> {
-        if self.database.is_none() && site != CAMUNDA {
+    fn spec(&self, site: &str, server: Option<ServerKind>) -> Option<CamundaSpec> {
+        let is_meant = self.database.is_some() || self.engine.is_some() || self.nodes.is_some();
+        if !is_meant && (site != CAMUNDA || server.is_some()) {
             return None;
         }
-        let spec = CamundaSpec::default();
+        let usual = CamundaSpec::default();
         Some(CamundaSpec {
-            version: self.engine,
-            database: self.database.unwrap_or(spec.database),
-            nodes: self.nodes,
-            ..spec
+            version: self.engine.unwrap_or(usual.version),
+            database: self.database.unwrap_or(usual.database),
+            nodes: self.nodes.unwrap_or(usual.nodes),
+            ..usual
         })
     }
 }
@@ -121,7 +126,7 @@ pub(crate) async fn run(command: Command, summary: &mut Summary) -> anyhow::Resu
             empty,
             engines,
         } => {
-            if let Some(spec) = engines.spec(&site) {
+            if let Some(spec) = engines.spec(&site, server) {
                 return up_camunda(&site, &spec, summary).await;
             }
             let spec = SiteSpec::of(shape);
@@ -129,6 +134,7 @@ pub(crate) async fn run(command: Command, summary: &mut Summary) -> anyhow::Resu
                 Some(count) => spec.with_processes(count),
                 None => spec,
             };
+            let server = server.unwrap_or(ServerKind::OpenSearch2);
             up(&site, server, (!empty).then_some(&spec), summary).await
         }
         Command::Down { site } => {

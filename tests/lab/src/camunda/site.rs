@@ -33,6 +33,7 @@ use crate::launch::Lifetime;
 use crate::running;
 use crate::running::Record;
 use crate::sites;
+use crate::sites::SiteStatus;
 
 /// Form of the state file; another number is refused.
 const STATE_FORMAT: u32 = 1;
@@ -174,12 +175,16 @@ pub async fn up(root: &Path, name: &str, spec: &CamundaSpec) -> Result<CamundaSi
             format!("expected 1 to {NODES_MAX}"),
         ));
     }
-    if sites::is_taken(root, name)? {
+    let is_there = status(root, name)? != CamundaStatus::Absent
+        || sites::status(root, name)? != SiteStatus::Absent;
+    if is_there {
         return Err(LabError::Site {
             site: name.to_owned(),
             why: "is there already; take it down first".into(),
         });
     }
+    // What a start left that was killed before it had a server.
+    cache::remove_folder(&dir)?;
     fs::create_dir_all(&dir).doing("make", &dir)?;
     let dir = dir.canonicalize().doing("resolve", &dir)?;
     let started = start(&dir, name, spec).await;
@@ -350,24 +355,70 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn refuses_what_it_cannot_be() {
+    async fn refuses_more_nodes_than_it_can_carry() {
         let root = tempfile::tempdir().unwrap();
-        let spec = CamundaSpec {
-            nodes: 0,
-            ..CamundaSpec::default()
-        };
-        let error = up(root.path(), "camunda", &spec).await.unwrap_err();
-        assert!(error.to_string().contains("expected 1 to 8"), "{error}");
+        for nodes in [0, 9] {
+            let spec = CamundaSpec {
+                nodes,
+                ..CamundaSpec::default()
+            };
+            let error = up(root.path(), "camunda", &spec).await.unwrap_err();
+            assert!(error.to_string().contains("expected 1 to 8"), "{error}");
+        }
         assert!(!root.path().join("camunda").exists());
-        fs::create_dir(root.path().join("camunda")).unwrap();
-        fs::write(root.path().join("camunda/state.json"), "{}").unwrap();
+    }
+
+    #[tokio::test]
+    async fn leaves_a_search_server_of_that_name_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("600")
+            .spawn()
+            .unwrap();
+        let process = crate::process::ProcessId::of(child.id()).unwrap();
+        let folder = root.path().join("camunda/server");
+        fs::create_dir_all(&folder).unwrap();
+        let launched = folder.join("launched.json");
+        fs::write(&launched, serde_json::to_string(&process).unwrap()).unwrap();
         let taken = up(root.path(), "camunda", &CamundaSpec::default())
             .await
             .unwrap_err();
         assert!(taken.to_string().contains("take it down first"), "{taken}");
         let absent = down(root.path(), "camunda").await.unwrap();
         assert_eq!(absent, CamundaStatus::Absent);
-        assert!(root.path().join("camunda/state.json").exists());
+        assert!(launched.exists() && process.is_alive());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn takes_down_what_was_started_and_never_got_ready() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("camunda/n1");
+        fs::create_dir_all(&folder).unwrap();
+        let launch = crate::launch::Launch {
+            program: "/bin/sleep".into(),
+            arguments: vec!["600".into()],
+            environment: Vec::new(),
+            folder: "/".into(),
+            user: None,
+            at_our_end: "KILL",
+        };
+        let running = running::Running::start(
+            "n1",
+            &launch,
+            &folder,
+            Lifetime::WithUs,
+            running::StopBy::Terminate,
+            5,
+        )
+        .unwrap();
+        let process = running.process().clone();
+        let starting = CamundaStatus::Starting(1);
+        assert_eq!(status(root.path(), "camunda").unwrap(), starting);
+        assert_eq!(down(root.path(), "camunda").await.unwrap(), starting);
+        assert!(!process.is_alive());
+        assert!(!root.path().join("camunda").exists());
     }
 
     #[test]

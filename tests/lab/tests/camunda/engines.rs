@@ -1,16 +1,25 @@
 //! Real engines behind HAProxy on both databases.
 
 use std::time::Duration;
+use std::time::Instant;
 
 use liftlock_lab::DatabaseKind;
+use liftlock_lab::DatabaseServer;
 use liftlock_lab::Login;
 use liftlock_lab::SiteStatus;
 use liftlock_lab::camunda::CamundaSpec;
 use liftlock_lab::camunda::CamundaStatus;
+use liftlock_lab::camunda::EngineDatabase;
+use liftlock_lab::camunda::EngineVersion;
+use liftlock_lab::camunda::Node;
+use liftlock_lab::camunda::NodeSpec;
+use liftlock_lab::camunda::PgJdbc;
 use liftlock_lab::camunda::Traffic;
 use liftlock_lab::camunda::rest;
+use liftlock_lab::camunda::schema;
 use liftlock_lab::camunda::site;
 use liftlock_lab::camunda::traffic;
+use serde_json::json;
 
 use crate::ONE_AT_A_TIME;
 
@@ -117,7 +126,8 @@ async fn an_engine_holds_its_jobs_survives_a_crash_and_leaves_nothing() {
     let mut node = Node::start(spec, dir.path().join("node")).await.unwrap();
     let pid = std::fs::read_to_string(node.pid_file()).unwrap();
     assert_eq!(pid.trim(), node.process().pid.to_string());
-    let sessions = "select count(*) > 0 from pg_stat_activity where application_name = 'its-sessions'";
+    let sessions =
+        "select count(*) > 0 from pg_stat_activity where application_name = 'its-sessions'";
     assert_eq!(address.sql("camunda", sessions).await.unwrap(), "t");
     rest::deploy(node.rest(), "lab").await.unwrap();
     rest::complete_an_instance(node.rest(), PATIENCE)
