@@ -136,8 +136,9 @@ async fn an_engine_holds_its_jobs_survives_a_crash_and_leaves_nothing() {
 
     // Held, a job stays where it is; let go, it runs.
     let endpoint = "/actuator/jobexecutor";
-    let held = node.rest().post(endpoint, &json!({ "active": false }));
-    assert_eq!(held.await.unwrap()["active"], false);
+    let hold = json!({ "active": false });
+    let held = node.rest().post(endpoint, &hold).await.unwrap();
+    assert_eq!(held["active"], false);
     rest::start(node.rest(), "batch", &[("ms", json!(10))])
         .await
         .unwrap();
