@@ -21,6 +21,7 @@ pub use node::EngineDatabase;
 pub use node::Node;
 pub use node::NodeSpec;
 pub use node::PgJdbc;
+pub use node::StartCommand;
 pub use seed::Seed;
 pub use site::CamundaSite;
 pub use site::CamundaSpec;

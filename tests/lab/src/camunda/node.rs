@@ -14,6 +14,7 @@ use crate::databases::Login;
 use crate::error::IoContext;
 use crate::error::LabError;
 use crate::http::HttpTarget;
+use crate::http::Secret;
 use crate::launch;
 use crate::launch::Launch;
 use crate::launch::Lifetime;
@@ -45,7 +46,7 @@ const JVM_OPTIONS: [&str; 4] = [
 ];
 
 /// Settings that every node has.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 10] = [
     "--server.address=127.0.0.1",
     "--server.shutdown=graceful",
     "--spring.datasource.hikari.maximum-pool-size=10",
@@ -58,8 +59,6 @@ const SETTINGS: [&str; 11] = [
     "--management.endpoint.health.show-details=always",
     "--management.endpoints.web.exposure.include=*",
     "--spring.main.banner-mode=off",
-    // Our class says nothing else, and the log is read by people.
-    "--spring.jmx.enabled=false",
 ];
 
 /// What PostgreSQL's driver does when a prepared statement went stale by a change of a table.
@@ -119,7 +118,7 @@ pub struct NodeSpec {
     pub pgjdbc: PgJdbc,
     /// Whether it has the endpoint `/engine-rest/actuator/jobexecutor`, which holds its jobs.
     pub has_quiesce: bool,
-    /// Further arguments `--KEY=VALUE`, which win over ours.
+    /// Further arguments `--KEY=VALUE`, for keys that the lab does not set itself.
     pub settings: Vec<String>,
 }
 
@@ -228,7 +227,7 @@ impl Node {
         archive: Archive,
     ) -> Result<Self, LabError> {
         let begun = Instant::now();
-        let launch = launch(software, &spec, port, dir, archive)?;
+        let launch = StartCommand::with(software, &spec, port, dir, archive)?.launch(dir);
         let name = format!("Camunda {} `{}`", spec.version, spec.name);
         let patience = match archive {
             Archive::Use => STOP_SECONDS_MAX,
@@ -354,55 +353,92 @@ fn pid_file(dir: &Path) -> PathBuf {
     dir.join("node.pid")
 }
 
-fn launch(
-    software: &Software,
-    spec: &NodeSpec,
-    port: u16,
-    dir: &Path,
-    archive: Archive,
-) -> Result<Launch, LabError> {
-    let mut arguments: Vec<String> = JVM_OPTIONS.map(str::to_owned).to_vec();
-    arguments.push(format!("-Djava.io.tmpdir={}", dir.join("tmp").display()));
-    let file = software.archive()?;
-    match archive {
-        Archive::Use if file.is_file() => {
-            arguments.push(format!("-XX:SharedArchiveFile={}", file.display()));
+/// How a node is started, for whoever starts it in another way than [`Node::start`].
+#[derive(Clone, Debug)]
+pub struct StartCommand {
+    /// The runtime's program.
+    pub program: PathBuf,
+    /// Its arguments, without a secret.
+    pub arguments: Vec<String>,
+    /// The variables that it needs, with the database's password.
+    pub environment: Vec<(&'static str, Secret)>,
+}
+
+impl StartCommand {
+    /// The command for a node on `port` that puts what it needs for itself into `dir`.
+    ///
+    /// Fetches the software if it is not in the cache, and makes `dir`. [`NodeSpec::port`] is not
+    /// looked at.
+    pub async fn new(spec: &NodeSpec, port: u16, dir: impl AsRef<Path>) -> Result<Self, LabError> {
+        let dir = dir.as_ref();
+        let dir = std::path::absolute(dir).doing("resolve", dir)?;
+        let tmp = dir.join("tmp");
+        fs::create_dir_all(&tmp).doing("make", &tmp)?;
+        let software = Software::ensure(spec.version).await?;
+        Self::with(&software, spec, port, &dir, Archive::Use)
+    }
+
+    fn with(
+        software: &Software,
+        spec: &NodeSpec,
+        port: u16,
+        dir: &Path,
+        archive: Archive,
+    ) -> Result<Self, LabError> {
+        let mut arguments: Vec<String> = JVM_OPTIONS.map(str::to_owned).to_vec();
+        arguments.push(format!("-Djava.io.tmpdir={}", dir.join("tmp").display()));
+        let file = software.archive()?;
+        match archive {
+            Archive::Use if file.is_file() => {
+                arguments.push(format!("-XX:SharedArchiveFile={}", file.display()));
+            }
+            Archive::Use => {}
+            Archive::Make => {
+                let draft = archive_draft(dir);
+                arguments.push(format!("-XX:ArchiveClassesAtExit={}", draft.display()));
+            }
         }
-        Archive::Use => {}
-        Archive::Make => {
-            let draft = archive_draft(dir);
-            arguments.push(format!("-XX:ArchiveClassesAtExit={}", draft.display()));
+        arguments.extend(["-cp".into(), software.class_path()?, "lab.Node".into()]);
+        arguments.extend(SETTINGS.map(str::to_owned));
+        let database = &spec.database;
+        arguments.extend([
+            format!("--server.port={port}"),
+            format!("--spring.lifecycle.timeout-per-shutdown-phase={PHASE_SECONDS}s"),
+            format!("--spring.datasource.url={}", spec.jdbc_url()),
+            format!("--spring.datasource.username={}", database.login.user()),
+            format!("--camunda.bpm.database.type={}", database.engine_type()),
+            format!("--camunda.bpm.job-execution.lock-time-in-millis={JOB_LOCK_MS}"),
+            format!(
+                "--camunda.bpm.generic-properties.properties.hostname={}",
+                spec.name
+            ),
+        ]);
+        if spec.has_quiesce {
+            arguments.push("--lab.quiesce=true".into());
+        }
+        arguments.extend(spec.settings.iter().cloned());
+        let password = database.address.password(database.login);
+        Ok(Self {
+            program: software.java.program("java"),
+            arguments,
+            // Arguments can be read by everybody.
+            environment: vec![("SPRING_DATASOURCE_PASSWORD", password)],
+        })
+    }
+
+    fn launch(self, dir: &Path) -> Launch {
+        let environment = self.environment.iter();
+        Launch {
+            program: self.program,
+            arguments: self.arguments.into_iter().map(Into::into).collect(),
+            environment: environment
+                .map(|(name, value)| (*name, value.reveal().into()))
+                .collect(),
+            folder: dir.to_owned(),
+            user: None,
+            at_our_end: "KILL",
         }
     }
-    arguments.extend(["-cp".into(), software.class_path()?, "lab.Node".into()]);
-    arguments.extend(SETTINGS.map(str::to_owned));
-    let database = &spec.database;
-    arguments.extend([
-        format!("--server.port={port}"),
-        format!("--spring.lifecycle.timeout-per-shutdown-phase={PHASE_SECONDS}s"),
-        format!("--spring.datasource.url={}", spec.jdbc_url()),
-        format!("--spring.datasource.username={}", database.login.user()),
-        format!("--camunda.bpm.database.type={}", database.engine_type()),
-        format!("--camunda.bpm.job-execution.lock-time-in-millis={JOB_LOCK_MS}"),
-        format!(
-            "--camunda.bpm.generic-properties.properties.hostname={}",
-            spec.name
-        ),
-    ]);
-    if spec.has_quiesce {
-        arguments.push("--lab.quiesce=true".into());
-    }
-    arguments.extend(spec.settings.iter().cloned());
-    let password = database.address.password(database.login);
-    Ok(Launch {
-        program: software.java.program("java"),
-        arguments: arguments.into_iter().map(Into::into).collect(),
-        // Arguments can be read by everybody.
-        environment: vec![("SPRING_DATASOURCE_PASSWORD", password.reveal().into())],
-        folder: dir.to_owned(),
-        user: None,
-        at_our_end: "KILL",
-    })
 }
 
 /// Where a node writes its archive when it ends.

@@ -100,6 +100,8 @@ impl Seed {
 
     /// Makes it in `work`, as a folder that the database's user can reach, and copies it to `made`.
     async fn make(&self, work: &Path, made: &Path) -> Result<(), LabError> {
+        // Before the server, which would only wait while it is fetched.
+        let software = Software::ensure(self.version).await?;
         cache::remove_folder(work)?;
         let dir = work.join("database");
         let server = DatabaseServer::start_for(self.kind, &dir, Lifetime::WithUs).await?;
@@ -107,7 +109,6 @@ impl Seed {
         schema::create(server.address(), TEMPLATE, self.version).await?;
         let database = EngineDatabase::owned(server.address(), TEMPLATE);
         let spec = NodeSpec::new(self.version, "seed", database);
-        let software = Software::ensure(self.version).await?;
         let archive = if software.archive()?.is_file() {
             Archive::Use
         } else {

@@ -14,9 +14,11 @@ use liftlock_lab::camunda::EngineVersion;
 use liftlock_lab::camunda::Node;
 use liftlock_lab::camunda::NodeSpec;
 use liftlock_lab::camunda::PgJdbc;
+use liftlock_lab::camunda::StartCommand;
 use liftlock_lab::camunda::Traffic;
 use liftlock_lab::camunda::rest;
 use liftlock_lab::camunda::schema;
+use liftlock_lab::camunda::seed;
 use liftlock_lab::camunda::site;
 use liftlock_lab::camunda::traffic;
 use serde_json::json;
@@ -66,11 +68,18 @@ async fn serves(kind: DatabaseKind) {
         .await;
     assert_eq!(hosts.unwrap(), "n1");
 
+    // The seed stays as it was made: the next copy has no more instances than the first had.
+    let begun = Instant::now();
+    database.copy(seed::TEMPLATE, "again").await.unwrap();
+    let copy_ms = begun.elapsed().as_millis();
+    let tasks = "select count(*) from ACT_RU_TASK";
+    assert_eq!(database.sql("again", tasks).await.unwrap(), "120");
+
     let traffic = Traffic::begin(&site.base_url, traffic::CLIENTS).unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
     let report = traffic.end().await;
     println!(
-        "{kind}: node started in {} ms\n{report}",
+        "{kind}: seed copied in {copy_ms} ms, node started in {} ms\n{report}",
         site.nodes[0].start_ms
     );
     assert_eq!(report.last_line(), "failed=0");
@@ -123,6 +132,11 @@ async fn an_engine_holds_its_jobs_survives_a_crash_and_leaves_nothing() {
     spec.has_quiesce = true;
     spec.pgjdbc = PgJdbc::ConservativeAutosave;
     spec.application_name = Some("its-sessions".into());
+    // A secret is in no argument, nor in what is shown of the command.
+    let command = StartCommand::new(&spec, 1, dir.path().join("node"));
+    let command = format!("{:?}", command.await.unwrap());
+    let password = address.password(Login::Owner);
+    assert!(!command.contains(password.reveal()), "{command}");
     let mut node = Node::start(spec, dir.path().join("node")).await.unwrap();
     let pid = std::fs::read_to_string(node.pid_file()).unwrap();
     assert_eq!(pid.trim(), node.process().pid.to_string());
