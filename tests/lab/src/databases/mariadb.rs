@@ -19,7 +19,7 @@ const PACKAGE: &str = "mariadb-server";
 const CLIENT_PACKAGE: &str = "mariadb-client";
 
 /// What every server is told. No durability: a lab's data live for minutes.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "--bind-address=127.0.0.1",
     // TCP only: the path of a socket in a deep folder would be too long.
     "--socket=",
@@ -31,6 +31,9 @@ const SETTINGS: [&str; 9] = [
     // Written at each commit, and not synced: 0 would lose a second of commits with the process.
     "--innodb-flush-log-at-trx-commit=2",
     "--innodb-flush-method=nosync",
+    // A copy of the engine's schema syncs 1348 times without this and 729 times with it: 2 to 4 s
+    // against 1 to 2 s beside a busy disk.
+    "--debug-no-sync",
     "--performance-schema=OFF",
 ];
 
