@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::process::ExitStatus;
 use std::time::Duration;
+use std::time::Instant;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -29,6 +30,9 @@ const LOG_LINES_SHOWN: usize = 30;
 
 /// Time for a process to vanish after SIGKILL; the kernel needs none, a busy machine some.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a kill looks again; it takes the kernel a few milliseconds.
+const KILL_LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// How a server is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,11 +78,19 @@ impl Record {
         }
     }
 
-    /// Kills the server and its children as a power cut would.
+    /// Kills the server and its children as a power cut would, and waits until they are gone.
+    ///
+    /// What a child still holds, such as PostgreSQL's shared memory, would refuse the next start.
     pub(crate) fn kill(&self) {
-        // Looked for before: whoever loses its parent gets another one.
+        // Held while it is looked at, so that it starts no further child; and looked at before it
+        // is killed, since whoever loses its parent gets another one.
+        self.process.freeze();
         let children = self.process.children();
         self.kill_with(&children);
+        let end = Instant::now() + KILL_PATIENCE;
+        while children.iter().any(ProcessId::is_alive) && Instant::now() < end {
+            std::thread::sleep(KILL_LOOK_AGAIN);
+        }
     }
 
     fn kill_with(&self, children: &[ProcessId]) {
