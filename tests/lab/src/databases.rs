@@ -45,6 +45,9 @@ const START_SECONDS_MAX: u64 = 60;
 /// Time to end before SIGKILL. 0.2 s were seen.
 const STOP_SECONDS_MAX: u64 = 20;
 
+/// Time for a client's connection to give back the port of a server that starts again.
+const PORT_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Longest run of one text of SQL. A schema of 327 statements takes 1 to 7 s on a busy machine.
 const SQL_SECONDS_MAX: u64 = 120;
 
@@ -446,9 +449,23 @@ impl DatabaseServer {
     pub async fn restart(&mut self) -> Result<(), LabError> {
         self.running.stop().await;
         let dir = self.running.dir().to_owned();
-        let again = Self::launch(self.kind(), &dir, self.address.port, Lifetime::WithUs).await?;
-        *self = again;
-        Ok(())
+        let mut attempt = 1;
+        loop {
+            match Self::launch(self.kind(), &dir, self.address.port, Lifetime::WithUs).await {
+                Err(_)
+                    if attempt < launch::PORT_ATTEMPTS_MAX
+                        && launch::is_port_taken(&log_file(&dir)) =>
+                {
+                    // Some client's connection was given the port while nobody listened on it.
+                    attempt += 1;
+                    tokio::time::sleep(PORT_PATIENCE).await;
+                }
+                other => {
+                    *self = other?;
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// Lets it live on; whoever reads its record ends it.
