@@ -95,7 +95,7 @@ impl Nginx {
         Ok(nginx)
     }
 
-    /// Waits until it listens, with a worker that is none of `before`.
+    /// Waits until it listens, with a worker that is none of `before`, all of which shut down.
     async fn wait_workers(&mut self, before: &[ProcessId]) -> Result<(), LabError> {
         let end = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
         loop {
@@ -103,7 +103,8 @@ impl Nginx {
             let workers = self.running.process().children();
             let is_new = workers.iter().any(|worker| !before.contains(worker));
             let port = ("127.0.0.1", self.front_port);
-            if is_new && tokio::net::TcpStream::connect(port).await.is_ok() {
+            let is_over = before.iter().all(takes_no_more);
+            if is_new && is_over && tokio::net::TcpStream::connect(port).await.is_ok() {
                 return Ok(());
             }
             if Instant::now() >= end {
@@ -160,8 +161,8 @@ impl Nginx {
 
     /// Tests the files, then makes nginx read them.
     ///
-    /// Returns when a new worker takes requests; answers the workers of before, which finish what
-    /// they have. They count requests to every server, see [`Nginx::wait_finished`].
+    /// Returns when only new workers take requests; answers those of before, which finish what they
+    /// have. They count requests to every server, see [`Nginx::wait_finished`].
     pub async fn reload(&mut self) -> Result<Vec<ProcessId>, LabError> {
         self.test().await?;
         let before = self.running.process().children();
@@ -191,6 +192,13 @@ impl Nginx {
     pub fn kill(&mut self) {
         self.running.kill();
     }
+}
+
+/// Whether a worker is gone or takes no request any more: it says so in its title, just before it
+/// stops to listen.
+fn takes_no_more(worker: &ProcessId) -> bool {
+    let title = fs::read(format!("/proc/{}/cmdline", worker.pid)).unwrap_or_default();
+    String::from_utf8_lossy(&title).contains("shutting down") || !worker.is_alive()
 }
 
 fn program() -> Result<PathBuf, LabError> {
