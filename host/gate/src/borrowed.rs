@@ -64,9 +64,7 @@ impl Runner {
                 ),
             )
         };
-        // A rollback borrows again what a run had given back, under an id of its own.
-        let rows = state.attempts.len() + usize::from(state.gave_back.is_some());
-        let number = u32::try_from(rows).unwrap_or(u32::MAX);
+        let number = state.gave_back_number + 1;
         let event = Event::GaveBack {
             step: borrower.clone(),
             done,
@@ -89,7 +87,7 @@ impl Runner {
 
     /// The id under which a loan is given back where no step of the plan does it; a new one for each loan.
     pub(crate) fn give_back_id(&self, borrower: &StepId) -> Result<StepId, Halt> {
-        let loans = self.state().step(borrower).attempts.len();
+        let loans = self.state().step(borrower).ever().count();
         StepId::new(format!("{GIVE_BACK}{borrower}.{loans}"))
             .map_err(|error| Halt::new(Exit::Internal, error.to_string()))
     }

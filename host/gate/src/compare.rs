@@ -1,6 +1,6 @@
 //! After a rollback: what is there is compared with what the captures of before kept.
 
-use liftlock_types::{Change, Exit, Read, Scope};
+use liftlock_types::{Change, Exit, Read, Scope, StepId, Undo};
 use serde_json::Value;
 
 use crate::observer::Happening;
@@ -98,10 +98,17 @@ impl Touched {
                 .filter_map(|text| Scope::new(text.as_str()).ok())
                 .collect()
         };
+        // What stays differs from before, as the plan says.
+        let stays = |id: &StepId| {
+            runner
+                .step_of(id)
+                .is_some_and(|step| matches!(step.undo, Undo::Stays { .. }))
+        };
         for intent in state
             .steps
-            .values()
-            .flat_map(|step| &step.attempts)
+            .iter()
+            .filter(|(id, _)| !stays(id))
+            .flat_map(|(_, step)| step.ever())
             .filter_map(|attempt| attempt.intent.as_ref())
         {
             touched.names.extend(intent.change.names());

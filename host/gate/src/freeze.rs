@@ -10,7 +10,7 @@ use liftlock_types::{
 
 use crate::objections::{objections, point_of_no_return};
 use crate::state::is_of_host;
-use crate::{Bindings, iso, undo};
+use crate::{Bindings, iso, undo, unit};
 
 /// What a plan says about itself.
 #[derive(Debug, Clone)]
@@ -150,6 +150,7 @@ pub async fn freeze(
         .collect::<Result<Vec<_>, _>>()?;
     check_references(&steps)?;
     check_borrowing(&steps)?;
+    unit::check(&steps)?;
     undo::check(&steps, grant)?;
     let mut used = BTreeSet::new();
     let mut frozen = Vec::with_capacity(steps.len());
@@ -390,6 +391,13 @@ fn with_undo(mut step: Step) -> Result<Step, FreezeError> {
         }
         Some(change) => {
             let rule = change.rule();
+            if rule.destructive && matches!(step.undo, Undo::Stays { .. }) {
+                return Err(error(format!(
+                    "`{}` takes something away, so nothing of it can stay: name the snapshot step, or why there is no \
+                     way back",
+                    change.verb()
+                )));
+            }
             if matches!(step.undo, Undo::Automatic) && rule.automatic_undo.is_empty() {
                 if rule.destructive || rule.writes_schema || rule.borrows.is_some() {
                     return Err(error(format!(

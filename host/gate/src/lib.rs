@@ -18,7 +18,7 @@
 //! | `watch` | whether the clusters could be reached meanwhile |
 //! | `runner`, `before`, `steps`, `borrowed`, `finish` | a run from its first step to its end, or its abort |
 //! | `resume`, `replan`, `takeover` | a run that goes on: after a crash or a stop, by another plan, from a dead runner |
-//! | `rollback`, `compare` | a run that goes back, and whether all is as before |
+//! | `rollback`, `unit`, `compare` | a run that goes back, whole or one unit of it, and whether all is as before |
 //! | `planner`, `observer`, `clock` | what the runner needs of others |
 //! | `points`, `defect` | where a test can end a run, and a gate without one of its rules: with the feature `test-points` |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
@@ -48,6 +48,7 @@ mod state;
 mod steps;
 mod takeover;
 mod undo;
+mod unit;
 mod wait;
 mod watch;
 

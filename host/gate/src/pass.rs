@@ -39,7 +39,7 @@ const LATER_MS_MAX: u64 = 1_800_000;
 const LATER_EVERY: Duration = Duration::from_secs(5);
 
 /// Most attempts of one step in one process: a request that gets no answer so often needs a person to look.
-const ATTEMPTS_MAX: u32 = 400;
+const ATTEMPTS_MAX: usize = 400;
 
 /// Room kept on the journal's disk for the outcome of a change in flight, bytes.
 const OUTCOME_BYTES: u64 = 256 * 1024;
@@ -84,8 +84,8 @@ impl Runner {
         let mut later_since = None;
         loop {
             let earlier = self.state().step(passing.id);
-            let number = earlier.last().map_or(1, |attempt| attempt.number + 1);
-            if number > ATTEMPTS_MAX {
+            let number = earlier.next_number();
+            if earlier.attempts.len() >= ATTEMPTS_MAX {
                 return Err(Halt::new(
                     self.failed(),
                     format!("{ATTEMPTS_MAX} attempts had no effect"),
@@ -309,8 +309,7 @@ impl Runner {
         }
         let step = self.state().step(passing.id);
         let ended = step
-            .attempts
-            .iter()
+            .ever()
             .filter(|attempt| attempt.number < number && attempt.outcome.is_some())
             .count();
         let named = u32::try_from(ended).unwrap_or(u32::MAX).saturating_add(1);
@@ -327,8 +326,7 @@ impl Runner {
             made_by_run,
         };
         let recorded = step
-            .attempts
-            .iter()
+            .ever()
             .find(|recorded| recorded.number == number);
         if let Some((recorded, intent)) =
             recorded.and_then(|recorded| Some((recorded, recorded.intent.as_ref()?)))

@@ -39,7 +39,7 @@ impl Runner {
 
     /// Goes on, the claim being ours: forward, or back where a rollback had begun.
     pub(crate) async fn go_on(&self, decisions: Vec<Decision>) -> Result<(), Halt> {
-        let back = self.state().rolling_back.is_some() && !self.lacks(Defect::RollbackNotTerminal);
+        let back = self.state().goes_back() && !self.lacks(Defect::RollbackNotTerminal);
         if !back {
             self.check_plan()?;
             self.check_approved()?;
@@ -53,7 +53,11 @@ impl Runner {
                 host: self.who.host.clone(),
             };
             self.write(event).await?;
-            return self.go_back().await;
+            let unit = self.state().unit_back.clone();
+            return match unit {
+                Some((unit, _)) => self.go_back_in_unit(&unit).await,
+                None => self.go_back().await,
+            };
         }
         if let Some(step) = self.state().doubts().first() {
             return Err(Halt::new(Exit::PersonNeeded, format!("what became of step `{step}` is not decided"))

@@ -3,7 +3,7 @@
 
 use liftlock_types::event::{Event, OutcomeKind};
 use liftlock_types::rules::Borrow;
-use liftlock_types::{Change, Exit, Plan, Planned, Step, StepId, Undo};
+use liftlock_types::{Change, Exit, Plan, Planned, Step, StepId, Undo, UnitName};
 use serde_json::Value;
 
 use crate::boot_time_ms;
@@ -12,6 +12,7 @@ use crate::pass::{Origin, Passing};
 use crate::runner::{Decision, End, Halt, Runner};
 use crate::settle::Settled;
 use crate::state::{CANCEL, ROLLED_BACK, RunState, StepState, UNDO};
+use crate::unit::parts;
 
 /// One step that a rollback takes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +37,9 @@ pub fn rollback_plan(state: &RunState, plan: &Plan, earlier: &[Plan]) -> Vec<Und
             .find_map(|plan| plan.step(id))
     };
     let made = made_by_run(state, &step_of);
-    state
-        .completed
-        .iter()
-        .rev()
-        .filter_map(step_of)
+    parts(&state.completed, &step_of)
+        .into_iter()
+        .flat_map(|part| part.steps)
         .filter_map(|step| {
             let (how, impossible) = how(step, &state.step(&step.id), &made)?;
             Some(UndoStep {
@@ -86,6 +85,8 @@ fn how(step: &Step, state: &StepState, made: &[String]) -> Option<(String, bool)
             format!("restored from the snapshot of step `{taken_by}`"),
             false,
         ),
+        // The report names it: see `stays`.
+        Undo::Stays { .. } => return None,
         Undo::None { because } if !change.rule().writes_schema && !change.rule().destructive => {
             let _ = because;
             return None;
@@ -167,17 +168,8 @@ impl Runner {
             // A crash may have kept it from giving up its claims; it takes new ones.
             self.release().await?;
         }
-        self.check_unchanged().await?;
-        if self.state().claims.is_empty() {
-            self.check_unclaimed().await?;
-        } else {
-            self.check_claims().await?;
-            self.check_holder().await?;
-        }
-        for decision in decisions {
-            self.decide(decision).await?;
-        }
-        self.check_way_back()?;
+        self.prepare_to_go_back(decisions).await?;
+        self.check_way_back(None)?;
         if self.state().rolling_back.is_none() {
             let event = Event::RollbackBegun {
                 by: self.who.by.clone(),
@@ -189,11 +181,29 @@ impl Runner {
         self.go_back().await
     }
 
-    /// Doubts are decided, and every step can be taken back: asked before the first is.
-    fn check_way_back(&self) -> Result<(), Halt> {
+    /// Grant and targets are as they were, the claim is ours or nobody's, and what a person decided is written down.
+    pub(crate) async fn prepare_to_go_back(&self, decisions: Vec<Decision>) -> Result<(), Halt> {
+        self.check_unchanged().await?;
+        if self.state().claims.is_empty() {
+            self.check_unclaimed().await?;
+        } else {
+            self.check_claims().await?;
+            self.check_holder().await?;
+        }
+        for decision in decisions {
+            self.decide(decision).await?;
+        }
+        Ok(())
+    }
+
+    /// Doubts are decided, and every step (of this unit) can be taken back: asked before the first is.
+    pub(crate) fn check_way_back(&self, unit: Option<&UnitName>) -> Result<(), Halt> {
         let state = self.state();
         let made = made_by_run(&state, &|id| self.step_of(id));
         for id in state.doubts() {
+            if !self.is_of(&id, unit) {
+                continue;
+            }
             let partial = state
                 .step(&id)
                 .outcome()
@@ -211,7 +221,8 @@ impl Runner {
                 self.run
             )));
         }
-        let stuck = rollback_plan(&state, &self.plan, &self.earlier)
+        let stuck = self
+            .undoing(unit)
             .into_iter()
             .find(|undo| undo.impossible);
         match stuck {
@@ -239,19 +250,13 @@ impl Runner {
     pub(crate) async fn go_back(&self) -> Result<(), Halt> {
         self.claim().await?;
         let state = self.state();
-        let is_checked = self
-            .protective()
-            .iter()
-            .any(|id| state.step(id).gave_back_last);
-        if !is_checked {
+        let loans = self.protective(None);
+        if !loans.iter().any(|id| state.step(id).gave_back_last) {
             self.take_all_back().await?;
         }
-        for borrower in self.protective() {
-            if !self.state().step(&borrower).gave_back_last {
-                let id = self.give_back_id(&borrower)?;
-                self.give_back(&id, &borrower).await?;
-            }
-        }
+        // One whose outcome was open has come to it meanwhile.
+        self.give_back_last(&self.protective(None)).await?;
+        self.leave_what_stays();
         let left_behind = self.left_behind();
         self.write(Event::RunEnded {
             how: ROLLED_BACK.into(),
@@ -264,24 +269,27 @@ impl Runner {
 
     /// All but what is given back in the end: protective loans go back when everything else is as it was.
     async fn take_all_back(&self) -> Result<(), Halt> {
-        self.settle_to_go_back().await?;
-        self.check_way_back()?;
+        self.settle_to_go_back(None).await?;
+        self.check_way_back(None)?;
         self.clean_up_last().await?;
         self.quiesce().await?;
-        self.stop_again().await?;
-        let order: Vec<StepId> = {
-            let state = self.state();
-            rollback_plan(&state, &self.plan, &self.earlier)
-                .into_iter()
-                .map(|undo| undo.of)
-                .collect()
-        };
-        let of = order.len();
-        for (at, id) in order.iter().enumerate() {
-            if self.stop.is_set() {
-                return Err(self.stopped_by_person());
+        self.borrow_again(&self.protective(None)).await?;
+        let order: Vec<StepId> = self.undoing(None).into_iter().map(|undo| undo.of).collect();
+        let mut at = 0;
+        // Steps of one unit stand side by side.
+        for part in order.chunk_by(|one, other| self.unit_of(one) == self.unit_of(other)) {
+            match self.unit_of(&part[0]) {
+                Some(unit) => self.take_unit_back(&unit, part, at, order.len()).await?,
+                None => {
+                    for (place, id) in part.iter().enumerate() {
+                        if self.stop.is_set() {
+                            return Err(self.stopped_by_person());
+                        }
+                        self.take_back(id, at + place + 1, order.len()).await?;
+                    }
+                }
             }
-            self.take_back(id, at + 1, of).await?;
+            at += part.len();
         }
         self.give_back_neutral().await?;
         self.clean_up_again().await?;
@@ -289,13 +297,38 @@ impl Runner {
         self.compare_with_before().await
     }
 
-    /// Open attempts are settled, not repeated: what runs is cancelled, what had no effect stays without one.
-    async fn settle_to_go_back(&self) -> Result<(), Halt> {
+    /// The unit that a step belongs to.
+    fn unit_of(&self, id: &StepId) -> Option<UnitName> {
+        self.step_of(id)?.unit.clone()
+    }
+
+    /// It belongs to this unit, or all is asked for.
+    fn is_of(&self, id: &StepId, unit: Option<&UnitName>) -> bool {
+        unit.is_none() || self.unit_of(id).as_ref() == unit
+    }
+
+    /// Names what a way back leaves, as the plan says.
+    fn leave_what_stays(&self) {
+        for step in &self.plan.steps {
+            if let Undo::Stays { because } = &step.undo
+                && self.state().step(&step.id).was_sent()
+            {
+                self.leave(format!(
+                    "step {} (`{}`) stays: {because}",
+                    step.id, step.title
+                ));
+            }
+        }
+    }
+
+    /// Open attempts (of this unit) are settled, not repeated: what runs is cancelled, what had no effect stays without
+    /// one.
+    pub(crate) async fn settle_to_go_back(&self, unit: Option<&UnitName>) -> Result<(), Halt> {
         let open: Vec<StepId> = self
             .state()
             .steps
             .iter()
-            .filter(|(_, step)| step.open().is_some())
+            .filter(|(id, step)| step.open().is_some() && self.is_of(id, unit))
             .map(|(id, _)| id.clone())
             .collect();
         for id in open {
@@ -376,7 +409,7 @@ impl Runner {
 
     /// Requests without an answer can land late: nothing is touched before their time has passed and no token of
     /// ours is to be seen.
-    async fn quiesce(&self) -> Result<(), Halt> {
+    pub(crate) async fn quiesce(&self) -> Result<(), Halt> {
         let unaccounted = self.state().unaccounted();
         if unaccounted.is_empty() {
             return Ok(());
@@ -420,47 +453,48 @@ impl Runner {
         }
     }
 
-    /// Steps that stopped something which the run needs stopped: given back by the run or not.
-    fn protective(&self) -> Vec<StepId> {
-        let state = self.state();
-        state
-            .completed
-            .iter()
-            .filter(|id| {
-                self.step_of(id)
-                    .and_then(Step::change)
-                    .is_some_and(|planned| {
-                        planned.change.rule().borrows == Some(Borrow::Protective)
-                    })
-            })
-            .filter(|id| {
-                let step = state.step(id);
-                step.is_done() && step.was_sent()
-            })
-            .cloned()
-            .collect()
-    }
-
-    /// What the plan had started again is stopped before anything is taken back under it.
-    async fn stop_again(&self) -> Result<(), Halt> {
-        for id in self.protective() {
-            if self.state().step(&id).gave_back != Some(true) {
+    /// What the plan had given back is borrowed again, in its order, before anything is taken back under it; each waits
+    /// for what its step waited for.
+    pub(crate) async fn borrow_again(&self, loans: &[StepId]) -> Result<(), Halt> {
+        for id in loans {
+            if self.state().step(id).gave_back != Some(true) {
                 continue;
             }
-            let Some(planned) = self.step_of(&id).and_then(Step::change).cloned() else {
+            let Some(step) = self.step_of(id).cloned() else {
                 continue;
             };
-            self.undo_planned(&id, vec![planned]).await?;
+            let Some(planned) = step.change().cloned() else {
+                continue;
+            };
+            self.undo_planned(id, vec![planned]).await?;
+            if self.state().step(&self.undo_id(id, 0)?).is_done() {
+                continue;
+            }
             self.tell(Happening::Note(format!(
-                "stopping again what step {id} had stopped"
+                "once more what step {id} had done: {}",
+                step.title
             )));
-            self.undo_all(&id, Origin::Plan).await?;
+            for condition in &step.opens_when {
+                self.wait_for(id, condition).await?;
+            }
+            self.undo_all(id, Origin::Plan).await?;
+        }
+        Ok(())
+    }
+
+    /// Loans go back when all else is as it was, last one first.
+    pub(crate) async fn give_back_last(&self, loans: &[StepId]) -> Result<(), Halt> {
+        for borrower in loans.iter().rev() {
+            if !self.state().step(borrower).gave_back_last {
+                let id = self.give_back_id(borrower)?;
+                self.give_back(&id, borrower).await?;
+            }
         }
         Ok(())
     }
 
     /// Takes one step back.
-    async fn take_back(&self, id: &StepId, number: usize, of: usize) -> Result<(), Halt> {
+    pub(crate) async fn take_back(&self, id: &StepId, number: usize, of: usize) -> Result<(), Halt> {
         let Some(step) = self.step_of(id).cloned() else {
             return Ok(());
         };
@@ -504,7 +538,7 @@ impl Runner {
             .map_or_else(|| planned.change.clone(), |intent| intent.change.clone());
         match &step.undo {
             Undo::Changes(changes) => Ok(changes.clone()),
-            Undo::None { .. } => Ok(Vec::new()),
+            Undo::Stays { .. } | Undo::None { .. } => Ok(Vec::new()),
             Undo::Automatic => {
                 let passing = Passing {
                     id: &step.id,
@@ -554,14 +588,16 @@ impl Runner {
         if self.state().step(id).undo.is_some() {
             return Ok(());
         }
-        self.write_step(id, 1, Event::UndoPlanned { changes }).await
+        let number = self.state().step(id).taken_back + 1;
+        self.write_step(id, number, Event::UndoPlanned { changes })
+            .await
     }
 
     /// Passes the undo changes of a step, those that were not yet.
     async fn undo_all(&self, id: &StepId, origin: Origin<'_>) -> Result<(), Halt> {
         let changes = self.state().step(id).undo.unwrap_or_default();
         for (at, planned) in changes.iter().enumerate() {
-            let undo = undo_id(id, at)?;
+            let undo = self.undo_id(id, at)?;
             if !self.state().step(&undo).is_done() {
                 self.pass_own(&undo, planned, origin).await?;
             }
@@ -585,12 +621,25 @@ impl Runner {
         .await
     }
 
+    /// The id of a change that takes a step back; others where it was done anew in between.
+    fn undo_id(&self, id: &StepId, at: usize) -> Result<StepId, Halt> {
+        let at = at + 1;
+        match self.state().step(id).taken_back {
+            0 => host_id(format!("{UNDO}{id}.{at}")),
+            times => host_id(format!("{UNDO}{id}.again-{times}.{at}")),
+        }
+    }
+
     /// What was taken back stays so: a late request, or someone else, may have come between.
-    async fn still_taken_back(&self, order: &[StepId]) -> Result<(), Halt> {
+    pub(crate) async fn still_taken_back(&self, order: &[StepId]) -> Result<(), Halt> {
         let mut touched: Vec<Vec<String>> = Vec::new();
         let mut gone: Vec<String> = Vec::new();
         // Backwards: what a later undo changed again is that one's to hold.
         for id in order.iter().rev() {
+            // What a unit had borrowed again is given back with it.
+            if self.state().step(id).gave_back_last {
+                continue;
+            }
             let changes = self.state().step(id).undo.unwrap_or_default();
             for (at, planned) in changes.iter().enumerate().rev() {
                 let names = planned.change.names();
@@ -603,7 +652,7 @@ impl Runner {
                     gone.push(name.to_string());
                 }
                 touched.push(names);
-                let undo = undo_id(id, at)?;
+                let undo = self.undo_id(id, at)?;
                 let state = self.state().step(&undo);
                 let Some((number, intent)) = state
                     .last()
@@ -633,10 +682,6 @@ impl Runner {
         }
         Ok(())
     }
-}
-
-fn undo_id(id: &StepId, at: usize) -> Result<StepId, Halt> {
-    host_id(format!("{UNDO}{id}.{}", at + 1))
 }
 
 fn host_id(text: String) -> Result<StepId, Halt> {

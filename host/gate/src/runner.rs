@@ -349,7 +349,7 @@ impl Runner {
 
     /// How a failure ends: resumable before the first schema write, frozen after it.
     pub(crate) fn failed(&self) -> Exit {
-        if self.state().rolling_back.is_some() {
+        if self.state().goes_back() {
             Exit::RollbackFailed
         } else if self.state().has_written_schema() {
             Exit::Frozen
@@ -396,10 +396,10 @@ impl Runner {
     /// What a change rests on is not what it was: refused before anything was sent, frozen after.
     pub(crate) fn stale(&self, step: &StepId, what: &str) -> Halt {
         let state = self.state();
-        let exit = match (state.has_sent(), &state.rolling_back) {
-            (_, Some(_)) => Exit::RollbackFailed,
-            (true, None) => Exit::Frozen,
-            (false, None) => Exit::Stale,
+        let exit = match (state.has_sent(), state.goes_back()) {
+            (_, true) => Exit::RollbackFailed,
+            (true, false) => Exit::Frozen,
+            (false, false) => Exit::Stale,
         };
         Halt::new(
             exit,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use liftlock_journal::Row;
 use liftlock_types::event::{Captured, Event, Intent, Outcome, OutcomeKind};
 use liftlock_types::rules::Class;
-use liftlock_types::{Binding, Digest, Exit, Planned, StepId, TargetIdentity};
+use liftlock_types::{Binding, Digest, Exit, Planned, StepId, TargetIdentity, UnitName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,6 +39,12 @@ impl AttemptState {
 pub struct StepState {
     /// In order.
     pub attempts: Vec<AttemptState>,
+    /// Attempts before it was last taken back with its unit. They count for nothing but what may still land.
+    #[serde(default)]
+    pub history: Vec<AttemptState>,
+    /// How often it was taken back with its unit.
+    #[serde(default)]
+    pub taken_back: u32,
     /// It was a capture, and its answers are kept.
     pub captured: bool,
     /// A person attested, approved or decided: answer and reason, last one first.
@@ -48,6 +54,9 @@ pub struct StepState {
     /// A rollback gave it back, which is the last that one does.
     #[serde(default)]
     pub gave_back_last: bool,
+    /// The number of the last row that says so.
+    #[serde(default)]
+    pub gave_back_number: u32,
     /// What its attempts left beside their effect, named.
     #[serde(default)]
     pub left: Vec<String>,
@@ -60,6 +69,16 @@ pub struct StepState {
 }
 
 impl StepState {
+    /// Every attempt there ever was, in order.
+    pub fn ever(&self) -> impl Iterator<Item = &AttemptState> {
+        self.history.iter().chain(&self.attempts)
+    }
+
+    /// The number of the next attempt: none is used twice.
+    pub(crate) fn next_number(&self) -> u32 {
+        self.ever().last().map_or(1, |attempt| attempt.number + 1)
+    }
+
     /// The last attempt.
     pub fn last(&self) -> Option<&AttemptState> {
         self.attempts.last()
@@ -164,6 +183,9 @@ pub struct RunState {
     pub captured_before: Vec<String>,
     /// Why the run goes back; none: it does not.
     pub rolling_back: Option<String>,
+    /// The unit that goes back by itself, and why.
+    #[serde(default)]
+    pub unit_back: Option<(UnitName, String)>,
     /// Claims of dead runners of this run that were taken over, still to be removed.
     pub superseded: Vec<(Binding, u64)>,
     /// The highest epoch that this run ever claimed: the name of a claim is never used again.
@@ -245,6 +267,7 @@ impl RunState {
             completed: Vec::new(),
             captured_before: Vec::new(),
             rolling_back: None,
+            unit_back: None,
             superseded: Vec::new(),
             epochs: BTreeMap::new(),
             facts: BTreeMap::new(),
@@ -337,15 +360,11 @@ impl RunState {
             }
             Event::Intent(intent) => {
                 let id = step_id()?;
-                if self.rolling_back.is_some() && !is_of_host(&id) {
+                if self.goes_back() && !is_of_host(&id) {
                     return Err(error("a forward intent after the rollback began"));
                 }
                 let step = self.steps.entry(id).or_default();
-                if step
-                    .attempts
-                    .iter()
-                    .any(|attempt| attempt.number >= row.attempt)
-                {
+                if step.ever().any(|attempt| attempt.number >= row.attempt) {
                     return Err(error("its attempt is not the next one"));
                 }
                 if step.outcome().is_some_and(|outcome| outcome.kind.is_done())
@@ -380,7 +399,9 @@ impl RunState {
                         last.outcome_at_ms = row.at_ms;
                     }
                     last => {
-                        if last.is_some_and(|last| last.number >= row.attempt) {
+                        let earlier = last.map(|last| last.number);
+                        let earlier = earlier.or(step.history.last().map(|last| last.number));
+                        if earlier.is_some_and(|number| number >= row.attempt) {
                             return Err(error("its attempt has an outcome"));
                         }
                         if !matches!(
@@ -428,9 +449,11 @@ impl RunState {
             Event::GaveBack {
                 step, done, why, ..
             } => {
+                let goes_back = self.goes_back();
                 let borrower = self.steps.entry(step.clone()).or_default();
                 borrower.gave_back = Some(done);
-                borrower.gave_back_last = self.rolling_back.is_some();
+                borrower.gave_back_last = goes_back;
+                borrower.gave_back_number = row.attempt;
                 if !done {
                     self.left_behind
                         .push(format!("what step {step} borrowed: {why}"));
@@ -438,11 +461,26 @@ impl RunState {
             }
             Event::RollbackBegun { reason, .. } => {
                 self.rolling_back = Some(reason);
+                self.unit_back = None;
                 self.ended = None;
                 self.left_behind.clear();
             }
+            Event::UnitRollbackBegun { unit, reason, .. } => {
+                if self.goes_back() {
+                    return Err(error("the run goes back already"));
+                }
+                self.unit_back = Some((unit, reason));
+            }
+            Event::UnitRolledBack { unit, steps } => {
+                if self.unit_back.take().is_none_or(|(goes, _)| goes != unit) {
+                    return Err(error("this unit did not go back"));
+                }
+                for id in &steps {
+                    self.begin_anew(id);
+                }
+            }
             Event::UndoPlanned { changes } => {
-                if self.rolling_back.is_none() {
+                if !self.goes_back() {
                     return Err(error("no rollback had begun"));
                 }
                 self.steps.entry(step_id()?).or_default().undo = Some(changes);
@@ -467,6 +505,30 @@ impl RunState {
         Ok(())
     }
 
+    /// Its unit was taken back: what was done of it is history.
+    fn begin_anew(&mut self, id: &StepId) {
+        self.completed.retain(|completed| completed != id);
+        if let Some(step) = self.steps.get_mut(id) {
+            for outcome in step.attempts.iter().filter_map(|attempt| attempt.outcome.as_ref()) {
+                let Some(facts) = self.facts.get_mut(&outcome.binding) else {
+                    continue;
+                };
+                // What its way back did not read again is as the plan has it.
+                facts.retain(|key, value| outcome.facts_after.get(key) != Some(value));
+            }
+            step.history.append(&mut step.attempts);
+            step.taken_back += 1;
+            step.undo = None;
+            step.gave_back = None;
+            step.gave_back_last = false;
+        }
+    }
+
+    /// The run, or one unit of it, goes back: nothing goes forward meanwhile.
+    pub fn goes_back(&self) -> bool {
+        self.rolling_back.is_some() || self.unit_back.is_some()
+    }
+
     fn supersede(&mut self, binding: Binding, epoch: u64) {
         if !self.superseded.contains(&(binding.clone(), epoch)) {
             self.superseded.push((binding, epoch));
@@ -482,7 +544,7 @@ impl RunState {
     pub fn has_sent(&self) -> bool {
         self.steps
             .values()
-            .flat_map(|step| &step.attempts)
+            .flat_map(StepState::ever)
             .any(|attempt| {
                 attempt.intent.is_some()
                     && attempt
@@ -496,7 +558,7 @@ impl RunState {
     pub fn has_written_schema(&self) -> bool {
         self.steps
             .values()
-            .flat_map(|step| &step.attempts)
+            .flat_map(StepState::ever)
             .any(|attempt| {
                 attempt
                     .intent
@@ -524,7 +586,7 @@ impl RunState {
     pub fn unaccounted(&self) -> Vec<(StepId, AttemptState)> {
         self.steps
             .iter()
-            .flat_map(|(id, step)| step.attempts.iter().map(move |attempt| (id, attempt)))
+            .flat_map(|(id, step)| step.ever().map(move |attempt| (id, attempt)))
             .filter(|(_, attempt)| attempt.is_unaccounted())
             .map(|(id, attempt)| (id.clone(), attempt.clone()))
             .collect()

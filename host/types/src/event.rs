@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Binding, Change, Digest, Exit, Facts, Planned, ReadError, Reading, StepId, TargetIdentity,
-    rules,
+    UnitName, rules,
 };
 
 /// What became of a change.
@@ -226,6 +226,22 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// One unit goes back: no forward intent comes before it is back.
+    UnitRollbackBegun {
+        /// Which.
+        unit: UnitName,
+        /// Who asked for it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// The unit is as it was before this run; its steps are to be done anew if the run goes on.
+    UnitRolledBack {
+        /// Which.
+        unit: UnitName,
+        /// Its steps.
+        steps: Vec<StepId>,
+    },
     /// How a step is taken back, fixed before the first of its undo changes is sent.
     UndoPlanned {
         /// In order; none: nothing has to be done.
@@ -289,6 +305,8 @@ impl Event {
             Self::Decided { .. } => "decided",
             Self::GaveBack { .. } => "gave-back",
             Self::RollbackBegun { .. } => "rollback-begun",
+            Self::UnitRollbackBegun { .. } => "unit-rollback-begun",
+            Self::UnitRolledBack { .. } => "unit-rolled-back",
             Self::UndoPlanned { .. } => "undo-planned",
             Self::Replanned { .. } => "replanned",
             Self::TookOver { .. } => "took-over",

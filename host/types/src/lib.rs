@@ -45,7 +45,7 @@ pub use exit::Exit;
 pub use json::{JSON_BYTES_MAX, JSON_DEPTH_MAX, Json, JsonError, contains};
 pub use names::{
     AliasName, Binding, Digest, DocumentId, FileName, IndexName, NameError, RunId,
-    STEP_ID_PLANNED_MAX, SnapshotName, StepId, TemplateName, Verb, hex, is_invisible,
+    STEP_ID_PLANNED_MAX, SnapshotName, StepId, TemplateName, UnitName, Verb, hex, is_invisible,
 };
 pub use options::{resolve, resolve_options, resolve_verb};
 pub use plan::{

@@ -133,6 +133,12 @@ name!(
     check_step_id
 );
 name!(
+    /// The smallest part of a plan that is taken back by itself: one node. Letters as in a step id, 1 to 80.
+    UnitName,
+    "unit",
+    check_id
+);
+name!(
     /// One execution of one plan.
     RunId,
     "run id",

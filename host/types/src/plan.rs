@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Binding, Change, Condition, Digest, Finding, Json, Planned, Reading, StepId};
+use crate::{Binding, Change, Condition, Digest, Finding, Json, Planned, Reading, StepId, UnitName};
 
 /// The plan format this host writes and reads.
 pub const PLAN_FORMAT: u32 = 1;
@@ -81,6 +81,11 @@ pub enum Undo {
     Changes(Vec<Planned>),
     /// By restoring what that step took.
     ByRestore(StepId),
+    /// It stays: what was there before runs on with it, so that a way back does not need it gone.
+    Stays {
+        /// Who says so, and why.
+        because: String,
+    },
     /// It is not.
     None {
         /// Why not.
@@ -96,7 +101,7 @@ impl Undo {
             Self::Changes(changes) => changes
                 .iter()
                 .any(|planned| matches!(planned.change, Change::RestoreSnapshot { .. })),
-            Self::Automatic | Self::None { .. } => false,
+            Self::Automatic | Self::Stays { .. } | Self::None { .. } => false,
         }
     }
 }
@@ -137,6 +142,9 @@ pub struct Step {
     /// Why it is there.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub because: String,
+    /// The part of the plan that is taken back by itself: one node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitName>,
     /// Steps that must be concluded before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<StepId>,

@@ -429,7 +429,8 @@ pub(crate) mod tests {
             phase,
             title: format!("the {id} step"),
             because: String::new(),
-            after: vec![],
+            unit: None,
+        after: vec![],
             body: Body::Change(Planned {
                 binding: Binding::new(binding).unwrap(),
                 change,

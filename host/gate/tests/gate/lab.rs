@@ -17,7 +17,7 @@ use liftlock_journal::{Journal, OpenOptions};
 use liftlock_types::{
     Binding, Body, Change, Digest, DocumentId, Grant, GrantedBinding, GrantedVerb, IndexName, Json,
     Phase, Plan, Planned, PluginRef, Proposal, RunId, Scope, SnapshotName, Step, StepId, Undo,
-    Verb,
+    UnitName, Verb,
 };
 
 pub fn binding() -> Binding {
@@ -55,6 +55,7 @@ pub fn step(name: &str, phase: Phase, body: Body) -> Step {
         phase,
         title: name.into(),
         because: String::new(),
+        unit: None,
         after: vec![],
         body,
         undo: Undo::Automatic,
@@ -376,6 +377,15 @@ impl Lab {
 
     pub async fn run(&self) -> End {
         self.runner().await.run().await
+    }
+
+    /// Takes one unit back.
+    pub async fn unit_back(&self, unit: &str) -> End {
+        let unit = UnitName::new(unit).unwrap();
+        self.runner()
+            .await
+            .rollback_unit(unit, "no", vec![])
+            .await
     }
 
     pub async fn resume(&self) -> End {

@@ -5,6 +5,7 @@
 mod back;
 mod lab;
 mod toy;
+mod units;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,222 @@
+//! Units: parts of a plan that go back by themselves, one after another.
+
+use liftlock_gate::{FreezeError, StepApproval};
+use liftlock_types::{Body, Change, Exit, Phase, Proposal, Step, Undo, UnitName};
+
+use crate::lab::*;
+use crate::toy::{Fault, Toy};
+
+fn unit(name: &str) -> UnitName {
+    UnitName::new(name).unwrap()
+}
+
+/// Out, changed, in again.
+fn node(name: &str) -> Vec<Step> {
+    let mut steps = vec![
+        change(
+            &format!("{name}-stop"),
+            Phase::Switch,
+            Change::StopService {},
+        ),
+        Step {
+            phase: Phase::Switch,
+            ..create(&format!("{name}-new"), name)
+        },
+        step(
+            &format!("{name}-start"),
+            Phase::Switch,
+            Body::GiveBack {
+                step: id(&format!("{name}-stop")),
+            },
+        ),
+    ];
+    for step in &mut steps {
+        step.unit = Some(unit(name));
+    }
+    steps
+}
+
+/// A change that stays, and two nodes.
+fn rolling() -> Vec<Step> {
+    let mut schema = create("schema", "schema");
+    schema.undo = Undo::Stays {
+        because: "the old version runs on it".into(),
+    };
+    let mut steps = vec![schema];
+    steps.extend(node("n1"));
+    steps.extend(node("n2"));
+    steps
+}
+
+/// The same, and the second node wants an approval of its own.
+fn waiting() -> Vec<Step> {
+    let mut steps = rolling();
+    steps[4].own_approval = Some("look at the first one".into());
+    steps
+}
+
+fn approve(lab: &mut Lab) {
+    lab.approvals[0].steps = vec![StepApproval {
+        step: id("n2-stop"),
+        reason: "looked".into(),
+    }];
+}
+
+const OUT: &str = "service.stop";
+const BACK: &str = "cluster.delete-document";
+const IN: &str = "service.start";
+
+fn has(lab: &Lab, document: &str) -> bool {
+    lab.toy
+        .with(|world| world.documents.contains_key(document))
+}
+
+#[tokio::test]
+async fn a_run_goes_back_unit_by_unit_and_leaves_what_stays() {
+    let lab = Lab::new(rolling()).await;
+    assert!(lab.plan.point_of_no_return.is_none());
+    assert_eq!(lab.run().await.exit, Exit::Done);
+    lab.toy.with(|world| world.sent.clear());
+    let end = lab.runner().await.rollback("slow", vec![]).await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    assert_eq!(lab.sent(), [OUT, BACK, IN, OUT, BACK, IN]);
+    let taken_back: Vec<String> = lab.toy.with(|world| {
+        let documents = world.sent.iter().filter_map(|(_, change)| match change {
+            Change::DeleteDocument { id, .. } => Some(id.to_string()),
+            _ => None,
+        });
+        documents.collect()
+    });
+    assert_eq!(taken_back, ["n2", "n1"]);
+    assert!(has(&lab, "schema") && !has(&lab, "n1") && !has(&lab, "n2"));
+    assert!(
+        end.left_behind
+            .iter()
+            .any(|line| line.contains("the old version runs on it")),
+        "{:?}",
+        end.left_behind
+    );
+}
+
+#[tokio::test]
+async fn one_unit_goes_back_and_the_run_can_do_it_anew() {
+    let mut lab = Lab::new(waiting()).await;
+    assert_eq!(lab.run().await.exit, Exit::StepApproval);
+    for _ in 0..2 {
+        assert!(has(&lab, "n1"));
+        lab.toy.with(|world| world.sent.clear());
+        let end = lab.unit_back("n1").await;
+        assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+        assert!(end.state.ended.is_none() && end.state.stopped.is_some());
+        assert_eq!(lab.sent(), [OUT, BACK, IN]);
+        assert!(!has(&lab, "n1") && has(&lab, "schema"));
+        let again = lab.unit_back("n1").await;
+        assert_eq!(again.exit, Exit::Usage, "{}", why(&again));
+        assert_eq!(lab.resume().await.exit, Exit::StepApproval);
+    }
+    approve(&mut lab);
+    let end = lab.resume().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    assert!(has(&lab, "n1") && has(&lab, "n2"));
+    assert!(lab.toy.with(|world| world.claims.is_empty()));
+    // And the whole of it goes back, in spite of what went before.
+    let end = lab.runner().await.rollback("no", vec![]).await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    assert!(!has(&lab, "n1") && !has(&lab, "n2") && has(&lab, "schema"));
+    assert!(lab.toy.with(|world| world.running));
+}
+
+#[tokio::test]
+async fn killed_at_every_call_a_unit_comes_back_all_the_same_and_nothing_is_repeated() {
+    let half_way = async || {
+        let lab = Lab::new(waiting()).await;
+        assert_eq!(lab.run().await.exit, Exit::StepApproval);
+        lab.toy.with(|world| {
+            world.sent.clear();
+            world.calls = 0;
+        });
+        lab
+    };
+    let straight = half_way().await;
+    let end = straight.unit_back("n1").await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    let mutations = straight.sent();
+    let calls = straight.toy.with(|world| world.calls);
+    let mut positions = 0;
+    for at in 1..=calls {
+        let mut lab = half_way().await;
+        let runner = lab.runner().await;
+        let back = runner.rollback_unit(unit("n1"), "no", vec![]);
+        if !lab.dies_at(at, back).await {
+            continue;
+        }
+        positions += 1;
+        let end = if lab.state().await.unit_back.is_some() {
+            lab.resume().await
+        } else {
+            lab.unit_back("n1").await
+        };
+        assert_eq!(end.exit, Exit::Done, "killed at call {at}: {}", why(&end));
+        assert_eq!(lab.sent(), mutations, "killed at call {at}");
+        assert!(!has(&lab, "n1") && has(&lab, "schema"), "{at}");
+        approve(&mut lab);
+        let end = lab.resume().await;
+        assert_eq!(end.exit, Exit::Done, "killed at call {at}: {}", why(&end));
+        assert!(has(&lab, "n1") && has(&lab, "n2"), "{at}");
+    }
+    assert!(positions > 15, "{positions} of {calls}");
+}
+
+#[tokio::test]
+async fn nothing_goes_forward_while_a_unit_goes_back() {
+    let lab = Lab::new(waiting()).await;
+    assert_eq!(lab.run().await.exit, Exit::StepApproval);
+    lab.toy.with(|world| world.faults = vec![Fault::Refuse]);
+    let end = lab.unit_back("n1").await;
+    assert_eq!(end.exit, Exit::RollbackFailed, "{}", why(&end));
+    lab.toy.with(|world| world.sent.clear());
+    let end = lab.resume().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    assert_eq!(lab.sent(), [OUT, BACK, IN]);
+    assert!(lab.state().await.unit_back.is_none());
+}
+
+#[tokio::test]
+async fn what_cannot_go_back_by_itself_is_refused_with_the_way_on() {
+    let lab = Lab::new(rolling()).await;
+    assert!(lab.run_and_die_after(1).await);
+    let end = lab.unit_back("n9").await;
+    assert_eq!(end.exit, Exit::Usage);
+    let halt = end.halt.unwrap();
+    assert!(halt.remedy.contains("`n1`, `n2`"), "{}", halt.remedy);
+    let end = lab.unit_back("n1").await;
+    assert!(why(&end).contains("nothing of unit"), "{}", why(&end));
+    assert_eq!(lab.resume().await.exit, Exit::Done);
+    let end = lab.unit_back("n1").await;
+    assert!(why(&end).contains("is over"), "{}", why(&end));
+}
+
+#[tokio::test]
+async fn a_loan_of_a_unit_goes_back_within_it_and_what_takes_away_does_not_stay() {
+    let frozen = async |steps: Vec<Step>| {
+        let proposal = Proposal {
+            steps,
+            ..Proposal::default()
+        };
+        liftlock_gate::freeze(proposal, context(), &grant(), &bindings(&Toy::new())).await
+    };
+    let mut steps = rolling();
+    steps[3].unit = Some(unit("n2"));
+    let error = frozen(steps).await.unwrap_err();
+    assert!(matches!(error, FreezeError::BadReference { .. }), "{error}");
+    let mut steps = whole();
+    let delete = steps
+        .iter_mut()
+        .find(|step| step.id == id("delete"))
+        .unwrap();
+    delete.undo = Undo::Stays {
+        because: "trust me".into(),
+    };
+    let error = frozen(steps).await.unwrap_err();
+    assert!(error.to_string().contains("takes something away"), "{error}");
+}
