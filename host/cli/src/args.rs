@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use liftlock_types::UnitName;
 
 const HELP: &str = "\
 {about-with-newline}
@@ -132,6 +133,9 @@ pub(crate) enum Command {
     /// Each undo passes the same gate as a step: recorded before it is sent, read back after. What was taken away is
     /// restored from the snapshot that the run took and proved. Only what this run did is undone, and from its first row
     /// on the run goes backwards only: `resume` continues the rollback, never the upgrade.
+    ///
+    /// A plan can name units, such as the nodes of a site: then unit after unit goes back, so that the others serve
+    /// meanwhile; and `--unit NAME` takes only that one back. The run stands then: `resume` does the unit anew.
     ///
     /// Without a terminal it needs `--yes`. Look first: `liftlock rollback RUN --preview` shows every step and what would
     /// be lost, and sends nothing.
@@ -395,6 +399,9 @@ pub(crate) struct Decided {
 pub(crate) struct Rollback {
     /// The run, or the first digits of its id.
     pub(crate) run: String,
+    /// Only this unit of the plan; `liftlock show PLAN` names them.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) unit: Option<UnitName>,
     /// Show what would be done and lost; send nothing.
     #[arg(long, conflicts_with_all = ["yes", "decide"])]
     pub(crate) preview: bool,

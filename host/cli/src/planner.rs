@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use liftlock_gate::{Bindings, Planner, PlannerFault, Replanned, RunState, now_ms};
+use liftlock_gate::{Asked, Bindings, Planner, PlannerFault, Replanned, RunState, now_ms};
 use liftlock_sandbox::{
     Call, Called, Denial, LogSink, Plugin, PluginFault, ReadMade, ReadSource, Refusal, Replay,
     RunView, SiteView, StepView,
 };
 use liftlock_types::event::Captured;
 use liftlock_types::{
-    Binding, Digest, Finding, Grant, Inventory, Json, Moment, Plan, Proposal, Read, ReadError,
-    Reading, RecordedRead, Target,
+    Binding, Digest, Evaluated, Finding, Grant, Inventory, Json, Moment, Plan, Proposal, Read,
+    ReadError, Reading, RecordedRead, Target,
 };
 use serde_json::{Value, json};
 
@@ -326,6 +326,24 @@ impl Planner for SitePlanner {
                 Err(PlannerFault::Refused(what.join("; ")))
             }
         }
+    }
+
+    async fn observe(&self, asked: Asked<'_>, state: &RunState) -> Result<Evaluated, PlannerFault> {
+        let call = self.call(self.view(Moment::Asked, state), now_ms());
+        let asked = liftlock_sandbox::Asked {
+            name: asked.name.into(),
+            input: asked.input.clone(),
+            last: asked.last.map(Json::of),
+        };
+        let called = self
+            .plugin
+            .observe(&call, &asked)
+            .await
+            .map_err(|error| fault(&error))?;
+        self.told(called).map_err(|error| PlannerFault::Target {
+            doing: "look at a condition",
+            error,
+        })
     }
 
     async fn validate(&self, state: &RunState) -> Result<Vec<Finding>, PlannerFault> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use liftlock_gate::{RunState, iso, rollback_plan};
-use liftlock_types::{Binding, Change, Plan, Read, Step, StepId, Undo, rules};
+use liftlock_types::{Binding, Change, Plan, Read, Step, StepId, Undo, UnitName, rules};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -23,6 +23,8 @@ const COLUMNS: [usize; 3] = [4, 48, 50];
 pub(crate) struct UndoingData {
     /// The run.
     pub(crate) run: String,
+    /// The unit that alone goes back; none: all of it.
+    pub(crate) unit: Option<String>,
     /// Why it goes back already; none: it does not yet.
     pub(crate) begun: Option<String>,
     /// The upgrade's point of no return was passed: something can only be restored.
@@ -68,6 +70,7 @@ pub(crate) async fn look(
     state: &RunState,
     plan: &Plan,
     earlier: &[Plan],
+    unit: Option<&UnitName>,
     targets: &Targets,
 ) -> UndoingData {
     let step_of = |id: &StepId| {
@@ -75,7 +78,10 @@ pub(crate) async fn look(
             .chain(earlier.iter().rev())
             .find_map(|plan| plan.step(id))
     };
-    let undone = rollback_plan(state, plan, earlier);
+    let is_meant =
+        |id: &StepId| unit.is_none() || step_of(id).is_some_and(|step| step.unit.as_ref() == unit);
+    let mut undone = rollback_plan(state, plan, earlier);
+    undone.retain(|undo| is_meant(&undo.of));
     let steps: Vec<&Step> = undone.iter().filter_map(|undo| step_of(&undo.of)).collect();
     let restored = restored(&steps);
     let removed = removed(&steps);
@@ -84,7 +90,8 @@ pub(crate) async fn look(
     let (lost, differs) = compare(state, &then, &now, &restored, &removed);
     UndoingData {
         run: state.run.clone(),
-        begun: state.rolling_back.as_deref().map(escape::block),
+        unit: unit.map(ToString::to_string),
+        begun: going_back(state, unit).map(escape::block),
         past_no_return: steps
             .iter()
             .any(|step| matches!(step.undo, Undo::ByRestore(_))),
@@ -107,10 +114,24 @@ pub(crate) async fn look(
         under_way: state
             .steps
             .iter()
-            .filter(|(_, step)| step.open().is_some())
+            .filter(|(id, step)| step.open().is_some() && is_meant(id))
             .map(|(id, _)| id.to_string())
             .collect(),
-        doubts: state.doubts().iter().map(ToString::to_string).collect(),
+        doubts: state
+            .doubts()
+            .iter()
+            .filter(|id| is_meant(id))
+            .map(ToString::to_string)
+            .collect(),
+    }
+}
+
+/// Why it goes back already.
+fn going_back<'a>(state: &'a RunState, unit: Option<&UnitName>) -> Option<&'a str> {
+    match (unit, &state.unit_back) {
+        (Some(unit), Some((going, reason))) if going == unit => Some(reason),
+        (None, _) => state.rolling_back.as_deref(),
+        _ => None,
     }
 }
 
@@ -325,7 +346,10 @@ pub(crate) fn text(data: &UndoingData, paint: Paint) -> String {
         paint.text(
             Style::Strong,
             &format!(
-                "Rollback of run {}: {} to take back",
+                "Rollback of {}run {}: {} to take back",
+                data.unit
+                    .as_ref()
+                    .map_or_else(String::new, |unit| format!("unit {unit} of ")),
                 data.run,
                 count(data.steps.len(), "step", "steps")
             )
@@ -385,9 +409,11 @@ pub(crate) fn text(data: &UndoingData, paint: Paint) -> String {
     part("starts again", &data.starts, None);
     part("stays", &data.stays, None);
     part("to be decided", &data.doubts, Some(Style::Bad));
-    out.push_str(
-        "  then           everything kept before the first change is read again and compared; the claim is taken off\n",
-    );
+    out.push_str(if data.unit.is_some() {
+        "  then           the run stands; resuming it does the unit anew\n"
+    } else {
+        "  then           everything kept before the first change is read again and compared; the claim is taken off\n"
+    });
     out
 }
 
@@ -427,6 +453,7 @@ mod tests {
     fn the_screen_names_what_cannot_be_taken_back_and_that_nothing_else_is_lost() {
         let data = UndoingData {
             run: "r-1".into(),
+            unit: None,
             begun: None,
             past_no_return: false,
             steps: vec![UndoData {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use liftlock_types::rules::Class;
-use liftlock_types::{Body, Step, StepId};
+use liftlock_types::{Body, Condition, Step, StepId};
 
 /// How far past the first unfinished step one that may begin is looked for.
 ///
@@ -126,8 +126,13 @@ pub(crate) fn waits_for(later: &Step, earlier: &Step) -> bool {
     later.phase != earlier.phase || later.after.is_empty() || later.after.contains(&earlier.id)
 }
 
-/// A change without a probe, a loan, a person's word, and what is not a change: nothing goes beside it.
+/// A change without a probe, a loan, a person's word, what is not a change, and what only the plugin can say is ready:
+/// nothing goes beside it.
 fn goes_alone(step: &Step) -> bool {
+    let mut conditions = step.opens_when.iter().chain(&step.ends_when);
+    if conditions.any(Condition::is_asked) {
+        return true;
+    }
     match &step.body {
         Body::Change(planned) => {
             planned.change.class() == Class::Opaque

@@ -10,7 +10,7 @@ use liftlock_types::{
 
 use crate::objections::{objections, point_of_no_return};
 use crate::state::is_of_host;
-use crate::{Bindings, iso, undo, unit};
+use crate::{Bindings, guard, iso, undo, unit};
 
 /// What a plan says about itself.
 #[derive(Debug, Clone)]
@@ -100,6 +100,14 @@ pub enum FreezeError {
         /// What.
         key: String,
     },
+    /// A guard over steps that are not there.
+    #[error("guard `{label}`: {why}")]
+    Guard {
+        /// The guard.
+        label: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A value cannot be filled in.
     #[error("step `{step}`")]
     Fill {
@@ -151,6 +159,7 @@ pub async fn freeze(
     check_references(&steps)?;
     check_borrowing(&steps)?;
     unit::check(&steps)?;
+    guard::check(&proposal.guards, &steps, grant)?;
     undo::check(&steps, grant)?;
     let mut used = BTreeSet::new();
     let mut frozen = Vec::with_capacity(steps.len());
@@ -185,6 +194,17 @@ pub async fn freeze(
         }
         frozen.push(step);
     }
+    for guard in &proposal.guards {
+        if let Some(binding) = read_by(&guard.condition) {
+            if !bindings.contains_key(&binding) {
+                return Err(FreezeError::NoBinding {
+                    step: guard.from.clone(),
+                    binding,
+                });
+            }
+            used.insert(binding);
+        }
+    }
     let mut identities: BTreeMap<Binding, TargetIdentity> = BTreeMap::new();
     for binding in used {
         let identity =
@@ -212,6 +232,7 @@ pub async fn freeze(
         summary: proposal.summary,
         point_of_no_return: point_of_no_return(&frozen),
         steps: frozen,
+        guards: proposal.guards,
         findings,
         not_done: proposal.not_done,
         hand_overs: proposal.hand_overs,
@@ -474,10 +495,13 @@ fn check_borrowing(steps: &[Step]) -> Result<(), FreezeError> {
     Ok(())
 }
 
+/// The binding that a condition reads; none where the plugin is asked.
+fn read_by(condition: &Condition) -> Option<Binding> {
+    (!condition.is_asked()).then(|| condition.binding.clone())
+}
+
 fn bindings_of(step: &Step) -> BTreeSet<Binding> {
-    let mut used: BTreeSet<Binding> = conditions(step)
-        .map(|condition| condition.binding.clone())
-        .collect();
+    let mut used: BTreeSet<Binding> = conditions(step).filter_map(read_by).collect();
     used.extend(
         step.change()
             .into_iter()
@@ -539,6 +563,14 @@ pub fn differences(approved: &Plan, now: &Plan) -> Vec<String> {
     };
     if lines.is_empty() && order(approved) != order(now) {
         lines.push("the order of the steps differs".into());
+    }
+    for guard in &approved.guards {
+        if !now.guards.contains(guard) {
+            lines.push(format!("guard `{}` differs", guard.condition.label));
+        }
+    }
+    if now.guards.len() > approved.guards.len() {
+        lines.push("there are more guards".into());
     }
     lines
 }

@@ -13,7 +13,7 @@
 //! | `claim` | one run at a time, held in the target |
 //! | `pass` | the one path of every change |
 //! | `settle` | what became of a change that has an intent and no outcome |
-//! | `wait` | conditions |
+//! | `wait`, `guard` | conditions, before and after a step, and over a span of steps |
 //! | `beside` | which steps may go side by side |
 //! | `watch` | whether the clusters could be reached meanwhile |
 //! | `runner`, `before`, `steps`, `borrowed`, `finish` | a run from its first step to its end, or its abort |
@@ -33,6 +33,7 @@ mod compare;
 mod defect;
 mod finish;
 mod freeze;
+mod guard;
 mod objections;
 mod observer;
 mod pass;
@@ -68,7 +69,7 @@ pub use defect::Defect;
 pub use freeze::{FreezeError, PlanContext, differences, freeze};
 pub use objections::{HOST_FINDINGS, objections};
 pub use observer::{Happening, Observer, StopSignal};
-pub use planner::{Planner, PlannerFault, Replanned};
+pub use planner::{Asked, Planner, PlannerFault, Replanned};
 #[cfg(feature = "test-points")]
 pub use points::{Point, Points};
 pub use replan::{carried, replan_refused};

@@ -325,9 +325,7 @@ impl Runner {
             referred,
             made_by_run,
         };
-        let recorded = step
-            .ever()
-            .find(|recorded| recorded.number == number);
+        let recorded = step.ever().find(|recorded| recorded.number == number);
         if let Some((recorded, intent)) =
             recorded.and_then(|recorded| Some((recorded, recorded.intent.as_ref()?)))
         {

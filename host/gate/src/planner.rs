@@ -1,7 +1,8 @@
 //! What the runner asks of the plugin, through whoever holds its sandbox.
 
 use async_trait::async_trait;
-use liftlock_types::{Finding, Moment, Proposal, ReadError, RecordedRead};
+use liftlock_types::{Evaluated, Finding, Json, Moment, Proposal, ReadError, RecordedRead};
+use serde_json::Value;
 
 use crate::RunState;
 
@@ -35,6 +36,17 @@ pub struct Replanned {
     pub reads: Vec<RecordedRead>,
 }
 
+/// A condition that the plugin is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// What the plugin calls it.
+    pub name: &'a str,
+    /// What it gave with it when it planned.
+    pub input: &'a Json,
+    /// What it saw when it was asked last.
+    pub last: Option<&'a Value>,
+}
+
 /// The plugin of a run, bound to its site.
 #[async_trait]
 pub trait Planner: Send + Sync {
@@ -43,6 +55,10 @@ pub trait Planner: Send + Sync {
 
     /// The plan as it would make it now.
     async fn plan(&self, state: &RunState) -> Result<Replanned, PlannerFault>;
+
+    /// Whether a condition holds that only the plugin can judge. It can keep a step from beginning or a run from going
+    /// on; that a change was made is never believed on its word.
+    async fn observe(&self, asked: Asked<'_>, state: &RunState) -> Result<Evaluated, PlannerFault>;
 
     /// Its findings after the last step.
     async fn validate(&self, state: &RunState) -> Result<Vec<Finding>, PlannerFault>;

@@ -221,10 +221,7 @@ impl Runner {
                 self.run
             )));
         }
-        let stuck = self
-            .undoing(unit)
-            .into_iter()
-            .find(|undo| undo.impossible);
+        let stuck = self.undoing(unit).into_iter().find(|undo| undo.impossible);
         match stuck {
             None => Ok(()),
             Some(undo) => Err(Halt::new(
@@ -494,7 +491,12 @@ impl Runner {
     }
 
     /// Takes one step back.
-    pub(crate) async fn take_back(&self, id: &StepId, number: usize, of: usize) -> Result<(), Halt> {
+    pub(crate) async fn take_back(
+        &self,
+        id: &StepId,
+        number: usize,
+        of: usize,
+    ) -> Result<(), Halt> {
         let Some(step) = self.step_of(id).cloned() else {
             return Ok(());
         };

@@ -509,7 +509,11 @@ impl RunState {
     fn begin_anew(&mut self, id: &StepId) {
         self.completed.retain(|completed| completed != id);
         if let Some(step) = self.steps.get_mut(id) {
-            for outcome in step.attempts.iter().filter_map(|attempt| attempt.outcome.as_ref()) {
+            for outcome in step
+                .attempts
+                .iter()
+                .filter_map(|attempt| attempt.outcome.as_ref())
+            {
                 let Some(facts) = self.facts.get_mut(&outcome.binding) else {
                     continue;
                 };

@@ -72,6 +72,7 @@ impl Runner {
             of: self.plan.steps.len(),
         });
         self.approved_by_itself(step)?;
+        self.guards_hold(at).await?;
         for condition in &step.opens_when {
             self.wait_for(&step.id, condition).await?;
         }

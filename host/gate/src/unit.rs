@@ -184,7 +184,10 @@ impl Runner {
         match later {
             None => Ok(()),
             Some(step) => Err(usage(
-                format!("step `{}` was done after unit `{unit}` and may rest on it", step.id),
+                format!(
+                    "step `{}` was done after unit `{unit}` and may rest on it",
+                    step.id
+                ),
                 "`liftlock rollback` without `--unit` takes the whole run back",
             )),
         }
@@ -201,7 +204,11 @@ impl Runner {
             self.clean_up_last().await?;
             self.quiesce().await?;
         }
-        let order: Vec<StepId> = self.undoing(Some(unit)).into_iter().map(|undo| undo.of).collect();
+        let order: Vec<StepId> = self
+            .undoing(Some(unit))
+            .into_iter()
+            .map(|undo| undo.of)
+            .collect();
         self.take_unit_back(unit, &order, 0, order.len()).await?;
         self.clean_up_again().await?;
         self.still_taken_back(&order).await?;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use liftlock_types::event::Event;
-use liftlock_types::{Condition, Exit, OnExpiry, StepId};
+use liftlock_types::{Condition, Evaluated, Exit, OnExpiry, Predicate, ReadError, StepId};
 
 use crate::boot_time_ms;
 use crate::observer::Happening;
+use crate::planner::{Asked, PlannerFault};
 use crate::runner::{Halt, Runner};
 
 /// First and longest pause between two looks at a condition, milliseconds. Most come true at once, and half a second
@@ -20,7 +21,6 @@ const CLAIM_EVERY_MS: u64 = 5_000;
 impl Runner {
     /// Waits until the condition has held for as long as it must, or does what the plan says when patience ends.
     pub(crate) async fn wait_for(&self, step: &StepId, condition: &Condition) -> Result<(), Halt> {
-        let capability = self.capability(&condition.binding)?;
         let begun = boot_time_ms();
         let mut held_since = None;
         let mut last = None;
@@ -36,10 +36,7 @@ impl Runner {
                     return Err(halt);
                 }
             }
-            let why = match capability
-                .evaluate(&condition.predicate, last.as_ref())
-                .await
-            {
+            let why = match self.look_at(condition, last.as_ref()).await? {
                 Ok(seen) => {
                     last = Some(seen.seen);
                     if seen.holds == condition.negated {
@@ -85,6 +82,24 @@ impl Runner {
         }
     }
 
+    /// One look: at a target, or through the plugin's eyes. A target that gives no evidence is no failure here.
+    async fn look_at(
+        &self,
+        condition: &Condition,
+        last: Option<&serde_json::Value>,
+    ) -> Result<Result<Evaluated, ReadError>, Halt> {
+        let Predicate::Asked { name, input } = &condition.predicate else {
+            let capability = self.capability(&condition.binding)?;
+            return Ok(capability.evaluate(&condition.predicate, last).await);
+        };
+        let asked = Asked { name, input, last };
+        match self.planner.observe(asked, &self.state()).await {
+            Ok(seen) => Ok(Ok(seen)),
+            Err(PlannerFault::Target { error, .. }) => Ok(Err(error)),
+            Err(fault) => Err(self.fault(&fault)),
+        }
+    }
+
     async fn expired(
         &self,
         step: &StepId,
@@ -103,6 +118,8 @@ impl Runner {
             condition.patience_ms.div_ceil(1000)
         );
         match condition.on_expiry {
+            // A guard is looked at before each step, and told once.
+            OnExpiry::GoOnAndReport if self.state().expired.contains(&condition.label) => Ok(()),
             OnExpiry::GoOnAndReport => {
                 let event = Event::ConditionPassed {
                     label: condition.label.clone(),

@@ -61,6 +61,17 @@ impl RunView {
     }
 }
 
+/// A condition that the plugin is asked.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// What the plugin calls it.
+    pub name: String,
+    /// What it gave with it when it planned.
+    pub input: Json,
+    /// What it saw at the look before.
+    pub last: Option<Json>,
+}
+
 /// One call of a plugin.
 #[derive(Clone)]
 pub struct Call {

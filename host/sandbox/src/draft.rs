@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use liftlock_types::{
-    Body, Condition, HandOver, Json, PLAN_STEPS_MAX, Phase, Planned, Proposal, ReadError, Reading,
-    RestsOn, Step, StepId, Undo, Work,
+    Body, Condition, Guard, HandOver, Json, PLAN_STEPS_MAX, Phase, Planned, Proposal, ReadError,
+    Reading, RestsOn, Step, StepId, Undo, UnitName, Work,
 };
 
 use crate::limits::{LIST_ITEMS_MAX, Limit, LimitHit};
@@ -17,6 +17,7 @@ pub(crate) struct Draft {
     summary: Vec<String>,
     not_done: Vec<String>,
     hand_overs: Vec<HandOver>,
+    guards: Vec<Guard>,
 }
 
 /// A step in the making.
@@ -26,6 +27,7 @@ pub(crate) struct DraftStep {
     phase: Phase,
     title: String,
     because: String,
+    unit: Option<UnitName>,
     after: Vec<StepId>,
     body: Option<Body>,
     undo: Option<Undo>,
@@ -70,6 +72,7 @@ impl Draft {
             phase,
             title,
             because: String::new(),
+            unit: None,
             after: Vec::new(),
             body: None,
             undo: None,
@@ -101,6 +104,10 @@ impl Draft {
         add(&mut self.hand_overs, HandOver { title, text })
     }
 
+    pub(crate) fn add_guard(&mut self, guard: Guard) -> Result<(), LimitHit> {
+        add(&mut self.guards, guard)
+    }
+
     /// The finished proposal. Refuses a step that does nothing, by its name.
     pub(crate) fn close(self) -> Result<Proposal, String> {
         Ok(Proposal {
@@ -112,6 +119,7 @@ impl Draft {
             summary: self.summary,
             not_done: self.not_done,
             hand_overs: self.hand_overs,
+            guards: self.guards,
         })
     }
 }
@@ -129,6 +137,20 @@ impl DraftStep {
         }
         self.after.push(id);
         Ok(())
+    }
+
+    /// The part of the plan that goes back by itself.
+    pub(crate) fn unit(&mut self, unit: UnitName) -> Result<(), ReadError> {
+        match &self.unit {
+            Some(other) if *other != unit => invalid(format!(
+                "step `{}` belongs to unit `{other}` already",
+                self.id
+            )),
+            _ => {
+                self.unit = Some(unit);
+                Ok(())
+            }
+        }
     }
 
     /// The one thing it does.
@@ -235,6 +257,7 @@ impl DraftStep {
             phase: self.phase,
             title: self.title,
             because: self.because,
+            unit: self.unit,
             after: self.after,
             body,
             opens_when: self.opens_when,

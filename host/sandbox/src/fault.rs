@@ -25,6 +25,8 @@ pub enum Export {
     Plan,
     /// Whether it is done.
     Validate,
+    /// Whether a condition of its own holds.
+    Observe,
 }
 
 impl Export {
@@ -36,6 +38,7 @@ impl Export {
             Self::Check => "check",
             Self::Plan => "plan",
             Self::Validate => "validate",
+            Self::Observe => "observe",
         }
     }
 }

@@ -41,7 +41,9 @@ pub mod text;
 mod wasi;
 
 pub use cache::CacheError;
-pub use call::{Call, Called, Denial, ReadMade, ReadSource, Refusal, RunView, SiteView, StepView};
+pub use call::{
+    Asked, Call, Called, Denial, ReadMade, ReadSource, Refusal, RunView, SiteView, StepView,
+};
 pub use compile::{CompileError, Compiler, CompilerProcess, compile_main};
 pub use engine::{Engine, EngineError, LoadError, SandboxConfig};
 pub use fault::{Export, FaultKind, PluginFault};

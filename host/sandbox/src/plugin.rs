@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use liftlock_types::{Descriptor, Digest, Finding, Inventory, Proposal, ReadError};
+use liftlock_types::{Descriptor, Digest, Evaluated, Finding, Inventory, Proposal, ReadError};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::call::{Call, Called, Refusal};
+use crate::call::{Asked, Call, Called, Refusal};
 use crate::draft::Draft;
 use crate::edge_v0_1;
 use crate::engine::LoadError;
@@ -184,6 +184,21 @@ impl Plugin {
     ) -> Result<Called<Result<Vec<Finding>, ReadError>>, PluginFault> {
         self.with_site(Export::Validate, call, async |edge, store| {
             edge.validate(store).await
+        })
+        .await
+    }
+
+    /// Whether a condition of its own holds.
+    pub async fn observe(
+        &self,
+        call: &Call,
+        asked: &Asked,
+    ) -> Result<Called<Result<Evaluated, ReadError>>, PluginFault> {
+        self.with_site(Export::Observe, call, async |edge, store| {
+            edge.observe(store, asked).await?.ok_or_else(|| {
+                let text = "it plans conditions that it is asked, and has no export `observe`";
+                ContractBroken(text.into()).into()
+            })
         })
         .await
     }

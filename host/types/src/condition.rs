@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::cluster::TemplateKind;
-use crate::{Binding, Json, Read, Verb};
+use crate::{Binding, Json, Read, StepId, Verb};
 
 /// Default patience of a condition.
 ///
@@ -90,7 +90,17 @@ pub enum Predicate {
     Stopped,
     /// The service is ready.
     Ready,
+    /// The plugin says that it holds, by its export `observe`. On [`PLUGIN_BINDING`].
+    Asked {
+        /// What the plugin calls it.
+        name: String,
+        /// What it gave with it.
+        input: Json,
+    },
 }
+
+/// Where a condition stands that the plugin itself is asked: no binding of a site, and no plugin is given it.
+pub const PLUGIN_BINDING: &str = "plugin.self";
 
 impl Predicate {
     /// The reads it stands on; a grant must allow each.
@@ -138,6 +148,8 @@ impl Predicate {
             }
             Self::FreeAtLeast { dir, .. } => vec![Read::Space { dir: dir.clone() }],
             Self::Stopped | Self::Ready => vec![Read::ServiceStatus],
+            // What the plugin reads to answer, it reads under its grant.
+            Self::Asked { .. } => Vec::new(),
         }
     }
 
@@ -181,6 +193,28 @@ pub struct Condition {
     /// What then.
     #[serde(default)]
     pub on_expiry: OnExpiry,
+}
+
+impl Condition {
+    /// The plugin itself is asked.
+    pub fn is_asked(&self) -> bool {
+        matches!(self.predicate, Predicate::Asked { .. })
+    }
+}
+
+/// A condition over a span of steps: looked at before each of them.
+///
+/// Where it does not hold, the run waits for it as long as its patience says, and then does what its
+/// [`Condition::on_expiry`] says: it warns, asks a person, or stops.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    /// The first step that it guards.
+    pub from: StepId,
+    /// The last one.
+    pub until: StepId,
+    /// What must hold.
+    pub condition: Condition,
 }
 
 #[expect(

@@ -40,7 +40,7 @@ mod undo;
 
 pub use capability::{Acted, Attempt, Capability, Claim, Evaluated, Observed, Probed, Progress};
 pub use change::{AliasAction, Change, Fill, FillError, FillValue, Hunk, Planned, Script};
-pub use condition::{Condition, OnExpiry, PATIENCE_MS_DEFAULT, Predicate};
+pub use condition::{Condition, Guard, OnExpiry, PATIENCE_MS_DEFAULT, PLUGIN_BINDING, Predicate};
 pub use exit::Exit;
 pub use json::{JSON_BYTES_MAX, JSON_DEPTH_MAX, Json, JsonError, contains};
 pub use names::{

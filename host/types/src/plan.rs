@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Binding, Change, Condition, Digest, Finding, Json, Planned, Reading, StepId, UnitName};
+use crate::{
+    Binding, Change, Condition, Digest, Finding, Guard, Json, Planned, Reading, StepId, UnitName,
+};
 
 /// The plan format this host writes and reads.
 pub const PLAN_FORMAT: u32 = 1;
@@ -203,6 +205,8 @@ pub struct HandOver {
 pub struct Proposal {
     /// In the author's order.
     pub steps: Vec<Step>,
+    /// What must hold over spans of them.
+    pub guards: Vec<Guard>,
     /// For people.
     pub summary: Vec<String>,
     /// What stays undone.
@@ -259,6 +263,9 @@ pub struct Plan {
     pub summary: Vec<String>,
     /// In the order in which they run.
     pub steps: Vec<Step>,
+    /// What must hold over spans of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<Guard>,
     /// The first step after which only a restore goes back; none: every step can be undone.
     pub point_of_no_return: Option<StepId>,
     /// Findings of the plugin's check and of the host's own rules when it was planned.

@@ -10,6 +10,7 @@
 //! | [`plugin`] | the trait, and the macro that makes a component of it |
 //! | [`describe`] | what a plugin says of itself: edges, requests, options |
 //! | [`capability`] | cluster, snapshot, disk, service: the handles, with the changes and conditions on them |
+//! | [`observing`] | conditions that the plugin itself is asked |
 //! | [`plan`] | steps |
 //! | [`finding`] | results of checks |
 //! | [`inventory`] | what `inspect` saw |
@@ -26,6 +27,7 @@ pub mod describe;
 pub mod error;
 pub mod finding;
 pub mod inventory;
+pub mod observing;
 pub mod plan;
 pub mod plugin;
 pub mod prelude;
@@ -34,6 +36,7 @@ pub mod site;
 pub mod version;
 
 pub use error::{Error, Refusal, Result};
+pub use observing::{Observation, Observing};
 pub use plan::Plan;
 pub use plugin::Plugin;
 pub use serde_json;

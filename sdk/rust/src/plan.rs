@@ -22,7 +22,15 @@ pub use crate::bindings::liftlock::upgrade::draft::{
 use serde::Serialize;
 
 use crate::Result;
-use crate::bindings::liftlock::upgrade::draft::Draft;
+use crate::bindings::liftlock::upgrade::draft::{self, Draft};
+
+/// A condition that this plugin is asked, by [`Observing::observe`](crate::Observing::observe), with what is given here.
+///
+/// # Errors
+/// The host's: the name is none, or the input is too large.
+pub fn asked(name: &str, input: &impl Serialize) -> Result<Condition> {
+    draft::asked(name, &serde_json::to_string(input)?)
+}
 
 /// A plan in the making.
 #[derive(Debug)]
@@ -44,6 +52,21 @@ impl<'a> Plan<'a> {
             step: self.draft.step(&id, phase, title),
             id,
         }
+    }
+
+    /// A condition that holds from one step to another, both named by their ids: looked at before each of them. Where it
+    /// does not hold the run waits as long as its patience says, then does what its [`OnExpiry`] says.
+    ///
+    /// # Errors
+    /// The error that made no condition of it, or the host's about an id.
+    pub fn guard(
+        &self,
+        label: &str,
+        from: &str,
+        until: &str,
+        condition: Result<Condition>,
+    ) -> Result<()> {
+        self.draft.guard(label, from, until, condition?)
     }
 
     /// For people: what this plan is.
@@ -126,6 +149,21 @@ impl StepBuilder {
             step.cannot_undo(reason);
             Ok(())
         })
+    }
+
+    /// Not taken back, since what was there before runs on with it: who says so, and why. Not for a change that takes
+    /// something away.
+    pub fn stays(self, reason: &str) -> Self {
+        self.with(|step| {
+            step.stays(reason);
+            Ok(())
+        })
+    }
+
+    /// The part of the plan that goes back by itself: one node of several. What a step of it borrows is given back by a
+    /// step of it.
+    pub fn unit(self, name: &str) -> Self {
+        self.with(|step| step.unit(name))
     }
 
     /// Waited for before it.

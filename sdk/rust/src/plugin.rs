@@ -68,7 +68,8 @@ impl<P: Plugin> Guest for P {
     }
 }
 
-/// Exports a type that implements [`Plugin`] as the component. Once per crate, with the type's plain name.
+/// Exports a type that implements [`Plugin`] as the component. Once per crate, with the type's plain name; with
+/// `observing` behind it where it implements [`Observing`](crate::Observing) too.
 ///
 /// Only for wasm32: on the machine that builds it the crate is an ordinary library, for unit tests.
 #[macro_export]
@@ -78,5 +79,10 @@ macro_rules! export {
         $crate::bindings::export!($plugin with_types_in $crate::bindings);
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn() -> $crate::describe::Descriptor = <$plugin as $crate::Plugin>::describe;
+    };
+    ($plugin:ident, observing) => {
+        $crate::export!($plugin);
+        #[cfg(target_arch = "wasm32")]
+        $crate::observing::bindings::export_observing!($plugin with_types_in $crate::observing::bindings);
     };
 }

@@ -14,7 +14,8 @@ pub use crate::capability::{
     Template, TemplateKind,
 };
 pub use crate::error::{Maybe, Result};
-pub use crate::plan::{Phase, Plan, StepBuilder};
+pub use crate::observing::{Observation, Observing};
+pub use crate::plan::{Phase, Plan, StepBuilder, asked};
 pub use crate::plugin::Plugin;
 pub use crate::run::Captured;
 pub use crate::site::{Bound, Level, Site};

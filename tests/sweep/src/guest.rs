@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use anyhow::anyhow;
 use async_trait::async_trait;
+use liftlock_gate::Asked;
 use liftlock_gate::Bindings;
 use liftlock_gate::Planner;
 use liftlock_gate::PlannerFault;
@@ -25,6 +26,7 @@ use liftlock_sandbox::SiteView;
 use liftlock_sandbox::StepView;
 use liftlock_types::Binding;
 use liftlock_types::Descriptor;
+use liftlock_types::Evaluated;
 use liftlock_types::Finding;
 use liftlock_types::Grant;
 use liftlock_types::GrantedBinding;
@@ -293,6 +295,23 @@ impl Planner for SitePlanner {
                     .join("; "),
             )),
         }
+    }
+
+    async fn observe(&self, asked: Asked<'_>, state: &RunState) -> Result<Evaluated, PlannerFault> {
+        let asked = liftlock_sandbox::Asked {
+            name: asked.name.into(),
+            input: asked.input.clone(),
+            last: asked.last.map(Json::of),
+        };
+        let called = self
+            .plugin
+            .observe(&self.call(self.view(Moment::Asked, state)), &asked)
+            .await
+            .map_err(fault)?;
+        called.value.map_err(|error| PlannerFault::Target {
+            doing: "look at a condition",
+            error,
+        })
     }
 
     async fn validate(&self, state: &RunState) -> Result<Vec<Finding>, PlannerFault> {

@@ -18,6 +18,12 @@ pub(super) async fn resume(context: &Context, args: args::Resume) -> Result<Answ
     assembly.check_unchanged()?;
     let ui = &context.ui;
     let run = &assembly.run;
+    if let Some((unit, reason)) = &assembly.known.unit_back {
+        ui.warn(&format!(
+            "unit {unit} of run {run} goes back first: that had begun ({})",
+            crate::escape::line(reason)
+        ));
+    }
     match (&assembly.known.rolling_back, &assembly.known.plan) {
         (Some(reason), _) => ui.warn(&format!(
             "run {run} goes back, and only back: its rollback had begun ({})",

@@ -1,6 +1,6 @@
 //! `rollback`: take a run back.
 
-use liftlock_types::Exit;
+use liftlock_types::{Exit, UnitName};
 
 use crate::args;
 use crate::code::Code;
@@ -9,8 +9,8 @@ use crate::context::Context;
 use crate::decisions;
 use crate::failure::Failure;
 use crate::output::{Answer, Ui};
-use crate::running::{self, Assembly, Over, Verb};
-use crate::undoing::{self, UndoingData};
+use crate::running::{self, Over, Verb};
+use crate::undoing;
 
 pub(super) async fn rollback(context: &Context, args: args::Rollback) -> Result<Answer, Failure> {
     if args.preview {
@@ -21,14 +21,21 @@ pub(super) async fn rollback(context: &Context, args: args::Rollback) -> Result<
     let by = args.by.as_deref();
     let assembly = running::again(context, journal, &args.run, by, Over::FineUnlessBack).await?;
     assembly.check_unchanged()?;
-    let data = shown(&assembly).await;
+    let data = undoing::look(
+        &assembly.known,
+        &assembly.file.plan,
+        &assembly.earlier_plans(),
+        args.unit.as_ref(),
+        &assembly.targets,
+    )
+    .await;
     let ui = &context.ui;
     ui.show(undoing::text(&data, ui.paint_talk()).trim_end());
     let run = &assembly.run;
     if data.begun.is_some() {
         ui.say(&format!("goes on with the rollback of run {run}"));
     } else if !args.yes {
-        agree(ui, run.as_str())?;
+        agree(ui, run.as_str(), args.unit.as_ref())?;
     }
     let reason = args
         .decided
@@ -36,21 +43,16 @@ pub(super) async fn rollback(context: &Context, args: args::Rollback) -> Result<
         .clone()
         .filter(|reason| !reason.trim().is_empty())
         .unwrap_or_else(|| format!("asked for by {}", assembly.by));
-    running::work(context, assembly, Verb::Rollback(reason, decisions)).await
-}
-
-async fn shown(assembly: &Assembly) -> UndoingData {
-    undoing::look(
-        &assembly.known,
-        &assembly.file.plan,
-        &assembly.earlier_plans(),
-        &assembly.targets,
-    )
-    .await
+    let verb = match args.unit {
+        Some(unit) => Verb::RollbackUnit(unit, reason, decisions),
+        None => Verb::Rollback(reason, decisions),
+    };
+    running::work(context, assembly, verb).await
 }
 
 /// A rollback cannot be turned round, so a person says yes to what they were shown.
-fn agree(ui: &Ui, run: &str) -> Result<(), Failure> {
+fn agree(ui: &Ui, run: &str, unit: Option<&UnitName>) -> Result<(), Failure> {
+    let of_unit = unit.map_or_else(String::new, |unit| format!(" --unit {unit}"));
     if !ui.can_ask() {
         return Err(Failure::new(
             Code::Arguments,
@@ -58,9 +60,12 @@ fn agree(ui: &Ui, run: &str) -> Result<(), Failure> {
         )
         .untouched("nothing was sent; the run stands where it stood")
         .remedy("look at what is listed above; if that is meant, say so with `--yes`")
-        .next(format!("liftlock rollback {run} --yes")));
+        .next(format!("liftlock rollback {run}{of_unit} --yes")));
     }
-    let answer = ui.ask("Take the run back? It goes only backwards from here. [y]es, [n]o");
+    let answer = ui.ask(&match unit {
+        Some(unit) => format!("Take unit {unit} back? The rest of the run stands. [y]es, [n]o"),
+        None => "Take the run back? It goes only backwards from here. [y]es, [n]o".to_owned(),
+    });
     match answer.as_deref() {
         Some("y" | "Y" | "yes") => Ok(()),
         _ => Err(Failure::new(Code::Arguments, "the run was not taken back")
@@ -78,15 +83,19 @@ async fn preview(context: &Context, args: &args::Rollback) -> Result<Answer, Fai
     let site = running::site_of(context, &kept.origin)?;
     let targets = connect(&site, &state).await?;
     let earlier: Vec<_> = kept.earlier.iter().map(|file| file.plan.clone()).collect();
-    let data = undoing::look(&kept.state, &kept.plan.plan, &earlier, &targets).await;
+    let unit = args.unit.as_ref();
+    let data = undoing::look(&kept.state, &kept.plan.plan, &earlier, unit, &targets).await;
     let ui = &context.ui;
     let text = undoing::text(&data, ui.paint());
     ui.say("nothing was sent");
+    let of_unit = unit.map_or_else(String::new, |unit| format!(" --unit {unit}"));
     let next = match data.doubts.first() {
         Some(step) => {
-            format!("rollback {run} --decide {step}=done --reason TEXT   (or {step}=not-done)")
+            format!(
+                "rollback {run}{of_unit} --decide {step}=done --reason TEXT   (or {step}=not-done)"
+            )
         }
-        None => format!("rollback {run}"),
+        None => format!("rollback {run}{of_unit}"),
     };
     ui.say(&format!("next: {}", context.command(&next)));
     let answer = Answer::done(text, &data);

@@ -168,10 +168,10 @@ fn check_replaceable(run: &str, kept: &Kept, file: &PlanFile) -> Result<(), Fail
 
 /// No change of the run is open and nothing waits for a person: else its plan cannot be replaced.
 pub(crate) fn check_settled(run: &str, kept: &Kept) -> Result<(), Failure> {
-    if kept.state.rolling_back.is_some() {
+    if kept.state.goes_back() {
         return Err(Failure::new(
             Code::RunState,
-            format!("run `{run}` goes back: it has no use for a new plan"),
+            format!("run `{run}` goes back: its plan cannot be replaced meanwhile"),
         )
         .remedy("let it go back to the end; after that make a plan of its own")
         .next(format!("liftlock resume {run}")));

@@ -19,7 +19,7 @@ use liftlock_gate::{
     Approval, Bindings, Decision, Parts, RunState, Runner, StopSignal, Timing, Who,
 };
 use liftlock_journal::Journal;
-use liftlock_types::{Exit, Grant, Plan, PlanFile, RunId, Target};
+use liftlock_types::{Exit, Grant, Plan, PlanFile, RunId, Target, UnitName};
 
 use crate::args::Pace;
 use crate::connect::Targets;
@@ -100,6 +100,8 @@ pub(crate) enum Verb {
     Takeover(Option<String>, Vec<Decision>),
     /// Taken back, with the reason.
     Rollback(String, Vec<Decision>),
+    /// One unit of it taken back, with the reason.
+    RollbackUnit(UnitName, String, Vec<Decision>),
     /// Ended.
     Abort(String),
 }
@@ -165,6 +167,9 @@ pub(crate) async fn work(
         Verb::Resume(decisions) => runner.resume(decisions).await,
         Verb::Takeover(attestation, decisions) => runner.takeover(attestation, decisions).await,
         Verb::Rollback(reason, decisions) => runner.rollback(&reason, decisions).await,
+        Verb::RollbackUnit(unit, reason, decisions) => {
+            runner.rollback_unit(unit, &reason, decisions).await
+        }
         Verb::Abort(reason) => runner.abort(&reason).await,
     };
     ears.abort();

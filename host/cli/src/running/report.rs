@@ -272,7 +272,7 @@ fn failure(end: &End, data: &EndData, to: &str, plan_path: &Path) -> Failure {
 /// What to do, and that there is a way back where there is one.
 fn remedy(halt: &Halt, end: &End) -> String {
     let may_go_back = end.state.has_sent()
-        && end.state.rolling_back.is_none()
+        && !end.state.goes_back()
         && matches!(
             halt.exit,
             Exit::Frozen | Exit::Resumable | Exit::PersonNeeded | Exit::PluginFault

@@ -1,6 +1,6 @@
 //! A run's facts, as data and as text.
 
-use liftlock_gate::{RunState, iso};
+use liftlock_gate::{RunState, StepState, iso};
 use liftlock_types::event::OutcomeKind;
 use liftlock_types::{Binding, Change, PlanFile, rules};
 use schemars::JsonSchema;
@@ -32,6 +32,8 @@ pub(crate) struct RunData {
     why: Option<String>,
     /// Why it goes back, or went.
     pub(crate) going_back: Option<String>,
+    /// The unit that goes back by itself, and why.
+    unit_going_back: Option<String>,
     /// Steps that a rollback took back so far.
     taken_back: usize,
     /// Steps that it has to take back.
@@ -106,6 +108,10 @@ pub(crate) fn data(state: &RunState, plans: &[PlanFile], standing: &Standing) ->
         standing: standing.word(),
         why,
         going_back: state.rolling_back.as_deref().map(escape::block),
+        unit_going_back: state
+            .unit_back
+            .as_ref()
+            .map(|(unit, reason)| format!("{unit}; because: {}", escape::block(reason))),
         taken_back,
         to_take_back,
         plans: plans.len(),
@@ -117,7 +123,7 @@ pub(crate) fn data(state: &RunState, plans: &[PlanFile], standing: &Standing) ->
         at_step: steps
             .iter()
             .find(|step| !state.step(&step.id).is_done())
-            .filter(|_| state.ended.is_none() && state.rolling_back.is_none())
+            .filter(|_| state.ended.is_none() && !state.goes_back())
             .map(|step| format!("{} ({})", step.id, escape::line(&step.title))),
         doubts: state.doubts().iter().map(ToString::to_string).collect(),
         open: state
@@ -244,7 +250,7 @@ pub(crate) fn kept(state: &RunState) -> Vec<String> {
 /// of its snapshots. The run needs them to go on and to go back.
 pub(crate) fn copies(state: &RunState) -> Vec<String> {
     let mut names = std::collections::BTreeSet::new();
-    for attempt in state.steps.values().flat_map(|step| &step.attempts) {
+    for attempt in state.steps.values().flat_map(StepState::ever) {
         if let Some(intent) = &attempt.intent {
             copy_names(&intent.kept, &mut names);
         }
@@ -325,6 +331,9 @@ pub(crate) fn text(data: &RunData) -> String {
                 data.taken_back, data.to_take_back
             ),
         );
+    }
+    if let Some(unit) = &data.unit_going_back {
+        row("goes back", &format!("unit {unit}"));
     }
     if data.plans > 1 {
         row("plans", &format!("{}, the last one holds", data.plans));

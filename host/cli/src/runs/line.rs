@@ -95,6 +95,8 @@ pub(crate) fn event_line(event: &Event) -> String {
             )
         }
         Event::RollbackBegun { by, reason } => format!("by {by}: {reason}"),
+        Event::UnitRollbackBegun { unit, by, reason } => format!("unit {unit}, by {by}: {reason}"),
+        Event::UnitRolledBack { unit, .. } => format!("unit {unit}"),
         Event::UndoPlanned { changes } if changes.is_empty() => "nothing is left to undo".into(),
         Event::UndoPlanned { changes } => {
             let all: Vec<String> = changes

@@ -167,6 +167,7 @@ pub(crate) fn undo(step: &Step) -> String {
         Undo::Automatic => "automatic".into(),
         Undo::Changes(changes) => count(changes.len(), "change", "changes"),
         Undo::ByRestore(of) => format!("restore {of}"),
+        Undo::Stays { because } => format!("stays: {}", escape::bounded(because, 60)),
         Undo::None { because } => format!("none: {}", escape::bounded(because, 60)),
     }
 }

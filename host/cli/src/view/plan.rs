@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use liftlock_types::{Body, Change, Plan, PlanFile, Step, rules};
+use liftlock_types::{Body, Change, OnExpiry, Plan, PlanFile, Step, StepId, rules};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -44,6 +44,8 @@ pub(crate) struct PlanData {
     point_of_no_return: Option<String>,
     /// What is stopped: service, from step number, to step number (none: to the end and beyond).
     stopped: Vec<StoppedData>,
+    /// What must hold over spans of steps.
+    guards: Vec<GuardData>,
     /// Of the plugin's check and of the host's own rules.
     findings: Vec<findings::FindingData>,
     /// Blockers that somebody took the responsibility for so far: finding, who, why.
@@ -73,6 +75,8 @@ pub(crate) struct StepData {
     title: String,
     /// Why it is there.
     because: String,
+    /// The part of the plan that goes back by itself, and that it belongs to.
+    unit: Option<String>,
     /// `cluster.delete-index`; none: it changes nothing.
     verb: Option<String>,
     /// Where.
@@ -100,6 +104,21 @@ pub(crate) struct StoppedData {
     from_step: usize,
     /// Number of the step that starts it again; none: it stays stopped.
     to_step: Option<usize>,
+}
+
+/// What must hold from one step to another.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct GuardData {
+    /// What.
+    label: String,
+    /// Number of the first step.
+    from_step: usize,
+    /// Number of the last step.
+    to_step: usize,
+    /// How long the run waits for it where it does not hold, milliseconds.
+    patience_ms: u64,
+    /// What then: `fail`, `go-on-and-report`, `ask`.
+    then: &'static str,
 }
 
 /// What a person does outside the plan.
@@ -145,6 +164,7 @@ pub(crate) fn data(
             .collect(),
         point_of_no_return: plan.point_of_no_return.as_ref().map(ToString::to_string),
         stopped: stopped(plan),
+        guards: guards(plan),
         findings: findings::data(&plan.findings),
         waived,
         not_done: not_done(plan),
@@ -163,6 +183,7 @@ fn step_data(number: usize, step: &Step) -> StepData {
         phase: step.phase.as_str(),
         title: escape::line(&step.title),
         because: escape::block(&step.because),
+        unit: step.unit.as_ref().map(ToString::to_string),
         verb: planned.map(|planned| planned.change.verb().to_string()),
         binding: planned.map(|planned| planned.binding.to_string()),
         does: change::body(step),
@@ -212,6 +233,41 @@ pub(crate) fn stopped(plan: &Plan) -> Vec<StoppedData> {
             from_step: at + 1,
             to_step: again.map(|after| at + after + 1),
         });
+    }
+    out
+}
+
+/// In the author's order.
+fn guards(plan: &Plan) -> Vec<GuardData> {
+    let number = |id: &StepId| {
+        let place = plan.steps.iter().position(|step| step.id == *id);
+        place.map_or(0, |place| place + 1)
+    };
+    plan.guards
+        .iter()
+        .map(|guard| GuardData {
+            label: escape::line(&guard.condition.label),
+            from_step: number(&guard.from),
+            to_step: number(&guard.until),
+            patience_ms: guard.condition.patience_ms,
+            then: match guard.condition.on_expiry {
+                OnExpiry::Fail => "fail",
+                OnExpiry::GoOnAndReport => "go-on-and-report",
+                OnExpiry::Ask => "ask",
+            },
+        })
+        .collect()
+}
+
+/// Units, each with the numbers of its first and last step.
+fn units(plan: &Plan) -> Vec<(String, usize, usize)> {
+    let mut out: Vec<(String, usize, usize)> = Vec::new();
+    for (at, step) in plan.steps.iter().enumerate() {
+        let Some(unit) = &step.unit else { continue };
+        match out.iter_mut().find(|(name, ..)| name == unit.as_str()) {
+            Some((_, _, last)) => *last = at + 1,
+            None => out.push((unit.to_string(), at + 1, at + 1)),
+        }
     }
     out
 }
@@ -334,6 +390,28 @@ pub(crate) fn notes(plan: &Plan) -> Vec<String> {
             ),
         })
         .collect();
+    for (unit, from, to) in units(plan) {
+        out.push(format!(
+            "Unit {unit}: steps {from} to {to}, goes back by itself"
+        ));
+    }
+    for guard in guards(plan) {
+        let wait = match guard.patience_ms {
+            0 => String::new(),
+            ms => format!(" after {}", crate::view::duration(ms)),
+        };
+        out.push(format!(
+            "Guard: {} from step {} to step {}, or {}{wait}",
+            guard.label,
+            guard.from_step,
+            guard.to_step,
+            match guard.then {
+                "fail" => "the run stops",
+                "ask" => "a person is asked",
+                _ => "a warning",
+            }
+        ));
+    }
     if plan.point_of_no_return.is_none() {
         out.push("Point of no return: none, every step can be taken back".into());
     }
@@ -430,7 +508,7 @@ pub(crate) mod tests {
             title: format!("the {id} step"),
             because: String::new(),
             unit: None,
-        after: vec![],
+            after: vec![],
             body: Body::Change(Planned {
                 binding: Binding::new(binding).unwrap(),
                 change,
@@ -495,6 +573,7 @@ pub(crate) mod tests {
                     },
                 ),
             ],
+            guards: vec![],
             point_of_no_return: Some(StepId::new("delete").unwrap()),
             findings: vec![],
             not_done: vec!["the mapping sync".into()],

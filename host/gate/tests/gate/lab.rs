@@ -294,6 +294,10 @@ impl Lab {
             steps,
             ..Proposal::default()
         };
+        Self::of(toy, proposal).await
+    }
+
+    pub async fn of(toy: Toy, proposal: Proposal) -> Self {
         let plan = freeze(proposal.clone(), context(), &grant(), &bindings(&toy))
             .await
             .unwrap();
@@ -315,6 +319,8 @@ impl Lab {
                 blockers: Mutex::default(),
                 invalid: Mutex::default(),
                 fault: Mutex::default(),
+                asked_fault: Mutex::default(),
+                closed: Mutex::default(),
             }),
             approvals: vec![approval],
             wanted: 1,
@@ -382,10 +388,7 @@ impl Lab {
     /// Takes one unit back.
     pub async fn unit_back(&self, unit: &str) -> End {
         let unit = UnitName::new(unit).unwrap();
-        self.runner()
-            .await
-            .rollback_unit(unit, "no", vec![])
-            .await
+        self.runner().await.rollback_unit(unit, "no", vec![]).await
     }
 
     pub async fn resume(&self) -> End {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod back;
+mod guards;
 mod lab;
 mod toy;
 mod units;

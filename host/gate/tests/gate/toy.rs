@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use liftlock_gate::{Happening, Observer, Planner, PlannerFault, Replanned, RunState};
+use liftlock_gate::{Asked, Happening, Observer, Planner, PlannerFault, Replanned, RunState};
 use liftlock_types::event::Borrowed;
 use liftlock_types::rules::Borrow;
 use liftlock_types::{
@@ -655,6 +655,10 @@ pub struct Fixed {
     pub invalid: Mutex<Vec<Finding>>,
     /// What a check passes on instead of findings.
     pub fault: Mutex<Option<PlannerFault>>,
+    /// What it fails with when it is asked about a condition.
+    pub asked_fault: Mutex<Option<PlannerFault>>,
+    /// Conditions that it says do not hold, each so often.
+    pub closed: Mutex<BTreeMap<String, u32>>,
 }
 
 #[async_trait]
@@ -670,6 +674,22 @@ impl Planner for Fixed {
         Ok(Replanned {
             proposal: self.proposal.clone(),
             reads: Vec::new(),
+        })
+    }
+
+    async fn observe(&self, asked: Asked<'_>, _: &RunState) -> Result<Evaluated, PlannerFault> {
+        if let Some(fault) = self.asked_fault.lock().unwrap().clone() {
+            return Err(fault);
+        }
+        let mut closed = self.closed.lock().unwrap();
+        let holds = closed.get(asked.name).is_none_or(|times| *times == 0);
+        if let Some(times) = closed.get_mut(asked.name) {
+            *times = times.saturating_sub(1);
+        }
+        Ok(Evaluated {
+            holds,
+            seen: asked.input.value(),
+            why: "the plugin says no".into(),
         })
     }
 

@@ -67,8 +67,7 @@ const BACK: &str = "cluster.delete-document";
 const IN: &str = "service.start";
 
 fn has(lab: &Lab, document: &str) -> bool {
-    lab.toy
-        .with(|world| world.documents.contains_key(document))
+    lab.toy.with(|world| world.documents.contains_key(document))
 }
 
 #[tokio::test]
@@ -218,5 +217,8 @@ async fn a_loan_of_a_unit_goes_back_within_it_and_what_takes_away_does_not_stay(
         because: "trust me".into(),
     };
     let error = frozen(steps).await.unwrap_err();
-    assert!(error.to_string().contains("takes something away"), "{error}");
+    assert!(
+        error.to_string().contains("takes something away"),
+        "{error}"
+    );
 }

@@ -2,8 +2,8 @@
 
 use liftlock_types::facts::{cluster, disk, service, snapshot};
 use liftlock_types::{
-    Descriptor, Edge, Fact, Finding, Inventory, KnownFinding, Moment, Need, OnExpiry, OptionKind,
-    OptionSpec, Phase, ReadError, Request, Severity, Target, Verb, VerbRequest,
+    Descriptor, Edge, Evaluated, Fact, Finding, Inventory, KnownFinding, Moment, Need, OnExpiry,
+    OptionKind, OptionSpec, Phase, ReadError, Request, Severity, Target, Verb, VerbRequest,
 };
 
 use super::bindings::exports::liftlock::upgrade::upgrade as exported;
@@ -387,6 +387,19 @@ impl Answers<'_> {
                 })
             })
             .collect()
+    }
+
+    /// What the plugin saw of a condition.
+    pub(super) fn evaluated(&mut self, holds: bool, seen: &str, why: &str) -> Answer<Evaluated> {
+        let seen = self
+            .0
+            .json(seen)
+            .map_err(|error| broken(format!("what it saw of a condition: {}", told(&error))))?;
+        Ok(Evaluated {
+            holds,
+            seen: seen.value(),
+            why: self.line(why)?,
+        })
     }
 
     pub(super) fn inventory(&mut self, it: wit::types::Inventory) -> Answer<Inventory> {

@@ -1,8 +1,12 @@
 //! The draft: steps, and what is put into them. Every call only adds to what the host holds.
 
-use liftlock_types::{Body, Condition, Fill, FillValue, Planned, Reading, StepId, Undo};
+use liftlock_types::{
+    Binding, Body, Condition, Fill, FillValue, Guard, PLUGIN_BINDING, Planned, Predicate, Reading,
+    StepId, Undo, UnitName,
+};
 use wasmtime::component::Resource;
 
+use super::changes::plain_name;
 use super::wit::draft as wit;
 use super::{DraftHandle, StepHandle, convert, invalid};
 use crate::draft::DraftStep;
@@ -19,7 +23,23 @@ const CAPTURE_NAME_BYTES_MAX: usize = 200;
 /// Longest time a condition may ask for, a week: what takes longer is a hand-over.
 const WAIT_MS_MAX: u64 = 7 * 24 * 3_600_000;
 
-impl wit::Host for State {}
+impl wit::Host for State {
+    async fn asked(
+        &mut self,
+        name: String,
+        input: String,
+    ) -> Result<Resource<Condition>, HostError> {
+        self.session.enter()?;
+        let name = plain_name("condition", name)?;
+        self.session.hold(name.len())?;
+        let input = self.session.json(&input)?;
+        let condition = self.session.condition(
+            &Binding::new(PLUGIN_BINDING)?,
+            Predicate::Asked { name, input },
+        )?;
+        Ok(self.table.push(condition)?)
+    }
+}
 
 impl State {
     fn step(&mut self, on: &Resource<StepHandle>) -> Result<&mut DraftStep, HostError> {
@@ -216,6 +236,21 @@ impl wit::HostStep for State {
             .map_err(|error| ContractBroken(error.to_string()).into())
     }
 
+    async fn stays(&mut self, on: Resource<StepHandle>, reason: String) -> wasmtime::Result<()> {
+        self.session.enter()?;
+        let because = self.session.paragraph(&reason)?;
+        let step = self.step(&on).map_err(ended)?;
+        step.undo_as(Undo::Stays { because })
+            .map_err(|error| ContractBroken(error.to_string()).into())
+    }
+
+    async fn unit(&mut self, on: Resource<StepHandle>, name: String) -> Result<(), HostError> {
+        self.session.enter()?;
+        self.session.hold(name.len())?;
+        let unit = UnitName::new(name)?;
+        Ok(self.step(&on)?.unit(unit)?)
+    }
+
     async fn opens_when(
         &mut self,
         on: Resource<StepHandle>,
@@ -354,6 +389,28 @@ impl wit::HostDraft for State {
         let title = self.session.line(&title)?;
         let text = self.session.paragraph(&text)?;
         self.session.draft()?.add_hand_over(title, text)?;
+        Ok(())
+    }
+
+    async fn guard(
+        &mut self,
+        _on: Resource<DraftHandle>,
+        label: String,
+        from: String,
+        until: String,
+        that: Resource<Condition>,
+    ) -> Result<(), HostError> {
+        self.session.enter()?;
+        let label = self.session.line(&label)?;
+        self.session.hold(from.len() + until.len())?;
+        let (from, until) = (StepId::new(from)?, StepId::new(until)?);
+        let condition = self.table.delete(that)?;
+        let guard = Guard {
+            from,
+            until,
+            condition: Condition { label, ..condition },
+        };
+        self.session.draft()?.add_guard(guard)?;
         Ok(())
     }
 

@@ -1,22 +1,28 @@
 //! Calls into the plugin. Its answers are made ours under the same bounds as its host calls.
 
-use liftlock_types::{Descriptor, Finding, Inventory, ReadError};
+use liftlock_types::{Descriptor, Evaluated, Finding, Inventory, Json, ReadError};
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker, Resource};
 
 use super::bindings::exports::liftlock::upgrade::upgrade as exported;
 use super::bindings::{Plugin, PluginPre};
 use super::convert::{self, Answers};
+use super::observing::ObservingPre;
 use super::wit::types::Target;
 use super::{DraftHandle, Run, Site};
-use crate::call::Refusal;
+use crate::call::{Asked, Refusal};
 use crate::plugin::State;
 use crate::session::HostError;
+
+/// The optional export by which a plugin is asked about conditions.
+const OBSERVE: &str = "liftlock:upgrade/observe@";
 
 /// A component linked against the contract.
 #[derive(Clone)]
 pub(crate) struct Edge {
     pre: PluginPre<State>,
+    /// Where the component is asked about conditions.
+    observing: Option<ObservingPre<State>>,
 }
 
 /// The handles of one call, borrowed to the plugin for its length.
@@ -34,9 +40,52 @@ impl Edge {
         component: &Component,
     ) -> wasmtime::Result<Self> {
         Plugin::add_to_linker::<_, HasSelf<_>>(linker, |state: &mut State| state)?;
+        let pre = linker.instantiate_pre(component)?;
+        let observes = component
+            .component_type()
+            .exports(linker.engine())
+            .any(|(name, _)| name.starts_with(OBSERVE));
         Ok(Self {
-            pre: PluginPre::new(linker.instantiate_pre(component)?)?,
+            observing: observes
+                .then(|| ObservingPre::new(pre.clone()))
+                .transpose()?,
+            pre: PluginPre::new(pre)?,
         })
+    }
+
+    /// None: it has no such export.
+    pub(crate) async fn observe(
+        &self,
+        store: &mut Store<State>,
+        asked: &Asked,
+    ) -> wasmtime::Result<Option<Result<Evaluated, ReadError>>> {
+        let Some(observing) = &self.observing else {
+            return Ok(None);
+        };
+        let text = |json: &Json| json.as_str().to_owned();
+        let (input, last) = (text(&asked.input), asked.last.as_ref().map(text));
+        let plugin = observing.instantiate_async(&mut *store).await?;
+        let handles = handles(store)?;
+        let answer = plugin
+            .liftlock_upgrade_observe()
+            .call_observe(
+                &mut *store,
+                Resource::new_borrow(handles.site),
+                Resource::new_borrow(handles.run),
+                &asked.name,
+                &input,
+                last.as_ref(),
+            )
+            .await?;
+        match answer {
+            Ok(seen) => ours(
+                Answers(&mut store.data_mut().session)
+                    .evaluated(seen.holds, &seen.seen, &seen.why)
+                    .map(Ok),
+            )
+            .map(Some),
+            Err(error) => Ok(Some(Err(convert::error_from(error)))),
+        }
     }
 
     pub(crate) async fn describe(&self, store: &mut Store<State>) -> wasmtime::Result<Descriptor> {

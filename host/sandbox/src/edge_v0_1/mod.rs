@@ -82,6 +82,20 @@ mod bindings {
     });
 }
 
+/// The optional export, in the same types.
+mod observing {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "observing",
+        exports: { default: async },
+        with: {
+            "liftlock:upgrade/types": crate::edge_v0_1::bindings::liftlock::upgrade::types,
+            "liftlock:upgrade/site": crate::edge_v0_1::bindings::liftlock::upgrade::site,
+            "liftlock:upgrade/run": crate::edge_v0_1::bindings::liftlock::upgrade::run,
+        },
+    });
+}
+
 use bindings::liftlock::upgrade as wit;
 
 impl State {
