@@ -10,10 +10,12 @@
 //! | `hostile` | runs into limits |
 //! | `reads` | reads, denied reads, and what the shim shows |
 //! | `plans` | drafts, good and broken |
+//! | `observing` | conditions that it is asked |
 
 mod ask;
 mod handles;
 mod hostile;
+mod observing;
 mod plans;
 mod reads;
 

@@ -2,7 +2,7 @@
 
 use crate::exported::Refusal;
 use crate::host::cluster_changes as changes;
-use crate::host::draft::{Draft, OnExpiry, Phase};
+use crate::host::draft::{Draft, OnExpiry, Phase, asked};
 use crate::host::run::Moment;
 use crate::host::site::Site;
 use crate::host::snapshot_changes;
@@ -53,6 +53,34 @@ pub(crate) fn plan(
             )?)?;
         }
         "plan-ok" => good(site, target, into)?,
+        "rolling" => {
+            let on = service::open(site, "service.app")?;
+            for (id, phase) in [("stop", Phase::Prepare), ("start", Phase::Prepare)] {
+                let step = into.step(id, phase, id)?;
+                step.unit("n1")?;
+                match id {
+                    "stop" => step.does(service_changes::stop(&on)?)?,
+                    _ => step.gives_back("stop")?,
+                }
+            }
+            let on = cluster::open(site, "cluster.database")?;
+            let step = into.step("settle", Phase::Expand, "Put a setting")?;
+            step.does(changes::put_settings(
+                &on,
+                "a-1",
+                r#"{"index.refresh_interval":"5s"}"#,
+            )?)?;
+            step.stays("the old version runs on it");
+            let window = asked("window", r#"{"deployments":3}"#)?;
+            window.patience(0);
+            window.on_expiry(OnExpiry::Ask);
+            into.guard("nobody deploys", "stop", "settle", window)?;
+        }
+        "two-units" => {
+            let step = into.step("both", Phase::Prepare, "Nothing")?;
+            step.unit("n1")?;
+            step.unit("n2")?;
+        }
         "blocked" => return Err(Refusal::Blocked(vec![finding("stop", "no\u{7}".into())])),
         "step-without-body" => {
             into.step("empty", Phase::Prepare, "Nothing")?;

@@ -24,20 +24,28 @@ pub(crate) const NOW_MS: u64 = 1_767_225_600_000;
 /// The component of `tests/guests`, built by this test run or an earlier one.
 pub(crate) fn guest() -> &'static [u8] {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-    BYTES.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let target = target_dir();
-        let status = Command::new(env!("CARGO"))
-            .current_dir(&root)
-            .args(["build", "--quiet", "--package", "liftlock-guests"])
-            .args(["--target", "wasm32-wasip2", "--profile", "plugin"])
-            .arg("--target-dir")
-            .arg(&target)
-            .status()
-            .unwrap();
-        assert!(status.success(), "the guest does not build: {status}");
-        std::fs::read(target.join("wasm32-wasip2/plugin/liftlock_guests.wasm")).unwrap()
-    })
+    BYTES.get_or_init(|| built("liftlock-guests"))
+}
+
+/// The component of `tests/small-guest`, likewise.
+pub(crate) fn small_guest() -> Vec<u8> {
+    built("liftlock-small-guest")
+}
+
+fn built(package: &str) -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = target_dir();
+    let status = Command::new(env!("CARGO"))
+        .current_dir(&root)
+        .args(["build", "--quiet", "--package", package])
+        .args(["--target", "wasm32-wasip2", "--profile", "plugin"])
+        .arg("--target-dir")
+        .arg(&target)
+        .status()
+        .unwrap();
+    assert!(status.success(), "{package} does not build: {status}");
+    let file = format!("wasm32-wasip2/plugin/{}.wasm", package.replace('-', "_"));
+    std::fs::read(target.join(file)).unwrap()
 }
 
 fn target_dir() -> PathBuf {

@@ -7,4 +7,5 @@ mod contract;
 mod denials;
 mod faults;
 mod loading;
+mod observing;
 mod plans;

@@ -87,6 +87,41 @@ async fn a_plan_is_what_the_host_holds_in_its_own_types() {
 }
 
 #[tokio::test]
+async fn units_guards_and_what_stays_are_held_as_they_were_said() {
+    let proposal = plan(&[("do", "rolling")]).await.unwrap();
+    let units: Vec<Option<&str>> = proposal
+        .steps
+        .iter()
+        .map(|step| step.unit.as_ref().map(AsRef::as_ref))
+        .collect();
+    assert_eq!(units, [Some("n1"), Some("n1"), None]);
+    assert_eq!(
+        proposal.steps[2].undo,
+        Undo::Stays {
+            because: "the old version runs on it".into()
+        }
+    );
+    let guard = &proposal.guards[0];
+    assert_eq!(
+        (guard.from.as_str(), guard.until.as_str()),
+        ("stop", "settle")
+    );
+    assert_eq!(guard.condition.label, "nobody deploys");
+    assert_eq!(guard.condition.on_expiry, OnExpiry::Ask);
+    assert_eq!(guard.condition.patience_ms, 0);
+    assert!(
+        matches!(&guard.condition.predicate, Predicate::Asked { name, input }
+            if name == "window" && input.as_str() == r#"{"deployments":3}"#),
+        "{guard:?}"
+    );
+    let refusal = plan(&[("do", "two-units")]).await.unwrap_err();
+    assert!(
+        matches!(&refusal, Refusal::Failed(ReadError::Invalid(text)) if text.contains("`n1`")),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
 async fn what_a_step_rests_on_is_read_and_recorded_while_planning() {
     let called = plugin().plan(&call(&[("do", "plan-ok")])).await.unwrap();
     let counts = called
