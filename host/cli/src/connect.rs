@@ -9,6 +9,7 @@ use liftlock_disk::Directory;
 use liftlock_gate::Bindings;
 use liftlock_service::{Secrets, Service, ServiceConfig, ServicePlace, SupervisorCommand};
 use liftlock_snapshot::Repository;
+use liftlock_traffic::Balancer;
 use liftlock_types::{Binding, ReadError, TargetIdentity};
 
 use crate::code::Code;
@@ -76,6 +77,11 @@ pub(crate) async fn open(site: &Site, state: &State) -> Result<Bindings, Failure
             Arc::new(service(site, state, binding, config).await?),
         );
     }
+    for (binding, config) in &site.balancers {
+        let balancer = Balancer::open(binding.clone(), config, &base(site)?)
+            .map_err(|error| cannot_open(site, binding, &error))?;
+        bindings.insert(binding.clone(), Arc::new(balancer));
+    }
     Ok(bindings)
 }
 
@@ -109,8 +115,7 @@ async fn service(
     for secret in config.secrets() {
         secrets.push((secret.clone(), secret::resolve(secret, site.dir()).await?));
     }
-    let base =
-        std::path::absolute(site.dir()).map_err(|e| failure::file("find", site.dir(), &e))?;
+    let base = base(site)?;
     let supervisor = SupervisorCommand::this_program().map_err(|e| {
         Failure::new(Code::Internal, "this program does not find its own file").because(&e)
     })?;
@@ -122,6 +127,11 @@ async fn service(
         secrets: Secrets(secrets),
     };
     Service::open(config.clone(), place).map_err(|error| cannot_open(site, binding, &error))
+}
+
+/// The site's directory, absolute.
+fn base(site: &Site) -> Result<PathBuf, Failure> {
+    std::path::absolute(site.dir()).map_err(|e| failure::file("find", site.dir(), &e))
 }
 
 fn cannot_open(

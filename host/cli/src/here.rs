@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use liftlock_gate::Bindings;
 use liftlock_types::facts::cluster::TemplateKind;
+use liftlock_types::facts::traffic::Server;
 use liftlock_types::{Binding, Capability, Read};
 use serde_json::Value;
 
@@ -26,6 +27,7 @@ enum Kind {
     Templates,
     Files,
     Tasks,
+    Servers,
 }
 
 /// The names on each binding.
@@ -90,6 +92,10 @@ impl Here {
                     let tasks = names(capability, &Read::ServiceTasks).await;
                     here.put(binding, Kind::Tasks, tasks, ("task", "tasks"));
                 }
+                "traffic" => {
+                    let servers = servers(capability).await;
+                    here.put(binding, Kind::Servers, servers, ("server", "servers"));
+                }
                 _ => {}
             }
         }
@@ -133,6 +139,7 @@ impl Here {
             "service.run-task" => Kind::Tasks,
             _ if verb.starts_with("cluster.") => Kind::Indices,
             _ if verb.starts_with("disk.") => Kind::Files,
+            _ if verb.starts_with("traffic.") => Kind::Servers,
             _ => return None,
         };
         self.found.get(&(binding.clone(), kind))
@@ -156,4 +163,16 @@ pub(crate) async fn names(capability: &dyn Capability, read: &Read) -> Option<Ve
             .map(str::to_owned)
     };
     Some(list.iter().filter_map(name).collect())
+}
+
+/// Servers of a balancer, as scopes name them: `BACKEND/SERVER`.
+async fn servers(capability: &dyn Capability) -> Option<Vec<String>> {
+    let all = Read::TrafficServers {
+        backend: "*".into(),
+        server: None,
+    };
+    let answer = capability.read(&all).await.ok()?;
+    let servers: Vec<Server> = serde_json::from_value(answer).ok()?;
+    let name = |server: Server| format!("{}/{}", server.backend, server.name);
+    Some(servers.into_iter().map(name).collect())
 }

@@ -104,6 +104,13 @@ pub(crate) const TERMS: &[(&str, &str)] = &[
         "How many steps a run does at the same time: only inside one phase, only such that touch different things, never \
          one whose outcome could not be read after a crash. `--side-by-side N`, or `side-by-side = N` in site.toml.",
     ),
+    (
+        "drain",
+        "Taking a server behind a load balancer out of use without cutting what it works on: in *drain* it gets no new \
+         request but those of clients that are bound to it, in *maintenance* none at all. It is given back by a step of \
+         the plan or by a rollback; a run that stops leaves it and says so. The last serving servers of a backend are \
+         never taken: `at-least = N` in site.toml says how many others must serve.",
+    ),
 ];
 
 /// The word as the table has it.

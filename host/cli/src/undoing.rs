@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use liftlock_gate::{RunState, iso, rollback_plan};
-use liftlock_types::{Binding, Change, Plan, Read, Step, StepId, Undo, UnitName, rules};
+use liftlock_types::{Binding, Change, Plan, Read, Step, StepId, Undo, UnitName};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -329,7 +329,7 @@ fn starts(steps: &[&Step]) -> Vec<String> {
     steps
         .iter()
         .filter_map(|step| step.change())
-        .filter(|planned| planned.change.rule().borrows == Some(rules::Borrow::Protective))
+        .filter(|planned| matches!(planned.change, Change::StopService {}))
         .map(|planned| planned.binding.to_string())
         .collect()
 }

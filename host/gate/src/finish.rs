@@ -1,8 +1,8 @@
 //! The end of a run: done, aborted or stopped.
 
-use liftlock_types::Exit;
 use liftlock_types::event::{Event, OutcomeKind};
 use liftlock_types::rules::Borrow;
+use liftlock_types::{Change, Exit, Step, StepId};
 
 use crate::boot_time_ms;
 use crate::defect::Defect;
@@ -42,9 +42,14 @@ impl Runner {
             }
         }
         for step in self.state().borrowed(Borrow::Protective) {
-            self.leave(format!(
-                "what step {step} stopped stays stopped: start it by hand when that is right"
-            ));
+            self.leave(match self.taken(&step) {
+                Some(what) => format!(
+                    "step {step} took {what}, and it stays taken: give it back by hand when that is right"
+                ),
+                None => format!(
+                    "what step {step} stopped stays stopped: start it by hand when that is right"
+                ),
+            });
         }
         self.leave(format!("aborted by {}: {reason}", self.who.by));
         self.write(Event::RunEnded {
@@ -67,9 +72,12 @@ impl Runner {
         self.judge(findings, Exit::Frozen)?;
         self.give_back_neutral().await?;
         for step in self.state().borrowed(Borrow::Protective) {
-            self.leave(format!(
-                "what step {step} stopped stays stopped, as the plan has it"
-            ));
+            self.leave(match self.taken(&step) {
+                Some(what) => {
+                    format!("step {step} set {what}, and it stays so, as the plan has it")
+                }
+                None => format!("what step {step} stopped stays stopped, as the plan has it"),
+            });
         }
         for step in self.state().unrepeatable() {
             self.leave(format!(
@@ -87,6 +95,20 @@ impl Runner {
         .await?;
         self.write_head().await?;
         self.release().await
+    }
+
+    /// What a step took of a balancer; none: it stopped something.
+    fn taken(&self, step: &StepId) -> Option<String> {
+        let planned = self.plan.step(step).and_then(Step::change)?;
+        match &planned.change {
+            Change::SetServerState {
+                backend, server, ..
+            }
+            | Change::SetServerWeight {
+                backend, server, ..
+            } => Some(format!("{backend}/{server} of `{}`", planned.binding)),
+            _ => None,
+        }
     }
 
     /// Requests that were sent and never answered can land late: where there is one, all that the run did and that

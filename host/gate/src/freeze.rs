@@ -479,7 +479,9 @@ fn check_borrowing(steps: &[Step]) -> Result<(), FreezeError> {
     for step in steps {
         match &step.body {
             Body::Change(planned) if planned.change.rule().borrows.is_some() => {
-                let key = format!("{} {}", planned.binding, planned.change.names().join(","));
+                // Not its names: a server has a state and a weight, which are two things to borrow.
+                let objects: Vec<String> = planned.change.objects().into_iter().collect();
+                let key = format!("{} {}", planned.binding, objects.join(","));
                 if let Some(first) = held.insert(key.clone(), &step.id) {
                     return Err(FreezeError::BorrowedTwice {
                         first: first.clone(),

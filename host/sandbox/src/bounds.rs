@@ -1,6 +1,6 @@
 //! Bounds of a read's arguments, and of its answer. Pure; asked after the policy and before the target.
 
-use liftlock_types::{AliasName, DocumentId, Json, Read, ReadError};
+use liftlock_types::{AliasName, BackendName, DocumentId, Json, Read, ReadError, ServerName};
 use serde_json::Value;
 
 use crate::limits::LIST_ITEMS_MAX;
@@ -109,8 +109,23 @@ fn names_mean_one_thing(read: &Read) -> Result<(), ReadError> {
         | Read::Aliases { pattern: text }
         | Read::Templates { pattern: text, .. } => pattern(text),
         Read::Activity { indices } => indices.iter().try_for_each(pattern),
+        Read::TrafficServers { backend, server } => servers(backend, server.as_deref()),
         _ => Ok(()),
     }
+}
+
+/// A backend, or all whose name begins so; a server only of one backend.
+fn servers(backend: &str, server: Option<&str>) -> Result<(), ReadError> {
+    let body = match (backend.strip_suffix('*'), server) {
+        (Some(_), Some(_)) => return invalid("one server is of one backend".into()),
+        (Some(""), None) => return Ok(()),
+        (Some(body), None) => body,
+        (None, _) => backend,
+    };
+    BackendName::check(body).or_else(|error| invalid(error.to_string()))?;
+    server.map_or(Ok(()), |server| {
+        ServerName::check(server).or_else(|error| invalid(error.to_string()))
+    })
 }
 
 fn object(what: &str, json: Option<&Json>) -> Result<(), ReadError> {
@@ -200,6 +215,26 @@ mod tests {
             query: vec![],
             body: None,
         })
+    }
+
+    #[test]
+    fn a_backend_is_one_word_or_the_beginning_of_one() {
+        let servers = |backend: &str, server: Option<&str>| {
+            check(&Read::TrafficServers {
+                backend: backend.into(),
+                server: server.map(str::to_owned),
+            })
+        };
+        for good in ["be", "be*", "*", "svc:http"] {
+            assert!(servers(good, None).is_ok(), "{good}");
+        }
+        assert!(servers("be", Some("n1")).is_ok());
+        for bad in ["", "be;x", "b e", "be/n1", "b*e", "**", "be\n"] {
+            assert!(servers(bad, None).is_err(), "{bad:?}");
+        }
+        assert!(servers("be*", Some("n1")).is_err());
+        assert!(servers("be", Some("n1;x")).is_err());
+        assert!(servers("be", Some("*")).is_err());
     }
 
     #[test]

@@ -314,6 +314,9 @@ impl Session {
 
     /// Leaves the names out that the grant takes away, so that a neighbour's things are not even seen.
     fn take_away(&self, binding: &Binding, read: &Read, answer: &mut Value) {
+        if matches!(read, Read::TrafficServers { .. }) {
+            return self.take_servers_away(binding, read, answer);
+        }
         let keys: &[&str] = match read {
             Read::Indices { .. } | Read::Templates { .. } => &["name"],
             Read::Shards { .. } | Read::Activity { .. } => &["index"],
@@ -329,6 +332,22 @@ impl Session {
                 .iter()
                 .filter_map(|key| item.get(key)?.as_str())
                 .any(|name| call.site.grant.takes_away(binding, verb, name))
+        });
+    }
+
+    /// Likewise of servers, which are named by their backend and their own name together.
+    fn take_servers_away(&self, binding: &Binding, read: &Read, answer: &mut Value) {
+        let (Value::Array(items), Ok(call)) = (answer, self.call()) else {
+            return;
+        };
+        let verb = read.verb_text();
+        let text = |item: &Value, key: &str| item.get(key)?.as_str().map(str::to_owned);
+        items.retain(|item| match (text(item, "backend"), text(item, "name")) {
+            (Some(backend), Some(name)) => {
+                let name = format!("{backend}/{name}");
+                !call.site.grant.takes_away(binding, verb, &name)
+            }
+            _ => true,
         });
     }
 

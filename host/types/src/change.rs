@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::cluster::TemplateKind;
+use crate::facts::traffic::Administrative;
 use crate::read::{named_in_body, named_in_query};
 use crate::{
-    AliasName, Binding, DocumentId, FileName, IndexName, Json, RawRequest, SnapshotName, StepId,
-    TemplateName, Verb, path_of,
+    AliasName, BackendName, Binding, DocumentId, FileName, IndexName, Json, RawRequest, ServerName,
+    SnapshotName, StepId, TemplateName, Verb, path_of,
 };
 
 /// One action of an atomic alias update.
@@ -325,6 +326,26 @@ pub enum Change {
         /// Why it may be repeated after a crash.
         rerun_safe: Option<String>,
     },
+    /// Asks the balancer for a server's administrative state.
+    #[serde(rename = "traffic.set-state")]
+    SetServerState {
+        /// Its backend.
+        backend: BackendName,
+        /// The server.
+        server: ServerName,
+        /// The state.
+        to: Administrative,
+    },
+    /// Sets a server's weight.
+    #[serde(rename = "traffic.set-weight")]
+    SetServerWeight {
+        /// Its backend.
+        backend: BackendName,
+        /// The server.
+        server: ServerName,
+        /// Its share beside the others; 0: no new request.
+        weight: u32,
+    },
 }
 
 impl Change {
@@ -362,6 +383,8 @@ impl Change {
             Self::StartService {} => "service.start",
             Self::RestartService {} => "service.restart",
             Self::RunTask { .. } => "service.run-task",
+            Self::SetServerState { .. } => "traffic.set-state",
+            Self::SetServerWeight { .. } => "traffic.set-weight",
         })
     }
 
@@ -458,6 +481,12 @@ impl Change {
             | Self::StopService {}
             | Self::StartService {}
             | Self::RestartService {} => Vec::new(),
+            Self::SetServerState {
+                backend, server, ..
+            }
+            | Self::SetServerWeight {
+                backend, server, ..
+            } => vec![format!("{backend}/{server}")],
         }
     }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::cluster::TemplateKind;
+use crate::facts::traffic::Administrative;
 use crate::{Binding, Json, Read, StepId, Verb};
 
 /// Default patience of a condition.
@@ -97,6 +98,43 @@ pub enum Predicate {
         /// What it gave with it.
         input: Json,
     },
+    /// The server behind the balancer has no request, and none waits for it.
+    ServerIdle {
+        /// Its backend.
+        backend: String,
+        /// The server.
+        server: String,
+    },
+    /// The balancer has the server in this administrative state.
+    ServerInState {
+        /// Its backend.
+        backend: String,
+        /// The server.
+        server: String,
+        /// The state.
+        administrative: Administrative,
+    },
+    /// The balancer gives the server new requests.
+    ServerServing {
+        /// Its backend.
+        backend: String,
+        /// The server.
+        server: String,
+    },
+    /// So many servers of the backend get new requests.
+    ServingAtLeast {
+        /// The backend.
+        backend: String,
+        /// How many.
+        count: u32,
+    },
+    /// A request came to the server since the first look.
+    ServerReceives {
+        /// Its backend.
+        backend: String,
+        /// The server.
+        server: String,
+    },
 }
 
 /// Where a condition stands that the plugin itself is asked: no binding of a site, and no plugin is given it.
@@ -150,6 +188,19 @@ impl Predicate {
             Self::Stopped | Self::Ready => vec![Read::ServiceStatus],
             // What the plugin reads to answer, it reads under its grant.
             Self::Asked { .. } => Vec::new(),
+            Self::ServerIdle { backend, server }
+            | Self::ServerInState {
+                backend, server, ..
+            }
+            | Self::ServerServing { backend, server }
+            | Self::ServerReceives { backend, server } => vec![Read::TrafficServers {
+                backend: backend.clone(),
+                server: Some(server.clone()),
+            }],
+            Self::ServingAtLeast { backend, .. } => vec![Read::TrafficServers {
+                backend: backend.clone(),
+                server: None,
+            }],
         }
     }
 

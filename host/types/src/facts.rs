@@ -403,3 +403,60 @@ pub mod service {
         pub stderr: String,
     }
 }
+
+/// Facts of a load balancer.
+pub mod traffic {
+    use serde::{Deserialize, Serialize};
+
+    /// What somebody asked for a server, whatever its checks say. Ordered by how much is taken from it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Administrative {
+        /// It gets requests while its checks pass.
+        Ready,
+        /// It gets no new request but those of clients that are bound to it; checks go on.
+        Drain,
+        /// It gets no request and no check; what it works on comes to its end.
+        Maintenance,
+    }
+
+    impl Administrative {
+        /// As the contract and the screens write it.
+        pub fn as_str(self) -> &'static str {
+            match self {
+                Self::Ready => "ready",
+                Self::Drain => "drain",
+                Self::Maintenance => "maintenance",
+            }
+        }
+    }
+
+    /// One server of a backend.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Server {
+        /// The backend it belongs to.
+        pub backend: String,
+        /// Its name there.
+        pub name: String,
+        /// `host:port`.
+        pub address: String,
+        /// What somebody asked for it.
+        pub administrative: Administrative,
+        /// It passes its checks, or has none.
+        pub up: bool,
+        /// It gets new requests: up, ready, of a weight above 0, and no spare that waits.
+        pub serving: bool,
+        /// Requests that it works on; none: the balancer does not count them.
+        pub current: Option<u64>,
+        /// Requests that wait for it.
+        pub queued: Option<u64>,
+        /// Requests that it got since the balancer's start or reload.
+        pub total: Option<u64>,
+        /// Its share beside the others.
+        pub weight: u32,
+        /// The backend keeps clients at a server, by a cookie, a table or a hash.
+        pub sticky: bool,
+        /// What else is worth showing.
+        pub more: Vec<(String, String)>,
+    }
+}

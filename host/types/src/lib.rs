@@ -44,8 +44,9 @@ pub use condition::{Condition, Guard, OnExpiry, PATIENCE_MS_DEFAULT, PLUGIN_BIND
 pub use exit::Exit;
 pub use json::{JSON_BYTES_MAX, JSON_DEPTH_MAX, Json, JsonError, contains};
 pub use names::{
-    AliasName, Binding, Digest, DocumentId, FileName, IndexName, NameError, RunId,
-    STEP_ID_PLANNED_MAX, SnapshotName, StepId, TemplateName, UnitName, Verb, hex, is_invisible,
+    AliasName, BackendName, Binding, Digest, DocumentId, FileName, IndexName, NameError, RunId,
+    STEP_ID_PLANNED_MAX, ServerName, SnapshotName, StepId, TemplateName, UnitName, Verb, hex,
+    is_invisible,
 };
 pub use options::{resolve, resolve_options, resolve_verb};
 pub use plan::{

@@ -163,6 +163,19 @@ name!(
     "digest",
     check_digest
 );
+name!(
+    /// A group of servers behind a load balancer: 1 to 100 letters, digits, `-`, `_`, `.` and `:`, which is what
+    /// balancers themselves take for one, and nothing that ends a word of their commands or files.
+    BackendName,
+    "backend name",
+    check_balanced
+);
+name!(
+    /// One server of a backend: likewise.
+    ServerName,
+    "server name",
+    check_balanced
+);
 
 impl Binding {
     /// The part before the dot: `cluster`.
@@ -375,6 +388,22 @@ fn check_binding(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+fn check_balanced(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.len() > 100 {
+        return Err("it is not 1 to 100 characters long");
+    }
+    if !text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    {
+        return Err("only letters, digits, `-`, `_`, `.` and `:` are allowed");
+    }
+    if text.contains("..") {
+        return Err("it holds `..`");
+    }
+    Ok(())
+}
+
 fn check_digest(text: &str) -> Result<(), &'static str> {
     match text.strip_prefix("sha256:") {
         Some(hex)
@@ -501,6 +530,21 @@ pub(crate) mod tests {
         );
         assert!(Binding::new("cluster").is_err());
         assert!(Binding::new("cluster.a.b").is_err());
+    }
+
+    #[test]
+    fn a_name_behind_a_balancer_is_one_word_of_its_commands() {
+        for bad in [
+            "", "a b", "a;b", "a\nb", "a/b", "a*", "a..b", "a#b", "ä", "a\0",
+        ] {
+            assert!(BackendName::new(bad).is_err(), "{bad:?}");
+            assert!(ServerName::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(ServerName::new("a".repeat(101)).is_err());
+        for good in ["n1", "be_http:8080", "10.0.0.1:8080", "A.b-c"] {
+            BackendName::new(good).unwrap();
+            ServerName::new(good).unwrap();
+        }
     }
 
     #[test]

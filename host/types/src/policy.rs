@@ -739,6 +739,70 @@ mod tests {
     }
 
     #[test]
+    fn denies_a_server_behind_a_balancer_outside_the_scope() {
+        use crate::facts::traffic::Administrative;
+        let balancer = Binding::new("traffic.front").unwrap();
+        let on = |verb: &str, scopes: &[&str], except: &[&str]| {
+            let mut grant = grant(verb, scopes, except, None);
+            grant.bindings[0].binding = balancer.clone();
+            grant
+        };
+        let change = |server: &str, weight: Option<u32>| {
+            let backend = crate::BackendName::new("be").unwrap();
+            let server = crate::ServerName::new(server).unwrap();
+            let change = match weight {
+                Some(weight) => Change::SetServerWeight {
+                    backend,
+                    server,
+                    weight,
+                },
+                None => Change::SetServerState {
+                    backend,
+                    server,
+                    to: Administrative::Drain,
+                },
+            };
+            Planned {
+                binding: balancer.clone(),
+                change,
+                fills: vec![],
+            }
+        };
+        for (verb, weight) in [("traffic.set-state", None), ("traffic.set-weight", Some(1))] {
+            let grant = on(verb, &["be/n*"], &["be/n9"]);
+            assert!(grant.allow_change(&change("n1", weight)).is_ok());
+            assert!(grant.allow_change(&change("n9", weight)).is_err());
+            assert!(grant.allow_change(&change("m1", weight)).is_err());
+        }
+        let only_state = on("traffic.set-state", &["*"], &[]);
+        assert!(only_state.allow_change(&change("n1", Some(1))).is_err());
+        let read = |backend: &str, server: Option<&str>| Read::TrafficServers {
+            backend: backend.into(),
+            server: server.map(str::to_owned),
+        };
+        let one = on("traffic.read", &["be/n1"], &[]);
+        assert!(one.allow_read(&balancer, &read("be", Some("n1"))).is_ok());
+        for outside in [
+            read("be", Some("n2")),
+            read("be", None),
+            read("be*", None),
+            read("*", None),
+        ] {
+            assert!(one.allow_read(&balancer, &outside).is_err(), "{outside:?}");
+        }
+        let filtered = on("traffic.read", &["be/*"], &["be/secret*"]);
+        assert!(filtered.allow_read(&balancer, &read("be", None)).is_ok());
+        assert!(filtered.allow_read(&balancer, &read("be2", None)).is_err());
+        assert!(filtered.takes_away(&balancer, "traffic.read", "be/secret1"));
+        let least = Predicate::ServingAtLeast {
+            backend: "be".into(),
+            count: 1,
+        };
+        assert!(one.allow_predicate(&balancer, &least).is_err());
+        assert!(filtered.allow_predicate(&balancer, &least).is_ok());
+    }
+
+    #[test]
     fn a_grant_wider_than_the_request_is_refused() {
         let descriptor = |scopes: &[&str], except: &[&str], at_most| Descriptor {
             product: "p".into(),

@@ -151,6 +151,13 @@ pub enum Read {
         /// An operator-defined command that only reads.
         name: String,
     },
+    /// A list of [`crate::facts::traffic::Server`].
+    TrafficServers {
+        /// Of backend names: literal, or one trailing `*`.
+        backend: String,
+        /// This one of a literal backend; none: all.
+        server: Option<String>,
+    },
 }
 
 impl Read {
@@ -191,6 +198,7 @@ impl Read {
             | Self::Space { .. } => "disk.read",
             Self::ServiceStatus | Self::ServiceTasks | Self::ServiceLog { .. } => "service.read",
             Self::ServiceAsk { .. } => "service.ask",
+            Self::TrafficServers { .. } => "traffic.read",
         }
     }
 
@@ -240,6 +248,14 @@ impl Read {
             Self::Entries { dir } | Self::Space { dir } if dir.is_empty() => see("./"),
             Self::Entries { dir } | Self::Space { dir } => see(&path_of(dir, "")),
             Self::ServiceAsk { name } => see(name),
+            Self::TrafficServers { backend, server } => {
+                // A name is `BACKEND/SERVER`; a pattern of backends means all servers of each.
+                match (server, backend.ends_with('*')) {
+                    (Some(server), _) => see(&format!("{backend}/{server}")),
+                    (None, true) => see(backend),
+                    (None, false) => see(&format!("{backend}/*")),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -254,6 +270,7 @@ impl Read {
                 | Self::Aliases { .. }
                 | Self::Templates { .. }
                 | Self::Activity { .. }
+                | Self::TrafficServers { .. }
         )
     }
 }
@@ -418,6 +435,21 @@ mod tests {
             if name == "b" { Err("no") } else { Ok(()) }
         });
         assert_eq!((ended, seen), (Err("no"), vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn servers_are_named_by_backend_and_server() {
+        let names = |backend: &str, server: Option<&str>| {
+            Read::TrafficServers {
+                backend: backend.into(),
+                server: server.map(str::to_owned),
+            }
+            .names()
+        };
+        assert_eq!(names("be", None), ["be/*"]);
+        assert_eq!(names("be", Some("n1")), ["be/n1"]);
+        assert_eq!(names("be*", None), ["be*"]);
+        assert_eq!(names("*", None), ["*"]);
     }
 
     #[test]

@@ -73,6 +73,7 @@ pub struct Rule {
 
 const SEARCH: &str = "Elasticsearch 8, OpenSearch 2 and 3";
 const ANY: &str = "all";
+const BALANCERS: &str = "HAProxy 2, nginx";
 
 const fn row(verb: &'static str, products: &'static str, class: Class) -> Rule {
     Rule {
@@ -341,6 +342,22 @@ pub static RULES: &[Rule] = &[
         post: "exit status 0 in the supervisor's file; conditions of the plan say the rest",
         ..row("service.run-task", ANY, Class::Opaque)
     },
+    Rule {
+        borrows: Some(Borrow::Protective),
+        rests_on: "backend and server exist; the server's address",
+        probe: "state read back: ours = applied, old = absent, else indeterminate; a server with another address = indeterminate",
+        post: "the balancer has the server in the state that was asked for",
+        automatic_undo: "the old state, while ours is set",
+        ..row("traffic.set-state", BALANCERS, Class::Convergent)
+    },
+    Rule {
+        borrows: Some(Borrow::Protective),
+        rests_on: "backend and server exist; the server's address",
+        probe: "weight read back: ours = applied, old = absent, else indeterminate; a server with another address = indeterminate",
+        post: "the balancer has the server at the weight that was asked for",
+        automatic_undo: "the old weight, while ours is set",
+        ..row("traffic.set-weight", BALANCERS, Class::Convergent)
+    },
 ];
 
 /// The row of a verb, where it is a change.
@@ -427,6 +444,10 @@ pub static READ_VERBS: &[(&str, &str)] = &[
     (
         "service.ask",
         "an operator-defined command that only reads, by name",
+    ),
+    (
+        "traffic.read",
+        "servers behind a load balancer, their states and counts; scope is BACKEND/SERVER",
     ),
 ];
 

@@ -43,6 +43,8 @@ pub static UNDONE_BY: &[(&str, &[&str])] = &[
     ("disk.remove", &["disk.copy"]),
     ("service.stop", &["service.start"]),
     ("service.start", &["service.stop"]),
+    ("traffic.set-state", &["traffic.set-state"]),
+    ("traffic.set-weight", &["traffic.set-weight"]),
 ];
 
 fn denied(rule: String) -> Denied {
@@ -224,6 +226,12 @@ impl Change {
                 BTreeSet::from(["service".to_owned()])
             }
             Self::RunTask { name, .. } => BTreeSet::from([format!("task/{name}")]),
+            Self::SetServerState {
+                backend, server, ..
+            } => BTreeSet::from([format!("state/{backend}/{server}")]),
+            Self::SetServerWeight {
+                backend, server, ..
+            } => BTreeSet::from([format!("weight/{backend}/{server}")]),
         }
     }
 }
@@ -343,6 +351,8 @@ mod tests {
         let write = json!({"verb": "disk.write", "dir": ["conf"], "name": "f", "text": "x"});
         let copy = json!({"verb": "disk.copy", "from": "disk.it", "from_dir": [], "name": "g", "dir": ["conf"], "as_name": "f"});
         let service = |verb: &str| json!({"verb": verb});
+        let server_state = |server: &str, to: &str| json!({"verb": "traffic.set-state", "backend": "be", "server": server, "to": to});
+        let server_weight = |server: &str, weight: u32| json!({"verb": "traffic.set-weight", "backend": "be", "server": server, "weight": weight});
         let index = |name: &str| json!({"verb": "cluster.delete-index", "name": name, "uuid": "u"});
         let rows: Vec<(serde_json::Value, Vec<serde_json::Value>, serde_json::Value)> = vec![
             (
@@ -401,6 +411,16 @@ mod tests {
                 service("service.start"),
                 vec![service("service.stop")],
                 service("service.restart"),
+            ),
+            (
+                server_state("n1", "drain"),
+                vec![server_state("n1", "ready")],
+                server_state("n2", "ready"),
+            ),
+            (
+                server_weight("n1", 0),
+                vec![server_weight("n1", 100)],
+                server_weight("n2", 100),
             ),
         ];
         rows.into_iter()

@@ -11,6 +11,7 @@
 //! | [`describe`] | what a plugin says of itself: edges, requests, options |
 //! | [`capability`] | cluster, snapshot, disk, service: the handles, with the changes and conditions on them |
 //! | [`observing`] | conditions that the plugin itself is asked |
+//! | [`capability`] | cluster, snapshot, disk, service, traffic: the handles, with the changes and conditions on them |
 //! | [`plan`] | steps |
 //! | [`finding`] | results of checks |
 //! | [`inventory`] | what `inspect` saw |

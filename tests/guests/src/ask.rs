@@ -12,10 +12,11 @@ use crate::host::draft::{Change, Condition, Draft, Phase, Reading};
 use crate::host::service::Service;
 use crate::host::site::Site;
 use crate::host::snapshot::Repository;
+use crate::host::traffic::{Administrative, Balancer};
 use crate::host::types::Error;
 use crate::host::{
     cluster, cluster_changes, disk, disk_changes, service, service_changes, snapshot,
-    snapshot_changes,
+    snapshot_changes, traffic, traffic_changes,
 };
 use crate::told;
 
@@ -189,6 +190,8 @@ fn one(site: &Site, asked: &Asked) -> Outcome {
         }
         ("service", what) => read_service(&service::open(site, &on)?, what, asked),
         ("service-changes", what) => change_service(&service::open(site, &on)?, what, asked),
+        ("traffic", what) => read_traffic(&traffic::open(site, &on)?, what, asked),
+        ("traffic-changes", what) => change_traffic(&traffic::open(site, &on)?, what, asked),
         _ => unknown(&call),
     }
 }
@@ -466,6 +469,38 @@ fn change_service(on: &Service, what: &str, asked: &Asked) -> Outcome {
         )),
         "stopped" => condition(service_changes::stopped(on)),
         "ready" => condition(service_changes::ready(on)),
+        _ => unknown(what),
+    }
+}
+
+fn read_traffic(on: &Balancer, what: &str, asked: &Asked) -> Outcome {
+    match what {
+        "servers" => answer(on.servers(&asked.text("backend"))),
+        _ => unknown(what),
+    }
+}
+
+fn change_traffic(on: &Balancer, what: &str, asked: &Asked) -> Outcome {
+    let (backend, server) = (asked.text("backend"), asked.text("server"));
+    let to = Administrative::Drain;
+    match what {
+        "set-state" => change(traffic_changes::set_state(on, &backend, &server, to)),
+        "set-weight" => change(traffic_changes::set_weight(
+            on,
+            &backend,
+            &server,
+            asked.number("weight"),
+        )),
+        "idle" => condition(traffic_changes::idle(on, &backend, &server)),
+        "in-state" => condition(traffic_changes::in_state(on, &backend, &server, to)),
+        "serving" => condition(traffic_changes::serving(on, &backend, &server)),
+        "serving-at-least" => condition(traffic_changes::serving_at_least(
+            on,
+            &backend,
+            asked.number("count"),
+        )),
+        "receives" => condition(traffic_changes::receives(on, &backend, &server)),
+        "read-servers" => reading(traffic_changes::read_servers(on, &backend)),
         _ => unknown(what),
     }
 }

@@ -110,6 +110,7 @@ impl Ask {
             Some("cluster") => "cluster.database",
             Some("snapshot") => "snapshot.backups",
             Some("disk") => "disk.config",
+            Some("traffic") => "traffic.front",
             _ => "service.app",
         }
     }
@@ -139,6 +140,8 @@ const SHA256: (&str, &str, Field) = (
     "0000000000000000000000000000000000000000000000000000000000000000",
     HASH,
 );
+const BACKEND: (&str, &str, Field) = ("backend", "a-be", Field::Not(values::BACKENDS));
+const SERVER: (&str, &str, Field) = ("server", "n1", Field::Not(values::SERVERS));
 const ALIASES_OUTSIDE: &[&str] = &[
     r#"{"aliases":{"b-x":{}}}"#,
     r#"{"aliases":{"a-x":{},"a-secret-x":{}}}"#,
@@ -681,4 +684,46 @@ pub const ASKS: &[Ask] = &[
     ),
     ask("service-changes.stopped", "service.read", &[]),
     ask("service-changes.ready", "service.read", &[]),
+    // A load balancer.
+    ask(
+        "traffic.servers",
+        "traffic.read",
+        &[("backend", "a-*", Field::Pattern)],
+    ),
+    ask(
+        "traffic-changes.set-state",
+        "traffic.set-state",
+        &[BACKEND, SERVER, ("to", "drain", ENUM)],
+    ),
+    ask(
+        "traffic-changes.set-weight",
+        "traffic.set-weight",
+        &[BACKEND, SERVER, ("weight", "1", CONTENT)],
+    ),
+    ask("traffic-changes.idle", "traffic.read", &[BACKEND, SERVER]),
+    ask(
+        "traffic-changes.in-state",
+        "traffic.read",
+        &[BACKEND, SERVER, ("administrative", "drain", ENUM)],
+    ),
+    ask(
+        "traffic-changes.serving",
+        "traffic.read",
+        &[BACKEND, SERVER],
+    ),
+    ask(
+        "traffic-changes.serving-at-least",
+        "traffic.read",
+        &[BACKEND, ("count", "1", CONTENT)],
+    ),
+    ask(
+        "traffic-changes.receives",
+        "traffic.read",
+        &[BACKEND, SERVER],
+    ),
+    ask(
+        "traffic-changes.read-servers",
+        "traffic.read",
+        &[("backend", "a-*", Field::Pattern)],
+    ),
 ];

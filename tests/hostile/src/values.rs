@@ -91,6 +91,56 @@ pub const NAMES: &[&str] = &[
     "a-1\u{3164}",
 ];
 
+/// Backends outside the scope, and such that are more than one word of a command. A `:` may stand in one.
+pub const BACKENDS: &[&str] = &[
+    "b-be",
+    "b",
+    "a",
+    "a-secret-1",
+    "a-secret-",
+    "",
+    "*",
+    "a-*",
+    "a-be*",
+    "a-be/n1",
+    "a-be/../b-be",
+    "a-be;disable server b-be/n1",
+    "a-be\nset server b-be/n1 state maint",
+    "a-be\r",
+    "a-be b-be",
+    " a-be",
+    "a-be ",
+    "a-be\0",
+    "a-be\u{1b}[2J",
+    "a-be..",
+    "a-be#1",
+    "a-be,b-be",
+    "<a-be>",
+    "a-be\\",
+    "\u{430}-be",
+    "a-be\u{200b}",
+    "a-be\u{202e}",
+    "A-be",
+];
+
+/// Servers that are more than one word of a command, or lead out of their backend.
+pub const SERVERS: &[&str] = &[
+    "",
+    "*",
+    "n*",
+    "n1/n2",
+    "../b-be/n1",
+    "..",
+    "n1 state ready",
+    "n1;show info",
+    "n1\nshow info",
+    "n1\0",
+    "n1\u{1b}[2J",
+    "n1,n2",
+    "n1#2",
+    "n1\u{200b}",
+];
+
 /// Patterns that reach further than the scope, or are none.
 pub const PATTERNS: &[&str] = &[
     "",

@@ -16,6 +16,7 @@ use liftlock_sandbox::{
 use liftlock_service::{Secrets, Service, ServiceConfig, ServicePlace, SupervisorCommand};
 use liftlock_snapshot::{Repository, SnapshotConfig};
 use liftlock_testkit::{Product, SimCluster};
+use liftlock_traffic::{Balancer, TrafficConfig};
 use liftlock_types::{
     Binding, Capability, Digest, Grant, GrantedBinding, GrantedVerb, Moment, Plan, PluginRef,
     Proposal, Read, ReadError, Scope, Target, Verb, rules,
@@ -343,11 +344,16 @@ async fn open(sim: &SimCluster, folder: &TempDir) -> anyhow::Result<Bindings> {
         secrets: Secrets::default(),
     };
     let service = Service::open(config, place)?;
+    // Nobody listens there either: what is refused must be refused before it is asked.
+    let front = binding("traffic.front")?;
+    let nowhere = TrafficConfig::haproxy_socket(folder.path().join("no.sock"));
+    let balancer = Balancer::open(front.clone(), &nowhere, folder.path())?;
     Ok(BTreeMap::from([
         (database, cluster as Arc<dyn Capability>),
         (backups, Arc::new(repository)),
         (files, Arc::new(directory)),
         (app, Arc::new(service)),
+        (front, Arc::new(balancer)),
     ]))
 }
 
@@ -366,6 +372,7 @@ pub fn grant() -> Grant {
             Some("snapshot") => "snapshot.backups",
             Some("disk") => "disk.config",
             Some("service") => "service.app",
+            Some("traffic") => "traffic.front",
             // A capability that the suite does not know: the policy's cases miss it and say so.
             _ => continue,
         };

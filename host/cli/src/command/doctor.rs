@@ -2,6 +2,7 @@
 
 use liftlock_gate::now_ms;
 use liftlock_types::facts::cluster::{Health, Identity, Node, TemplateKind};
+use liftlock_types::facts::traffic::{Administrative, Server};
 use liftlock_types::{Binding, Capability, Read};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -279,6 +280,7 @@ async fn look_at_targets(state: &State, site: &Site, book: &mut Book) {
                     book.ok(about, format!("{:?}", status.state));
                 }
             }
+            "traffic" => look_at_balancer(about, capability.as_ref(), book).await,
             _ => {}
         }
         look_at_claims(state, binding, capability.as_ref(), book).await;
@@ -385,6 +387,43 @@ async fn look_at_cluster(binding: &Binding, cluster: &dyn Capability, book: &mut
         book.ok(about, "indices and templates can be read");
     }
     look_at_clock(about, cluster, book).await;
+}
+
+/// Who serves. A server that is taken or down is named: the host takes no other one while too few are left.
+async fn look_at_balancer(about: &str, balancer: &dyn Capability, book: &mut Book) {
+    let all = Read::TrafficServers {
+        backend: "*".into(),
+        server: None,
+    };
+    let Some(servers) = read::<Vec<Server>>(balancer, &all, about, book).await else {
+        return;
+    };
+    let (serving, not): (Vec<_>, Vec<_>) = servers.iter().partition(|server| server.serving);
+    let text = format!(
+        "{} of {} serve",
+        serving.len(),
+        view::count(servers.len(), "server", "servers")
+    );
+    if not.is_empty() {
+        return book.ok(about, text);
+    }
+    let not: Vec<String> = not
+        .iter()
+        .map(|server| {
+            let is = match server.administrative {
+                Administrative::Ready if server.up => "waits or has no weight",
+                Administrative::Ready => "is down",
+                Administrative::Drain => "is in drain",
+                Administrative::Maintenance => "is in maintenance",
+            };
+            format!("{}/{} {is}", server.backend, server.name)
+        })
+        .collect();
+    book.warn(
+        about,
+        format!("{text}; {}", not.join(", ")),
+        "bring them back, unless that is meant",
+    );
 }
 
 /// A server's clock beside ours: nothing is decided by a clock, but reports are read by people.

@@ -400,6 +400,14 @@ impl Draft<'_> {
                      # ready = {{ http = \"http://127.0.0.1:8090/\" }}   # or {{ port = 8090 }}, {{ log-line = \"...\" }}\n"
                 ));
             }
+            "traffic" => {
+                ask("say where the balancer is");
+                out.push_str(&format!(
+                    "\n# {needed}: {why}\n# [{binding}]\n# kind = \"haproxy\"                   # or \"nginx\": include, backend, pid-file, test\n\
+                     # socket = \"/run/haproxy/admin.sock\"   # of level admin; or address = \"127.0.0.1:9999\"\n\
+                     # at-least = 1                         # so many other servers of a backend go on to serve\n"
+                ));
+            }
             _ => {}
         }
     }

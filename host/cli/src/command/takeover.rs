@@ -180,6 +180,9 @@ fn looks(targets: &Targets) -> String {
                 "stopped by that run, perhaps: start it when you know which version stands there"
             }
             "snapshot" => "what that run took before it changed anything",
+            "traffic" => {
+                "servers that it took and did not give back: `liftlock doctor` names those that do not serve"
+            }
             "disk" => "files that it edited; the copies it kept lie in its own state directory",
             _ => continue,
         };

@@ -16,6 +16,7 @@ use liftlock_cluster::ClusterConfig;
 use liftlock_disk::DiskConfig;
 use liftlock_service::ServiceConfig;
 use liftlock_snapshot::SnapshotConfig;
+use liftlock_traffic::TrafficConfig;
 use liftlock_types::Binding;
 use serde::Deserialize;
 
@@ -66,6 +67,8 @@ struct SiteToml {
     disk: BTreeMap<String, DiskConfig>,
     #[serde(default)]
     service: BTreeMap<String, ServiceConfig>,
+    #[serde(default)]
+    traffic: BTreeMap<String, TrafficConfig>,
 }
 
 fn one() -> u32 {
@@ -120,6 +123,8 @@ pub(crate) struct Site {
     pub(crate) disks: BTreeMap<Binding, DiskConfig>,
     /// Services.
     pub(crate) services: BTreeMap<Binding, ServiceConfig>,
+    /// Load balancers.
+    pub(crate) balancers: BTreeMap<Binding, TrafficConfig>,
 }
 
 /// The site file that `--site` means.
@@ -165,6 +170,7 @@ impl Site {
             snapshots: BTreeMap::new(),
             disks: BTreeMap::new(),
             services: BTreeMap::new(),
+            balancers: BTreeMap::new(),
             file,
             text,
         };
@@ -187,7 +193,9 @@ impl Site {
         site.snapshots = site.bindings("snapshot", raw.snapshot)?;
         site.disks = site.bindings("disk", raw.disk)?;
         site.services = site.bindings("service", raw.service)?;
+        site.balancers = site.bindings("traffic", raw.traffic)?;
         site.check_snapshots()?;
+        site.check_balancers()?;
         Ok(site)
     }
 
@@ -211,6 +219,7 @@ impl Site {
             .chain(self.snapshots.keys())
             .chain(self.disks.keys())
             .chain(self.services.keys())
+            .chain(self.balancers.keys())
     }
 
     /// A mistake at this key, with what would be right.
@@ -254,6 +263,16 @@ impl Site {
                 },
             )
             .collect()
+    }
+
+    /// Which keys of a balancer go together depends on its kind.
+    fn check_balancers(&self) -> Result<(), Failure> {
+        for (binding, config) in &self.balancers {
+            config.check().map_err(|mistake| {
+                self.wrong(&["traffic", binding.name(), mistake.key], &mistake.right)
+            })?;
+        }
+        Ok(())
     }
 
     /// A repository is one of a cluster that is bound.

@@ -28,6 +28,11 @@ path = \"conf\"
 [service.optimize]
 start = [\"bin/start\"]
 port = 8090
+
+[traffic.front]
+kind = \"haproxy\"
+socket = \"/run/haproxy/admin.sock\"
+at-least = 2
 ";
 
 fn parse(text: &str) -> Result<Site, Failure> {
@@ -60,7 +65,8 @@ fn a_site_reads_as_it_is_written() {
             "cluster.database",
             "snapshot.backups",
             "disk.config",
-            "service.optimize"
+            "service.optimize",
+            "traffic.front"
         ]
     );
     assert_eq!(site.dir(), Path::new("dir"));
@@ -115,6 +121,30 @@ fn a_repository_must_be_of_a_cluster_of_the_file() {
         text.contains("it must name a cluster of this file: cluster.database"),
         "{text}"
     );
+}
+
+#[test]
+fn a_balancer_says_which_key_is_wrong_and_what_would_be_right() {
+    let socket = "socket = \"/run/haproxy/admin.sock\"";
+    let (line, column, text) = said(socket, "address = \"9999\"");
+    assert_eq!((line, column), (26, 11));
+    assert!(
+        text.contains("`traffic.front.address` in `dir/site.toml`: `9999` is no `host:port`"),
+        "{text}"
+    );
+    let (line, _, text) = said("at-least = 2", "at-least = 0");
+    assert_eq!(line, 27);
+    assert!(text.contains("it must be 1 to 1000"), "{text}");
+    // Where nothing is written, the eye is led to the binding.
+    let (line, _, text) = said(socket, "");
+    assert_eq!(line, 24);
+    assert!(text.contains("`traffic.front.socket`"), "{text}");
+    let (line, _, text) = said("kind = \"haproxy\"", "kind = \"nginx\"");
+    assert_eq!(line, 26);
+    assert!(text.contains("it is a key of kind `haproxy`"), "{text}");
+    let (line, _, text) = said("kind = \"haproxy\"", "kind = \"apache\"");
+    assert_eq!(line, 25);
+    assert!(text.contains("expected `haproxy` or `nginx`"), "{text}");
 }
 
 #[test]

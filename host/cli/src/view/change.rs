@@ -94,6 +94,16 @@ pub(crate) fn object(change: &Change) -> String {
                 count(hunks.len(), "edit", "edits")
             )
         }
+        Change::SetServerState {
+            backend,
+            server,
+            to,
+        } => format!("{backend}/{server} to {}", to.as_str()),
+        Change::SetServerWeight {
+            backend,
+            server,
+            weight,
+        } => format!("{backend}/{server} to weight {weight}"),
         _ => change.names().join(", "),
     };
     escape::line(&text)

@@ -227,6 +227,15 @@ impl Worst {
         if matches!(name, "service.stop" | "service.restart") {
             self.stopped.insert(binding.to_owned());
         }
+        if name == "traffic.set-state" {
+            let many = names.map_or("servers".to_owned(), |names| {
+                let most = verb.at_most.map_or(usize::MAX, |most| most as usize);
+                count(matched(verb, names).min(most), names.one, names.many)
+            });
+            self.parts.push(format!(
+                "{many} of {binding} taken, never the last that serve"
+            ));
+        }
         if !change::takes_away(name) {
             return;
         }
@@ -277,6 +286,27 @@ mod tests {
             except: scopes(except),
             at_most,
         }
+    }
+
+    #[test]
+    fn the_worst_of_a_balancer_is_the_servers_that_can_be_taken() {
+        let verb = granted("traffic.set-state", &["be/*"], &["be/n3"], None);
+        let names = Names {
+            names: ["be/n1", "be/n2", "be/n3", "other/n1"]
+                .map(str::to_owned)
+                .to_vec(),
+            one: "server",
+            many: "servers",
+        };
+        let mut worst = Worst::default();
+        worst.add("traffic.front", &verb, Some(&names));
+        assert_eq!(
+            worst.text(),
+            "2 servers of traffic.front taken, never the last that serve"
+        );
+        let mut unseen = Worst::default();
+        unseen.add("traffic.front", &verb, None);
+        assert!(unseen.text().starts_with("servers of traffic.front taken"));
     }
 
     #[test]

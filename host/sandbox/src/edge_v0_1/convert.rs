@@ -1,6 +1,6 @@
 //! Records and enums of the contract, to and from the host's own.
 
-use liftlock_types::facts::{cluster, disk, service, snapshot};
+use liftlock_types::facts::{cluster, disk, service, snapshot, traffic};
 use liftlock_types::{
     Descriptor, Edge, Evaluated, Fact, Finding, Inventory, KnownFinding, Moment, Need, OnExpiry,
     OptionKind, OptionSpec, Phase, ReadError, Request, Severity, Target, Verb, VerbRequest,
@@ -334,6 +334,37 @@ impl From<service::Output> for wit::service::CommandOutput {
             exit_code: it.exit_code,
             stdout: it.stdout,
             stderr: it.stderr,
+        }
+    }
+}
+
+pub(super) fn administrative(of: wit::traffic::Administrative) -> traffic::Administrative {
+    match of {
+        wit::traffic::Administrative::Ready => traffic::Administrative::Ready,
+        wit::traffic::Administrative::Drain => traffic::Administrative::Drain,
+        wit::traffic::Administrative::Maintenance => traffic::Administrative::Maintenance,
+    }
+}
+
+impl From<traffic::Server> for wit::traffic::Server {
+    fn from(it: traffic::Server) -> Self {
+        Self {
+            backend: it.backend,
+            name: it.name,
+            address: it.address,
+            administrative: match it.administrative {
+                traffic::Administrative::Ready => wit::traffic::Administrative::Ready,
+                traffic::Administrative::Drain => wit::traffic::Administrative::Drain,
+                traffic::Administrative::Maintenance => wit::traffic::Administrative::Maintenance,
+            },
+            up: it.up,
+            serving: it.serving,
+            current: it.current,
+            queued: it.queued,
+            total: it.total,
+            weight: it.weight,
+            sticky: it.sticky,
+            more: it.more,
         }
     }
 }

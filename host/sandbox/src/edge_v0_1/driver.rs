@@ -23,8 +23,9 @@ use super::wit::disk_changes::Host as _;
 use super::wit::draft::{HostChange as _, HostCondition as _, HostDraft as _, HostStep};
 use super::wit::service_changes::Host as _;
 use super::wit::snapshot_changes::Host as _;
-use super::wit::{cluster, cluster_changes, disk_changes, draft};
-use super::{Cluster, Directory, DraftHandle, Repository, Service, StepHandle};
+use super::wit::traffic_changes::Host as _;
+use super::wit::{cluster, cluster_changes, disk_changes, draft, traffic};
+use super::{Balancer, Cluster, Directory, DraftHandle, Repository, Service, StepHandle};
 use crate::call::{Call, ReadSource, RunView, SiteView};
 use crate::draft::Draft;
 use crate::limits::Limits;
@@ -207,6 +208,10 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
     let service = table.push(Service {
         binding: binding("service.app")?,
     })?;
+    let balancer = table.push(Balancer {
+        binding: binding("traffic.front")?,
+    })?;
+    let drain = traffic::Administrative::Drain;
     let rep = on.rep();
     let on = || Resource::<Cluster>::new_own(rep);
     let legacy = cluster::TemplateKind::Legacy;
@@ -319,6 +324,11 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
                 .map_err(HostError::from)?;
             Ok(Got::Nothing)
         }
+        b'P' => change(now(state.set_state(balancer, a, b, drain))),
+        b'Q' => change(now(state.set_weight(balancer, a, b, 1))),
+        b'R' => condition(now(state.idle(balancer, a, b))),
+        b'S' => condition(now(state.serving_at_least(balancer, a, 1))),
+        b'T' => reading(now(state.read_servers(balancer, a))),
         _ => Ok(Got::Nothing),
     }
 }
@@ -403,6 +413,7 @@ fn grant() -> Option<Grant> {
             "cluster" => "cluster.database",
             "snapshot" => "snapshot.backups",
             "disk" => "disk.config",
+            "traffic" => "traffic.front",
             _ => "service.app",
         };
         let before = match verb {

@@ -40,3 +40,8 @@ pub struct Directory {
 pub struct Service {
     pub(super) binding: Binding,
 }
+
+/// A load balancer.
+pub struct Balancer {
+    pub(super) binding: Binding,
+}

@@ -10,9 +10,9 @@
 //! | `handles` | what stands behind a handle |
 //! | `site` | `site` and `run` |
 //! | `draft` | `draft` |
-//! | `cluster`, `snapshot`, `disk`, `service` | the reads |
+//! | `cluster`, `snapshot`, `disk`, `service`, `traffic` | the reads |
 //! | `driver` | calls all of these with other people's bytes |
-//! | `changes` | the inert constructors of all four |
+//! | `changes` | the inert constructors of all of them |
 
 mod changes;
 mod cluster;
@@ -26,6 +26,7 @@ mod handles;
 mod service;
 mod site;
 mod snapshot;
+mod traffic;
 
 use liftlock_types::{Binding, FileName, ReadError};
 use wasmtime::component::Resource;
@@ -36,13 +37,15 @@ use crate::session::HostError;
 #[cfg(feature = "doors")]
 pub(crate) use driver::drive;
 pub(crate) use exports::Edge;
-use handles::{Cluster, Directory, DraftHandle, Repository, Run, Service, Site, StepHandle};
+use handles::{
+    Balancer, Cluster, Directory, DraftHandle, Repository, Run, Service, Site, StepHandle,
+};
 
 /// Versions that this module answers: all of 0.1, as the linker matches them.
 pub(crate) const VERSIONS: &str = "0.1.";
 
 /// Interfaces that a plugin of this version can import.
-pub(crate) const INTERFACES: [&str; 12] = [
+pub(crate) const INTERFACES: [&str; 14] = [
     "types",
     "site",
     "run",
@@ -55,6 +58,8 @@ pub(crate) const INTERFACES: [&str; 12] = [
     "disk-changes",
     "service",
     "service-changes",
+    "traffic",
+    "traffic-changes",
 ];
 
 mod bindings {
@@ -75,6 +80,7 @@ mod bindings {
             "liftlock:upgrade/snapshot.repository": crate::edge_v0_1::handles::Repository,
             "liftlock:upgrade/disk.directory": crate::edge_v0_1::handles::Directory,
             "liftlock:upgrade/service.service": crate::edge_v0_1::handles::Service,
+            "liftlock:upgrade/traffic.balancer": crate::edge_v0_1::handles::Balancer,
         },
         trappable_error_type: {
             "liftlock:upgrade/types.error" => crate::session::HostError,
@@ -117,6 +123,11 @@ impl State {
 
     /// Likewise of a service.
     fn service(&mut self, on: &Resource<Service>) -> Result<Binding, HostError> {
+        Ok(self.at(on)?.binding.clone())
+    }
+
+    /// Likewise of a balancer.
+    fn balancer(&mut self, on: &Resource<Balancer>) -> Result<Binding, HostError> {
         Ok(self.at(on)?.binding.clone())
     }
 

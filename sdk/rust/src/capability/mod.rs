@@ -8,6 +8,7 @@ mod cluster;
 mod disk;
 mod service;
 mod snapshot;
+mod traffic;
 
 pub use crate::bindings::liftlock::upgrade::cluster::{
     Alias, Cluster, Deprecation, Distribution, Document, Health, Identity, Index, Node, RawAnswer,
@@ -21,6 +22,9 @@ pub use crate::bindings::liftlock::upgrade::disk_changes::Hunk;
 pub use crate::bindings::liftlock::upgrade::draft::{Change, Condition, OnExpiry, Reading};
 pub use crate::bindings::liftlock::upgrade::service::{CommandOutput, Service, State, Status};
 pub use crate::bindings::liftlock::upgrade::snapshot::{Repository, Taken as Snapshot};
+pub use crate::bindings::liftlock::upgrade::traffic::{
+    Administrative, Balancer, Server as BalancedServer,
+};
 
 use crate::Result;
 
