@@ -1,0 +1,19 @@
+//! Upgrades Camunda 7 from one minor version to the next while it serves: the schema first, then node by node.
+//!
+//! What is here so far is the knowledge of the product, as data and pure functions over plain values: nothing asks a
+//! host, and the same input gives the same answer.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `version` | the versions, and the ways between them as data: one minor at a time |
+//! | `log` | what the schema's own log says of its version, and whose product wrote it |
+//! | `catalog` | what a database says of its tables, in plain values |
+//! | `manifest` | what the tables of each version are, compared with what is there |
+//! | `standing` | which version a schema is of, and how far a script got |
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+pub mod catalog;
+pub mod log;
+pub mod manifest;
+pub mod standing;
+pub mod version;
