@@ -10,10 +10,14 @@
 //! | `catalog` | what a database says of its tables, in plain values |
 //! | `manifest` | what the tables of each version are, compared with what is there |
 //! | `standing` | which version a schema is of, and how far a script got |
+//! | `script` | the vendor's upgrade scripts: where they lie, by which digest they are known, their statements |
+//! | `jar` | one file out of the vendor's jar, read in pieces |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod catalog;
+pub mod jar;
 pub mod log;
 pub mod manifest;
+pub mod script;
 pub mod standing;
 pub mod version;
