@@ -12,9 +12,11 @@
 //! | `standing` | which version a schema is of, and how far a script got |
 //! | `script` | the vendor's upgrade scripts: where they lie, by which digest they are known, their statements |
 //! | `jar` | one file out of the vendor's jar, read in pieces |
+//! | `groups` | in which order and how many at a time the nodes are taken |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod catalog;
+pub mod groups;
 pub mod jar;
 pub mod log;
 pub mod manifest;
