@@ -13,6 +13,7 @@
 //! | `script` | the vendor's upgrade scripts: where they lie, by which digest they are known, their statements |
 //! | `jar` | one file out of the vendor's jar, read in pieces |
 //! | `groups` | in which order and how many at a time the nodes are taken |
+//! | `window` | what must not happen while two versions run side by side |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod catalog;
@@ -23,3 +24,4 @@ pub mod manifest;
 pub mod script;
 pub mod standing;
 pub mod version;
+pub mod window;
