@@ -159,6 +159,20 @@ pub enum NoRoll {
     },
 }
 
+impl NoRoll {
+    /// The finding that explains it.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::NoNodes => "camunda.no-nodes",
+            Self::Alone { .. } => "camunda.alone",
+            Self::TooFewLeft { .. } | Self::NoneToSpare { .. } => "camunda.too-few-left",
+            Self::LastOfBackend { .. } => "camunda.last-server",
+            Self::LastWithJobs { .. } => "camunda.last-with-jobs",
+            Self::Twice { .. } => "camunda.named-twice",
+        }
+    }
+}
+
 /// The groups, in order: pools by their purpose, then as the site lists them.
 pub fn groups(pools: &[Pool], size: Size) -> Result<Vec<Group>, NoRoll> {
     no_name_twice(pools)?;

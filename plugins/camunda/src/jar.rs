@@ -76,6 +76,18 @@ pub enum JarError<E> {
     Damaged(String),
 }
 
+impl<E> JarError<E> {
+    /// The finding that explains it; none where the archive was not read at all.
+    pub fn id(&self) -> Option<&'static str> {
+        match self {
+            Self::Read(_) => None,
+            Self::NotFound(_) => Some("camunda.script-missing"),
+            Self::TooLong { .. } => Some("camunda.script-changed"),
+            Self::Broken(_) | Self::Unsupported(_) | Self::Damaged(_) => Some("camunda.jar-broken"),
+        }
+    }
+}
+
 /// Reads one file of an archive of `length` bytes: three to four reads, of its end, its directory and the file.
 pub fn read_file<R: ReadAt>(
     archive: &mut R,

@@ -14,11 +14,15 @@
 //! | `jar` | one file out of the vendor's jar, read in pieces |
 //! | `groups` | in which order and how many at a time the nodes are taken |
 //! | `window` | what must not happen while two versions run side by side |
+//! | `estimate` | how much work a statement is |
+//! | `known` | what each finding means, its remedy and where that is known from |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod catalog;
+pub mod estimate;
 pub mod groups;
 pub mod jar;
+pub mod known;
 pub mod log;
 pub mod manifest;
 pub mod script;

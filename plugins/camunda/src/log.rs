@@ -95,6 +95,16 @@ pub enum LogError {
     },
 }
 
+impl LogError {
+    /// The finding that explains it.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::Empty => "camunda.row-missing",
+            Self::NoNumber(_) | Self::Contradiction { .. } => "camunda.log-contradicts",
+        }
+    }
+}
+
 /// Reads the rows; none for a database without the table.
 ///
 /// The highest id counts, as a number: as text `900` is above `1300`, and times are equal where scripts ran within a

@@ -11,6 +11,8 @@ use sha2::Sha256;
 
 pub use statement::Kind;
 pub use statement::Statement;
+#[cfg(test)]
+pub(crate) use statement::split;
 
 use crate::catalog::Family;
 use crate::version::Minor;
@@ -106,6 +108,17 @@ pub enum ScriptError {
     /// No known text is so long.
     #[error("the script has {0} bytes, more than {BYTES_MAX}")]
     TooLong(usize),
+}
+
+impl ScriptError {
+    /// The finding that explains it.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::Changed { .. } | Self::TooLong(_) => "camunda.script-changed",
+            Self::OfAnotherVersion { .. } => "camunda.script-of-another-version",
+            Self::OfAnotherFamily { .. } => "camunda.script-of-another-family",
+        }
+    }
 }
 
 /// A script whose text is the vendor's.

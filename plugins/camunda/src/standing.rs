@@ -56,6 +56,19 @@ pub struct Between {
     pub wrong: Vec<Difference>,
 }
 
+impl Standing {
+    /// The finding that explains it; none for a schema as it should be.
+    pub fn id(&self) -> Option<&'static str> {
+        match self {
+            Self::Settled(settled) if settled.patches.is_empty() => None,
+            Self::Settled(_) => Some("camunda.patch-scripts-missing"),
+            Self::Between(between) if between.logged => Some("camunda.half-a-script"),
+            Self::Between(_) => Some("camunda.columns-without-row"),
+            Self::Damaged { .. } => Some("camunda.schema-damaged"),
+        }
+    }
+}
+
 /// Judges a schema of which the log says `said`.
 pub fn standing(manifest: &Manifest, said: Minor, actual: &Catalog) -> Standing {
     let found = manifest.compare(actual, said);

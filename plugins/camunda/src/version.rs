@@ -269,6 +269,18 @@ pub enum NoWay {
     },
 }
 
+impl NoWay {
+    /// The finding that explains it.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::TooOld(_) => "camunda.too-old",
+            Self::Unknown(_) => "camunda.unknown-version",
+            Self::SeveralHops { .. } => "camunda.several-hops",
+            Self::Backwards { .. } => "camunda.backwards",
+        }
+    }
+}
+
 fn told(hops: &[Release]) -> String {
     let hops: Vec<String> = hops.iter().map(Release::to_string).collect();
     hops.join(", then ")

@@ -44,7 +44,7 @@ pub enum Kind {
 
 /// Takes a script apart: a statement ends with a semicolon at the end of a line, and may span lines. Lines that begin
 /// with `--` are comments. No script of the vendor's has two statements on a line, or one in a text.
-pub(super) fn split(script: &str) -> Vec<Statement> {
+pub(crate) fn split(script: &str) -> Vec<Statement> {
     let mut found = Vec::new();
     let mut lines: Vec<&str> = Vec::new();
     let mut begin = 0;
