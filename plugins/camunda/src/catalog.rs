@@ -103,6 +103,36 @@ pub struct Catalog {
     pub constraints: Vec<Constraint>,
 }
 
+/// The table that every version has, by which the others are found.
+const LANDMARK: &str = "ACT_GE_PROPERTY";
+
+impl Catalog {
+    /// On MySQL and MariaDB, whose scripts made the schema: those of MariaDB give times milliseconds. None where the
+    /// engine's tables are not there.
+    pub fn family_by_types(&self) -> Option<Family> {
+        let is_time = |column: &&Column| {
+            column.table.eq_ignore_ascii_case("ACT_RE_DEPLOYMENT")
+                && column.name.eq_ignore_ascii_case("DEPLOY_TIME_")
+        };
+        let time = self.columns.iter().find(is_time)?;
+        Some(if time.kind.ends_with("(3)") {
+            Family::Mariadb
+        } else {
+            Family::Mysql
+        })
+    }
+
+    /// Prefixes under which tables of an engine are there that does not have them by their plain names.
+    pub fn prefixes(&self) -> Vec<String> {
+        let of_table = |table: &String| {
+            let length = table.len().checked_sub(LANDMARK.len())?;
+            let (prefix, name) = table.split_at_checked(length)?;
+            (name.eq_ignore_ascii_case(LANDMARK) && !prefix.is_empty()).then(|| prefix.to_owned())
+        };
+        self.tables.iter().filter_map(of_table).collect()
+    }
+}
+
 /// What a catalog holds, by name. Ordered as it should be read: a table before what is on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Object {
@@ -258,6 +288,38 @@ mod tests {
         assert_eq!(plain_default("TRUE").as_deref(), Some("true"));
         assert_eq!(plain_default("NULL::character varying"), None);
         assert_eq!(plain_default("NULL"), None);
+    }
+
+    #[test]
+    fn the_family_is_told_by_the_types_of_every_version() {
+        use crate::manifest::fixture::catalog;
+        use crate::version::Minor;
+        for minor in Minor::all() {
+            for family in [Family::Mysql, Family::Mariadb] {
+                assert_eq!(
+                    catalog(family, minor).family_by_types(),
+                    Some(family),
+                    "{minor}"
+                );
+            }
+        }
+        assert_eq!(Catalog::default().family_by_types(), None);
+    }
+
+    #[test]
+    fn finds_tables_with_a_prefix() {
+        let tables = [
+            "act_ge_property",
+            "x_act_ge_property",
+            "BPM_ACT_GE_PROPERTY",
+            "é",
+            "t",
+        ];
+        let catalog = Catalog {
+            tables: tables.map(str::to_owned).to_vec(),
+            ..Catalog::default()
+        };
+        assert_eq!(catalog.prefixes(), ["x_", "BPM_"]);
     }
 
     #[test]

@@ -15,6 +15,8 @@
 //! | `groups` | in which order and how many at a time the nodes are taken |
 //! | `window` | what must not happen while two versions run side by side |
 //! | `estimate` | how much work a statement is |
+//! | `jdbc` | what a node's JDBC address does when a column is added |
+//! | `reads` | the queries of the checks |
 //! | `known` | what each finding means, its remedy and where that is known from |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -22,9 +24,11 @@ pub mod catalog;
 pub mod estimate;
 pub mod groups;
 pub mod jar;
+pub mod jdbc;
 pub mod known;
 pub mod log;
 pub mod manifest;
+pub mod reads;
 pub mod script;
 pub mod standing;
 pub mod version;

@@ -145,11 +145,11 @@ fn is_old_form(
         && !is_in(&manifest.compare(actual, from).differences)
 }
 
-/// Every version whose tables are all there, whatever the log says. Versions that differ by a row only are all
-/// named, and an older one holds where a newer one does.
+/// Every version whose tables are all there, oldest first, whatever the log says; what only patch scripts bring may
+/// lack. Versions that differ by a row only are all named, and an older one holds where a newer one does.
 pub fn versions_of(manifest: &Manifest, actual: &Catalog) -> Vec<Minor> {
     Minor::all()
-        .filter(|minor| manifest.compare(actual, *minor).is_whole())
+        .filter(|minor| manifest.compare(actual, *minor).lacks_patches_only())
         .collect()
 }
 

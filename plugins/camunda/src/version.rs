@@ -158,7 +158,7 @@ const NOTHING: &str = "the row in the schema log only";
 pub static EDGES: [Edge; 19] = [
     edge(
         6,
-        "a table for decision requirements, columns, 24 indexes, and two updates of every finished instance",
+        "a table for decision requirements, columns, 19 indexes, and two updates of every finished instance",
         &[],
     ),
     edge(
@@ -181,7 +181,7 @@ pub static EDGES: [Edge; 19] = [
     edge(12, "3 columns, an index on the details of the history", &[]),
     edge(
         13,
-        "9 columns, 3 indexes, one of them on the variables of the history",
+        "10 columns, 3 indexes, one of them on the variables of the history",
         &[],
     ),
     edge(

@@ -13,6 +13,7 @@ use liftlock_camunda_facts::catalog::Index;
 use liftlock_camunda_facts::jar;
 use liftlock_camunda_facts::log;
 use liftlock_camunda_facts::manifest::Manifest;
+use liftlock_camunda_facts::reads;
 use liftlock_camunda_facts::script;
 use liftlock_camunda_facts::script::Kind;
 use liftlock_camunda_facts::script::Script;
@@ -197,6 +198,10 @@ async fn judged_at_every_statement(kind: DatabaseKind, family: Family, first: u3
     address.create("engine").await.unwrap();
     let create = jars.create_script(first, family.name()).unwrap().unwrap();
     address.sql("engine", &create).await.unwrap();
+    if kind == DatabaseKind::MariaDb {
+        let by_types = catalog(address, "engine").await.family_by_types();
+        assert_eq!(by_types, Some(family));
+    }
     let manifest = Manifest::of(family);
     let mut said = Minor::new(first);
     let mut between = 0;
@@ -273,6 +278,34 @@ async fn look(address: &DatabaseAddress, subjects: &[Subject], database: &str) -
     watch
 }
 
+/// The queries of the checks, on a seed with what Liquibase would leave in it.
+async fn reads_what_checks_ask(address: &DatabaseAddress) {
+    let ask = async |sql: &str| address.sql(TEMPLATE, sql).await.unwrap();
+    assert_eq!(ask(reads::SCHEMA_LOG).await, "0\t7.22.0");
+    assert_eq!(ask(reads::INSTALLATION).await.len(), 36);
+    assert_eq!(ask(reads::HISTORY_LEVEL).await, "3");
+    assert_eq!(ask(reads::WITHOUT_TIME_TO_LIVE).await, "");
+    assert_eq!(ask(reads::LOCKED_JOBS).await, "");
+    assert_eq!(ask(reads::RUNNING_CLEANUPS).await, "0");
+    ask("update ACT_RE_PROCDEF set HISTORY_TTL_ = null where KEY_ = 'work'").await;
+    assert!(ask(reads::WITHOUT_TIME_TO_LIVE).await.starts_with("work"));
+    ask("update ACT_RU_JOB set LOCK_OWNER_ = 'a', LOCK_EXP_TIME_ = current_timestamp").await;
+    assert!(ask(reads::LOCKED_JOBS).await.starts_with("a\t"));
+    ask(
+        "create table DATABASECHANGELOG (ID varchar(255), AUTHOR varchar(255)); \
+         insert into DATABASECHANGELOG values ('7.16.0-baseline', 'Camunda'), ('1', 'somebody'); \
+         create table DATABASECHANGELOGLOCK (ID int, LOCKED boolean, LOCKEDBY varchar(255)); \
+         insert into DATABASECHANGELOGLOCK values (1, true, 'pod-1'), (2, false, 'pod-2')",
+    )
+    .await;
+    assert_eq!(
+        ask(reads::LIQUIBASE_AUTHORS).await,
+        "Camunda\t1\nsomebody\t1"
+    );
+    assert_eq!(ask(reads::LIQUIBASE_LOCK).await, "pod-1");
+    ask("update ACT_RU_JOB set LOCK_OWNER_ = null, LOCK_EXP_TIME_ = null").await;
+}
+
 async fn guards_the_window(kind: DatabaseKind) {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().join("database");
@@ -286,6 +319,7 @@ async fn guards_the_window(kind: DatabaseKind) {
     assert_eq!(before.definitions.len(), 4);
     assert!(before.definitions.values().all(|one| one.version == 1));
     assert_eq!(before.features.len(), 2);
+    reads_what_checks_ask(address).await;
     let policy = Policy::default();
     assert_eq!(window::compare(&before, &before, &policy), []);
 
