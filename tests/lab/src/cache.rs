@@ -158,6 +158,21 @@ pub(crate) async fn fetch_by_pom(
     Ok(lib)
 }
 
+/// Puts what a project's plugin is told to copy into `lib`, and checks the digest of the list.
+pub(crate) async fn fetch_copies(
+    scratch: &Path,
+    pom: &str,
+    what: &str,
+    digest: &str,
+) -> Result<PathBuf, LabError> {
+    let file = scratch.join("pom.xml");
+    fs::write(&file, pom).doing("write", &file)?;
+    maven(scratch, &["dependency:copy"]).await?;
+    let lib = scratch.join("lib");
+    expect_digest(what, digest, &jars(&lib)?)?;
+    Ok(lib)
+}
+
 /// Fetches one zip and checks its digest.
 pub(crate) async fn fetch_zip(
     scratch: &Path,

@@ -6,6 +6,7 @@
 //!
 //! It is spoken to with the packages' own clients, so that what is tested never tests itself.
 
+pub mod catalog;
 mod mariadb;
 mod postgresql;
 

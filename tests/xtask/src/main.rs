@@ -7,7 +7,7 @@
 //! - `summary`: steps, times and the last line
 //! - `tools`: programs to run, tests to count, packages to install
 //! - `suite`: the simulator's suite on real servers
-//! - `plugins`, `check` (with `licences`), `golden`, `lab`, `demo`, `prove`, `traps`, `sweep`, `hostile`, `fuzz`, `bench`, `test`: the commands
+//! - `plugins`, `check` (with `licences`), `golden`, `lab`, `demo`, `prove`, `traps`, `sweep`, `hostile`, `fuzz`, `bench`, `test`, `camunda_manifest`: the commands
 #![expect(
     clippy::print_stdout,
     reason = "this program talks to whoever started it"
@@ -15,6 +15,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod bench;
+mod camunda_manifest;
 mod check;
 mod demo;
 mod fuzz;
@@ -73,6 +74,8 @@ enum Command {
     Golden(golden::Options),
     /// Every test there is; a server or a tool that lacks is a failure.
     Test,
+    /// What the Camunda plugin knows of the vendor's schema, read off real servers and written down.
+    CamundaManifest(camunda_manifest::Options),
 }
 
 impl Command {
@@ -90,6 +93,7 @@ impl Command {
             Self::Bench(_) => "bench".into(),
             Self::Golden(_) => "golden".into(),
             Self::Test => "test".into(),
+            Self::CamundaManifest(_) => "camunda-manifest".into(),
         }
     }
 
@@ -107,6 +111,7 @@ impl Command {
             Self::Bench(options) => bench::run(&options, summary),
             Self::Golden(options) => golden::run(&options, summary).await,
             Self::Test => test::run(summary).await,
+            Self::CamundaManifest(options) => camunda_manifest::run(&options, summary).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The vendor's create scripts, run out of the engine's jar in the cache.
 
 use std::fs;
+use std::path::Path;
 use std::path::PathBuf;
 
 use super::software::Software;
@@ -29,18 +30,34 @@ pub async fn create(
     name: &str,
     version: EngineVersion,
 ) -> Result<(), LabError> {
-    let family = family(database.kind(), version);
     let folder = Software::ensure(version).await?.sql().join("create");
-    let mut all = String::new();
-    for part in PARTS {
-        let file = folder.join(format!("activiti.{family}.create.{part}.sql"));
-        all.push_str(&fs::read_to_string(&file).doing("read", &file)?);
-        all.push('\n');
-    }
+    let mut all = script(&folder, family(database.kind(), version))?;
     if database.kind() == DatabaseKind::PostgreSql {
         all = format!("begin;\n{all}\ncommit;\n");
     }
     database.sql(name, &all).await.map(drop)
+}
+
+/// All create scripts of a family in one, from a folder of a release.
+pub(super) fn script(folder: &Path, family: &str) -> Result<String, LabError> {
+    let mut all = String::new();
+    for part in PARTS {
+        let file = file(folder, family, part);
+        all.push_str(&fs::read_to_string(&file).doing("read", &file)?);
+        all.push('\n');
+    }
+    Ok(all)
+}
+
+/// Whether a release has create scripts of a family.
+pub(super) fn has_family(folder: &Path, family: &str) -> bool {
+    PARTS
+        .iter()
+        .all(|part| file(folder, family, part).is_file())
+}
+
+fn file(folder: &Path, family: &str, part: &str) -> PathBuf {
+    folder.join(format!("activiti.{family}.create.{part}.sql"))
 }
 
 /// The folder with a version's own scripts: `create`, `upgrade` (from every minor to the next one),

@@ -25,7 +25,7 @@ const SOURCES: [(&str, &str); 2] = [
 ];
 
 /// Where the engine's jar has its SQL.
-const SQL_IN_JAR: &str = "org/camunda/bpm/engine/db";
+pub(super) const SQL_IN_JAR: &str = "org/camunda/bpm/engine/db";
 
 /// What a node is started from.
 #[derive(Clone, Debug)]
