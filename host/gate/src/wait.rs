@@ -21,6 +21,7 @@ impl Runner {
     /// Waits until the condition has held for as long as it must, or does what the plan says when patience ends.
     pub(crate) async fn wait_for(&self, step: &StepId, condition: &Condition) -> Result<(), Halt> {
         let capability = self.capability(&condition.binding)?;
+        let predicate = condition.predicate.filled(self.run.as_str());
         let begun = boot_time_ms();
         let mut held_since = None;
         let mut last = None;
@@ -36,10 +37,7 @@ impl Runner {
                     return Err(halt);
                 }
             }
-            let why = match capability
-                .evaluate(&condition.predicate, last.as_ref())
-                .await
-            {
+            let why = match capability.evaluate(&predicate, last.as_ref()).await {
                 Ok(seen) => {
                     last = Some(seen.seen);
                     if seen.holds == condition.negated {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::facts::cluster::TemplateKind;
 use crate::read::{named_in_body, named_in_query};
 use crate::{
-    AliasName, Binding, DocumentId, FileName, IndexName, Json, RawRequest, SnapshotName, StepId,
-    TemplateName, Verb, path_of,
+    AliasName, Binding, DocumentId, EndpointRequest, FileName, IndexName, Json, RUN_ID_PLACEHOLDER,
+    RawRequest, SnapshotName, StepId, TemplateName, Verb, path_of,
 };
 
 /// One action of an atomic alias update.
@@ -325,6 +325,18 @@ pub enum Change {
         /// Why it may be repeated after a crash.
         rerun_safe: Option<String>,
     },
+    /// Lets the link to the service's artifact name another directory, while the service is stopped.
+    #[serde(rename = "service.switch-artifact")]
+    SwitchArtifact {
+        /// The directory, beneath the operator's directory of versions.
+        to: FileName,
+        /// Only while the link names this one; an undo says it, the contract does not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        while_it_is: Option<FileName>,
+    },
+    /// One request to a product's own API; done when its own post-condition reads true.
+    #[serde(rename = "endpoint.request")]
+    EndpointRequest(EndpointRequest),
 }
 
 impl Change {
@@ -362,6 +374,8 @@ impl Change {
             Self::StartService {} => "service.start",
             Self::RestartService {} => "service.restart",
             Self::RunTask { .. } => "service.run-task",
+            Self::SwitchArtifact { .. } => "service.switch-artifact",
+            Self::EndpointRequest(_) => "endpoint.request",
         })
     }
 
@@ -451,6 +465,10 @@ impl Change {
             | Self::RemoveFile { dir, name, .. } => vec![path(dir, name)],
             Self::CopyFile { dir, as_name, .. } => vec![path(dir, as_name)],
             Self::RunTask { name, .. } => vec![name.clone()],
+            Self::SwitchArtifact { to, .. } => vec![to.to_string()],
+            Self::EndpointRequest(request) => {
+                vec![format!("{} {}", request.method(), request.path())]
+            }
             Self::CancelTask { .. }
             | Self::RegisterRepository { .. }
             | Self::UnregisterRepository { .. }
@@ -480,7 +498,8 @@ impl Change {
     }
 
     /// Its post-condition goes on to hold by itself, so that a resume can read it again. A trial restore
-    /// removes its copies, a task and a restart are over, and documents that match a query can come back.
+    /// removes its copies, a task and a restart are over, and documents that match a query can come back. What a
+    /// product answers moves by itself too, and the node that was asked may be one that is stopped by now.
     pub fn lasts(&self) -> bool {
         !matches!(
             self,
@@ -490,6 +509,7 @@ impl Change {
                 | Self::UpdateByQuery { .. }
                 | Self::DeleteByQuery { .. }
                 | Self::CancelTask { .. }
+                | Self::EndpointRequest(_)
         )
     }
 
@@ -501,6 +521,7 @@ impl Change {
                 Some(document)
             }
             Self::RawChange(request) => request.body_mut(),
+            Self::EndpointRequest(request) => request.body_mut(),
             _ => None,
         }
     }
@@ -600,6 +621,12 @@ impl Planned {
             };
             object.insert(key.replace("~1", "/").replace("~0", "~"), text.into());
             *json = Json::of(&value);
+        }
+        if let Change::EndpointRequest(request) = &mut change {
+            *request = request.filled(run).map_err(|error| FillError {
+                pointer: RUN_ID_PLACEHOLDER.into(),
+                why: error.why,
+            })?;
         }
         Ok(change)
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::{json_with_run_id, with_run_id};
 use crate::facts::cluster::TemplateKind;
 use crate::{Binding, Json, Read, Verb};
 
@@ -90,6 +91,17 @@ pub enum Predicate {
     Stopped,
     /// The service is ready.
     Ready,
+    /// A GET of this path is answered with this status, and the answer has these members.
+    Answers {
+        /// Begins with `/`; beneath the binding's own path.
+        path: String,
+        /// Query parameters, each once.
+        query: Vec<(String, String)>,
+        /// The status.
+        status: u16,
+        /// What the answer must have; `{}`: whatever it is.
+        subset: Json,
+    },
 }
 
 impl Predicate {
@@ -138,6 +150,32 @@ impl Predicate {
             }
             Self::FreeAtLeast { dir, .. } => vec![Read::Space { dir: dir.clone() }],
             Self::Stopped | Self::Ready => vec![Read::ServiceStatus],
+            Self::Answers { path, query, .. } => vec![Read::EndpointAnswer {
+                path: path.clone(),
+                query: query.clone(),
+            }],
+        }
+    }
+
+    /// As it is asked: with the run's id where [`crate::RUN_ID_PLACEHOLDER`] holds its place.
+    #[must_use]
+    pub fn filled(&self, run: &str) -> Self {
+        match self {
+            Self::Answers {
+                path,
+                query,
+                status,
+                subset,
+            } => Self::Answers {
+                path: with_run_id(path, run),
+                query: query
+                    .iter()
+                    .map(|(key, value)| (key.clone(), with_run_id(value, run)))
+                    .collect(),
+                status: *status,
+                subset: json_with_run_id(subset, run),
+            },
+            other => other.clone(),
         }
     }
 

@@ -402,4 +402,29 @@ pub mod service {
         /// At most 64 KiB, redacted.
         pub stderr: String,
     }
+
+    /// What a service runs.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Artifact {
+        /// The directory that the link names; none: there is no link yet.
+        pub current: Option<String>,
+        /// Directories that it can name, in order, at most 1,000.
+        pub available: Vec<String>,
+    }
+}
+
+/// Facts of a product's own API.
+pub mod endpoint {
+    use serde::{Deserialize, Serialize};
+
+    /// What it answered, whatever the status: a status is a fact.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Answer {
+        /// Its status.
+        pub status: u16,
+        /// Its content type as it was said; empty: none was.
+        pub content_type: String,
+        /// At most 4 MiB; bytes that are no UTF-8 are replaced.
+        pub body: String,
+    }
 }

@@ -7,6 +7,7 @@
 //! | [`facts`] | what capabilities read |
 //! | `read`, `change`, `condition` | reads, effects and predicates as data |
 //! | `raw` | requests that no other kind of change covers |
+//! | `endpoint` | requests to a product's own API |
 //! | [`rules`] | the host's table of kinds of change |
 //! | `scope`, `policy` | what a scope covers; grants, and the three inclusions |
 //! | `options` | the operator's values in what a plugin asks for |
@@ -22,6 +23,7 @@
 mod capability;
 mod change;
 mod condition;
+mod endpoint;
 pub mod event;
 mod exit;
 pub mod facts;
@@ -41,6 +43,7 @@ mod undo;
 pub use capability::{Acted, Attempt, Capability, Claim, Evaluated, Observed, Probed, Progress};
 pub use change::{AliasAction, Change, Fill, FillError, FillValue, Hunk, Planned, Script};
 pub use condition::{Condition, OnExpiry, PATIENCE_MS_DEFAULT, Predicate};
+pub use endpoint::{EndpointPath, EndpointRequest, RUN_ID_PLACEHOLDER, check_endpoint_query};
 pub use exit::Exit;
 pub use json::{JSON_BYTES_MAX, JSON_DEPTH_MAX, Json, JsonError, contains};
 pub use names::{

@@ -151,6 +151,17 @@ pub enum Read {
         /// An operator-defined command that only reads.
         name: String,
     },
+    /// A list of pairs: what the operator says of the service.
+    ServiceLabels,
+    /// [`crate::facts::service::Artifact`].
+    ServiceArtifact,
+    /// [`crate::facts::endpoint::Answer`].
+    EndpointAnswer {
+        /// Begins with `/`; beneath the binding's own path.
+        path: String,
+        /// Query parameters, each once.
+        query: Vec<(String, String)>,
+    },
 }
 
 impl Read {
@@ -191,6 +202,8 @@ impl Read {
             | Self::Space { .. } => "disk.read",
             Self::ServiceStatus | Self::ServiceTasks | Self::ServiceLog { .. } => "service.read",
             Self::ServiceAsk { .. } => "service.ask",
+            Self::ServiceLabels | Self::ServiceArtifact => "service.read",
+            Self::EndpointAnswer { .. } => "endpoint.read",
         }
     }
 
@@ -240,6 +253,7 @@ impl Read {
             Self::Entries { dir } | Self::Space { dir } if dir.is_empty() => see("./"),
             Self::Entries { dir } | Self::Space { dir } => see(&path_of(dir, "")),
             Self::ServiceAsk { name } => see(name),
+            Self::EndpointAnswer { path, .. } => see(path),
             _ => Ok(()),
         }
     }

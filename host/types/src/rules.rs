@@ -341,6 +341,22 @@ pub static RULES: &[Rule] = &[
         post: "exit status 0 in the supervisor's file; conditions of the plan say the rest",
         ..row("service.run-task", ANY, Class::Opaque)
     },
+    Rule {
+        rests_on: "the directory that the link names",
+        probe: "the link names the new directory = applied, the old one = absent, else indeterminate",
+        post: "the link names the directory",
+        automatic_undo: "the old directory, while the link names ours",
+        ..row("service.switch-artifact", ANY, Class::Convergent)
+    },
+    // Not of those that write what the old version reads: what a product takes through its own API it keeps as that
+    // version has it, and a schema is changed by what changes schemas. Else no node could go back once one instance
+    // was started to try it.
+    Rule {
+        rests_on: "its own post-condition reads false",
+        probe: "its own post-condition: true = applied; false = in progress for a minute after its intent, then indeterminate, and never repeated",
+        post: "its own post-condition, read by the host",
+        ..row("endpoint.request", ANY, Class::Opaque)
+    },
 ];
 
 /// The row of a verb, where it is a change.
@@ -427,6 +443,10 @@ pub static READ_VERBS: &[(&str, &str)] = &[
     (
         "service.ask",
         "an operator-defined command that only reads, by name",
+    ),
+    (
+        "endpoint.read",
+        "a GET of a product's own API; scope is the path",
     ),
 ];
 

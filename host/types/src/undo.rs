@@ -43,6 +43,7 @@ pub static UNDONE_BY: &[(&str, &[&str])] = &[
     ("disk.remove", &["disk.copy"]),
     ("service.stop", &["service.start"]),
     ("service.start", &["service.stop"]),
+    ("service.switch-artifact", &["service.switch-artifact"]),
 ];
 
 fn denied(rule: String) -> Denied {
@@ -224,6 +225,8 @@ impl Change {
                 BTreeSet::from(["service".to_owned()])
             }
             Self::RunTask { name, .. } => BTreeSet::from([format!("task/{name}")]),
+            Self::SwitchArtifact { .. } => BTreeSet::from(["artifact".to_owned()]),
+            Self::EndpointRequest(request) => BTreeSet::from([format!("path/{}", request.path())]),
         }
     }
 }
@@ -400,6 +403,13 @@ mod tests {
             (
                 service("service.start"),
                 vec![service("service.stop")],
+                service("service.restart"),
+            ),
+            (
+                json!({"verb": "service.switch-artifact", "to": "7.23"}),
+                vec![
+                    json!({"verb": "service.switch-artifact", "to": "7.22", "while_it_is": "7.23"}),
+                ],
                 service("service.restart"),
             ),
         ];
