@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use liftlock_cluster::{Auth, Cluster, ClusterConfig};
 use liftlock_disk::Directory;
+use liftlock_endpoint::{Endpoint, EndpointConfig};
 use liftlock_gate::Bindings;
 use liftlock_service::{Secrets, Service, ServiceConfig, ServicePlace, SupervisorCommand};
 use liftlock_snapshot::Repository;
@@ -76,7 +77,29 @@ pub(crate) async fn open(site: &Site, state: &State) -> Result<Bindings, Failure
             Arc::new(service(site, state, binding, config).await?),
         );
     }
+    for (binding, config) in &site.endpoints {
+        bindings.insert(
+            binding.clone(),
+            Arc::new(endpoint(site, binding, config).await?),
+        );
+    }
     Ok(bindings)
+}
+
+async fn endpoint(
+    site: &Site,
+    binding: &Binding,
+    config: &EndpointConfig,
+) -> Result<Endpoint, Failure> {
+    let mut config = config.clone();
+    config.ca = config.ca.as_ref().map(|path| site.dir().join(path));
+    let secret = match config.auth.secret() {
+        Some(secret) => Some(secret::resolve(secret, site.dir()).await?),
+        None => None,
+    };
+    let credentials = config.auth.with(secret);
+    Endpoint::open(binding.clone(), &config, &credentials)
+        .map_err(|error| cannot_open(site, binding, &error))
 }
 
 async fn cluster(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use liftlock_gate::Bindings;
 use liftlock_types::facts::cluster::TemplateKind;
+use liftlock_types::facts::service::Artifact;
 use liftlock_types::{Binding, Capability, Read};
 use serde_json::Value;
 
@@ -26,6 +27,7 @@ enum Kind {
     Templates,
     Files,
     Tasks,
+    Versions,
 }
 
 /// The names on each binding.
@@ -89,6 +91,11 @@ impl Here {
                 "service" => {
                     let tasks = names(capability, &Read::ServiceTasks).await;
                     here.put(binding, Kind::Tasks, tasks, ("task", "tasks"));
+                    let artifact = capability.read(&Read::ServiceArtifact).await.ok();
+                    let versions = artifact
+                        .and_then(|found| serde_json::from_value::<Artifact>(found).ok())
+                        .map(|found| found.available);
+                    here.put(binding, Kind::Versions, versions, ("version", "versions"));
                 }
                 _ => {}
             }
@@ -131,6 +138,7 @@ impl Here {
                     .get(&(self.clusters.get(binding)?.clone(), Kind::Indices));
             }
             "service.run-task" => Kind::Tasks,
+            "service.switch-artifact" => Kind::Versions,
             _ if verb.starts_with("cluster.") => Kind::Indices,
             _ if verb.starts_with("disk.") => Kind::Files,
             _ => return None,

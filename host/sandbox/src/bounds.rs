@@ -1,6 +1,8 @@
 //! Bounds of a read's arguments, and of its answer. Pure; asked after the policy and before the target.
 
-use liftlock_types::{AliasName, DocumentId, Json, Read, ReadError};
+use liftlock_types::{
+    AliasName, DocumentId, EndpointPath, Json, Read, ReadError, check_endpoint_query,
+};
 use serde_json::Value;
 
 use crate::limits::LIST_ITEMS_MAX;
@@ -75,6 +77,9 @@ pub(crate) fn check(read: &Read) -> Result<(), ReadError> {
             object("body", body.as_ref())?;
             raw_path(path)
         }
+        Read::EndpointAnswer { path, query } => EndpointPath::new(path.as_str())
+            .and_then(|_| check_endpoint_query(query))
+            .or_else(|error| invalid(error.to_string())),
         _ => Ok(()),
     }
 }

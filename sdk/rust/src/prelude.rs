@@ -8,10 +8,10 @@ pub use crate::bindings::liftlock::upgrade::types::{
     Error, Fact, Finding, Inventory, Severity, Target,
 };
 pub use crate::capability::{
-    Alias, AliasAction, Change, ChangeExt, Cluster, Condition, ConditionExt, Directory,
-    Distribution, Document, Health, Hunk, Identity, Index, Node, OnExpiry, Reading, Reindexing,
-    Repository, Script, Search, Service, SettingScope, Shard, Snapshot, State, Status, Task,
-    Template, TemplateKind,
+    Alias, AliasAction, Answer, Artifact, Change, ChangeExt, Cluster, Condition, ConditionExt,
+    Directory, Distribution, Document, Endpoint, EndpointMethod, EndpointRequest, Health, Hunk,
+    Identity, Index, Node, OnExpiry, RUN_ID, Reading, Reindexing, Repository, Script, Search,
+    Service, SettingScope, Shard, Snapshot, State, Status, Task, Template, TemplateKind,
 };
 pub use crate::error::{Maybe, Result};
 pub use crate::plan::{Phase, Plan, StepBuilder};

@@ -9,13 +9,14 @@ use crate::host::cluster_changes::{AliasAction, Method, RawRequest, Reindexing, 
 use crate::host::disk::Directory;
 use crate::host::disk_changes::Hunk;
 use crate::host::draft::{Change, Condition, Draft, Phase, Reading};
+use crate::host::endpoint::Endpoint;
 use crate::host::service::Service;
 use crate::host::site::Site;
 use crate::host::snapshot::Repository;
 use crate::host::types::Error;
 use crate::host::{
-    cluster, cluster_changes, disk, disk_changes, service, service_changes, snapshot,
-    snapshot_changes,
+    cluster, cluster_changes, disk, disk_changes, endpoint, endpoint_changes, service,
+    service_changes, snapshot, snapshot_changes,
 };
 use crate::told;
 
@@ -189,6 +190,8 @@ fn one(site: &Site, asked: &Asked) -> Outcome {
         }
         ("service", what) => read_service(&service::open(site, &on)?, what, asked),
         ("service-changes", what) => change_service(&service::open(site, &on)?, what, asked),
+        ("endpoint", what) => read_endpoint(&endpoint::open(site, &on)?, what, asked),
+        ("endpoint-changes", what) => change_endpoint(&endpoint::open(site, &on)?, what, asked),
         _ => unknown(&call),
     }
 }
@@ -450,6 +453,8 @@ fn read_service(on: &Service, what: &str, asked: &Asked) -> Outcome {
         "tasks" => answer(on.tasks()),
         "log-tail" => answer(on.log_tail(asked.number("lines"))),
         "ask" => answer(on.ask(&asked.text("name"))),
+        "labels" => answer(on.labels()),
+        "artifact" => answer(on.artifact()),
         _ => unknown(what),
     }
 }
@@ -466,6 +471,48 @@ fn change_service(on: &Service, what: &str, asked: &Asked) -> Outcome {
         )),
         "stopped" => condition(service_changes::stopped(on)),
         "ready" => condition(service_changes::ready(on)),
+        "switch-artifact" => change(service_changes::switch_artifact(on, &asked.text("to"))),
+        _ => unknown(what),
+    }
+}
+
+fn read_endpoint(on: &Endpoint, what: &str, asked: &Asked) -> Outcome {
+    match what {
+        "get" => answer(on.get(&asked.text("path"), &asked.pairs("query"))),
+        _ => unknown(what),
+    }
+}
+
+fn change_endpoint(on: &Endpoint, what: &str, asked: &Asked) -> Outcome {
+    let path = asked.text("path");
+    let query = asked.pairs("query");
+    let answers = |before: &str| {
+        let name = |field: &str| format!("{before}{field}");
+        endpoint_changes::answers(
+            on,
+            &asked.text(&name("path")),
+            &asked.pairs(&name("query")),
+            asked.number(&name("status")),
+            &asked.text(&name("subset")),
+        )
+    };
+    match what {
+        "request" => {
+            let done_when = answers("done_when.predicate.")?;
+            let request = endpoint_changes::ApiRequest {
+                method: match asked.text("method").as_str() {
+                    "DELETE" => endpoint_changes::Method::Delete,
+                    "POST" => endpoint_changes::Method::Post,
+                    _ => endpoint_changes::Method::Put,
+                },
+                path,
+                query,
+                body: asked.get("body"),
+            };
+            change(endpoint_changes::request(on, &request, done_when))
+        }
+        "answers" => condition(answers("")),
+        "read-answer" => reading(endpoint_changes::read_answer(on, &path, &query)),
         _ => unknown(what),
     }
 }

@@ -24,6 +24,8 @@ pub enum Field {
     ReadPath,
     /// A path of a raw change.
     ChangePath,
+    /// A path of a product's own API.
+    EndpointPath,
     /// A JSON object, and what else it must not be.
     Json(&'static [&'static str]),
     /// A query: a JSON object that fetches from nowhere else.
@@ -73,6 +75,12 @@ impl Field {
             }
             Self::ReadPath => owned(values::READ_PATHS),
             Self::ChangePath => owned(values::CHANGE_PATHS),
+            Self::EndpointPath => {
+                let mut all = owned(values::READ_PATHS);
+                all.extend(owned(values::ENDPOINT_PATHS));
+                all.push(format!("/a-{}", "x".repeat(1_100)));
+                all
+            }
             Self::Json(more) => {
                 let mut all = owned(values::JSON);
                 all.extend(values::json_over_bounds());
@@ -110,6 +118,7 @@ impl Ask {
             Some("cluster") => "cluster.database",
             Some("snapshot") => "snapshot.backups",
             Some("disk") => "disk.config",
+            Some("endpoint") => "endpoint.api",
             _ => "service.app",
         }
     }
@@ -681,4 +690,57 @@ pub const ASKS: &[Ask] = &[
     ),
     ask("service-changes.stopped", "service.read", &[]),
     ask("service-changes.ready", "service.read", &[]),
+    ask("service.labels", "service.read", &[]),
+    ask("service.artifact", "service.read", &[]),
+    ask(
+        "service-changes.switch-artifact",
+        "service.switch-artifact",
+        &[("to", "a-1", Field::Entry)],
+    ),
+    // A product's own API.
+    ask("endpoint.get", "endpoint.read", API_READ),
+    ask("endpoint-changes.read-answer", "endpoint.read", API_READ),
+    ask(
+        "endpoint-changes.answers",
+        "endpoint.read",
+        &[
+            ("path", "/a-1", Field::EndpointPath),
+            ("query.0.0", "k", API_KEY),
+            ("query.0.1", "v", API_VALUE),
+            ("status", "200", API_STATUS),
+            ("subset", "{}", Field::Not(&["", "{", TWICE])),
+        ],
+    ),
+    ask(
+        "endpoint-changes.request",
+        "endpoint.request",
+        &[
+            ("method", "POST", Field::Not(&["PUT", "DELETE"])),
+            ("path", "/a-1/start", Field::EndpointPath),
+            ("query.0.0", "k", API_KEY),
+            ("query.0.1", "v", API_VALUE),
+            ("body", "{}", Field::Not(&["", "{", TWICE])),
+            ("done_when.predicate.is", "answers", ENUM),
+            ("done_when.predicate.path", "/a-1", Field::EndpointPath),
+            ("done_when.predicate.query.0.0", "k", API_KEY),
+            ("done_when.predicate.query.0.1", "v", API_VALUE),
+            ("done_when.predicate.status", "200", API_STATUS),
+            (
+                "done_when.predicate.subset",
+                r#"{"count":1}"#,
+                Field::Not(&["", "{", TWICE, "{}"]),
+            ),
+            ("done_when.negated", "false", ENUM),
+        ],
+    ),
+];
+
+const TWICE: &str = r#"{"a":1,"a":2}"#;
+const API_KEY: Field = Field::Not(&["", "a b", "a&b=c", "a=b", "a\n", "a\0", "a\u{200b}"]);
+const API_VALUE: Field = Field::Not(&["a\n", "a\0", "a\r\nHost: b"]);
+const API_STATUS: Field = Field::Not(&["0", "99", "600", "65535"]);
+const API_READ: &[(&str, &str, Field)] = &[
+    ("path", "/a-1", Field::EndpointPath),
+    ("query.0.0", "k", API_KEY),
+    ("query.0.1", "v", API_VALUE),
 ];

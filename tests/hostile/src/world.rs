@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use liftlock_cluster::{Cluster, ClusterConfig, Credentials};
 use liftlock_disk::{Directory, DiskConfig};
+use liftlock_endpoint::{Endpoint, EndpointConfig};
 use liftlock_gate::{Bindings, PlanContext, freeze};
 use liftlock_sandbox::{
     Call, Limits, NoLog, Plugin, PluginFault, ReadSource, Refusal, RunView, SiteView,
@@ -289,6 +290,7 @@ fn fill_files(folder: &TempDir) -> anyhow::Result<()> {
         "config/a-dir/a-sub",
         "config/a-secret-dir",
         "config/b-dir",
+        "app/versions/a-1",
     ] {
         fs::create_dir_all(folder.path().join(dir))?;
     }
@@ -301,6 +303,7 @@ fn fill_files(folder: &TempDir) -> anyhow::Result<()> {
     ] {
         fs::write(config.join(file), text)?;
     }
+    std::os::unix::fs::symlink("versions/a-1", folder.path().join("app/current"))?;
     for link in ["a-link", "b-link"] {
         std::os::unix::fs::symlink(folder.path().join("outside"), config.join(link))?;
     }
@@ -333,7 +336,7 @@ async fn open(sim: &SimCluster, folder: &TempDir) -> anyhow::Result<Bindings> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let app = binding("service.app")?;
     let config: ServiceConfig = toml::from_str(&format!(
-        "start = [\"true\"]\nport = {port}\nlog = \"a.log\"\n[tasks.a-task]\ncommand = [\"false\"]\n[asks.a-version]\ncommand = [\"true\"]\n"
+        "start = [\"true\"]\nport = {port}\nartifact = {{ link = \"app/current\", versions = \"app/versions\" }}\nlog = \"a.log\"\n[tasks.a-task]\ncommand = [\"false\"]\n[asks.a-version]\ncommand = [\"true\"]\n"
     ))?;
     let place = ServicePlace {
         binding: app.clone(),
@@ -343,11 +346,16 @@ async fn open(sim: &SimCluster, folder: &TempDir) -> anyhow::Result<Bindings> {
         secrets: Secrets::default(),
     };
     let service = Service::open(config, place)?;
+    // The cluster's own address, so that whatever is asked of it is on record with everything else.
+    let api = binding("endpoint.api")?;
+    let config = EndpointConfig::at(sim.url());
+    let endpoint = Endpoint::open(api.clone(), &config, &config.auth.with(None))?;
     Ok(BTreeMap::from([
         (database, cluster as Arc<dyn Capability>),
         (backups, Arc::new(repository)),
         (files, Arc::new(directory)),
         (app, Arc::new(service)),
+        (api, Arc::new(endpoint)),
     ]))
 }
 
@@ -366,11 +374,13 @@ pub fn grant() -> Grant {
             Some("snapshot") => "snapshot.backups",
             Some("disk") => "disk.config",
             Some("service") => "service.app",
+            Some("endpoint") => "endpoint.api",
             // A capability that the suite does not know: the policy's cases miss it and say so.
             _ => continue,
         };
         let before = match verb {
-            "cluster.raw-read" => "/",
+            "cluster.raw-read" | "endpoint.read" => "/",
+            "endpoint.request" => "POST /",
             "cluster.raw-change" => "PUT /_ingest/pipeline/",
             _ => "",
         };

@@ -2,6 +2,8 @@
 
 use liftlock_gate::now_ms;
 use liftlock_types::facts::cluster::{Health, Identity, Node, TemplateKind};
+use liftlock_types::facts::endpoint;
+use liftlock_types::facts::service::Artifact;
 use liftlock_types::{Binding, Capability, Read};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -278,10 +280,60 @@ async fn look_at_targets(state: &State, site: &Site, book: &mut Book) {
                 {
                     book.ok(about, format!("{:?}", status.state));
                 }
+                look_at_artifact(site, binding, capability.as_ref(), book).await;
             }
+            "endpoint" => look_at_endpoint(binding, capability.as_ref(), book).await,
             _ => {}
         }
         look_at_claims(state, binding, capability.as_ref(), book).await;
+    }
+}
+
+/// The version that a service runs, where the site says how that is switched.
+async fn look_at_artifact(
+    site: &Site,
+    binding: &Binding,
+    service: &dyn Capability,
+    book: &mut Book,
+) {
+    let has_one = site
+        .services
+        .get(binding)
+        .is_some_and(|config| config.artifact.is_some());
+    if !has_one {
+        return;
+    }
+    let about = binding.as_str();
+    let read_of = &Read::ServiceArtifact;
+    if let Some(found) = read::<Artifact>(service, read_of, about, book).await {
+        let of = view::count(found.available.len(), "version", "versions");
+        match found.current {
+            Some(current) => book.ok(about, format!("runs {current}, of {of}")),
+            None => book.warn(
+                about,
+                format!("its link is not there, {of} are"),
+                "make the link that it is started through: `ln -s` to one of them",
+            ),
+        }
+    }
+}
+
+/// Does anyone answer there? What an answer means, the plugin knows.
+async fn look_at_endpoint(binding: &Binding, api: &dyn Capability, book: &mut Book) {
+    let about = binding.as_str();
+    let root = Read::EndpointAnswer {
+        path: "/".into(),
+        query: Vec::new(),
+    };
+    if let Some(found) = read::<endpoint::Answer>(api, &root, about, book).await {
+        match found.status {
+            401 | 403 => book.warn(
+                about,
+                format!("answers, with status {}", found.status),
+                "see that `auth` in site.toml is what it wants",
+            ),
+            status => book.ok(about, format!("answers, with status {status} at its root")),
+        }
     }
 }
 

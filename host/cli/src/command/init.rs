@@ -400,6 +400,13 @@ impl Draft<'_> {
                      # ready = {{ http = \"http://127.0.0.1:8090/\" }}   # or {{ port = 8090 }}, {{ log-line = \"...\" }}\n"
                 ));
             }
+            "endpoint" => {
+                ask("name the address of its API");
+                out.push_str(&format!(
+                    "\n# {needed}: {why}\n# [{binding}]\n# url = \"http://127.0.0.1:8080/...\"\n\
+                     # auth = {{ basic = {{ username = \"...\", password = {{ env = \"NAME\" }} }} }}   # or bearer, header\n"
+                ));
+            }
             _ => {}
         }
     }

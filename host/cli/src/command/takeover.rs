@@ -180,6 +180,7 @@ fn looks(targets: &Targets) -> String {
                 "stopped by that run, perhaps: start it when you know which version stands there"
             }
             "snapshot" => "what that run took before it changed anything",
+            "endpoint" => "what that run asked it to do: its record has the requests",
             "disk" => "files that it edited; the copies it kept lie in its own state directory",
             _ => continue,
         };

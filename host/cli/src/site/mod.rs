@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use liftlock_cluster::ClusterConfig;
 use liftlock_disk::DiskConfig;
+use liftlock_endpoint::EndpointConfig;
 use liftlock_service::ServiceConfig;
 use liftlock_snapshot::SnapshotConfig;
 use liftlock_types::Binding;
@@ -47,6 +48,9 @@ pub(crate) const SIDE_BY_SIDE_MAX: u32 = 32;
 /// users. Chosen, not measured; the bench prints what side by side brings.
 const SIDE_BY_SIDE: u32 = 4;
 
+/// What a binding's name can begin with, where a label names one.
+const CAPABILITIES: [&str; 5] = ["cluster", "snapshot", "disk", "service", "endpoint"];
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct SiteToml {
@@ -66,6 +70,8 @@ struct SiteToml {
     disk: BTreeMap<String, DiskConfig>,
     #[serde(default)]
     service: BTreeMap<String, ServiceConfig>,
+    #[serde(default)]
+    endpoint: BTreeMap<String, EndpointConfig>,
 }
 
 fn one() -> u32 {
@@ -120,6 +126,8 @@ pub(crate) struct Site {
     pub(crate) disks: BTreeMap<Binding, DiskConfig>,
     /// Services.
     pub(crate) services: BTreeMap<Binding, ServiceConfig>,
+    /// APIs of products.
+    pub(crate) endpoints: BTreeMap<Binding, EndpointConfig>,
 }
 
 /// The site file that `--site` means.
@@ -165,6 +173,7 @@ impl Site {
             snapshots: BTreeMap::new(),
             disks: BTreeMap::new(),
             services: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
             file,
             text,
         };
@@ -187,7 +196,9 @@ impl Site {
         site.snapshots = site.bindings("snapshot", raw.snapshot)?;
         site.disks = site.bindings("disk", raw.disk)?;
         site.services = site.bindings("service", raw.service)?;
+        site.endpoints = site.bindings("endpoint", raw.endpoint)?;
         site.check_snapshots()?;
+        site.check_labels()?;
         Ok(site)
     }
 
@@ -211,6 +222,7 @@ impl Site {
             .chain(self.snapshots.keys())
             .chain(self.disks.keys())
             .chain(self.services.keys())
+            .chain(self.endpoints.keys())
     }
 
     /// A mistake at this key, with what would be right.
@@ -254,6 +266,23 @@ impl Site {
                 },
             )
             .collect()
+    }
+
+    /// A label that names a binding names one of this file: a node whose API is another's would be judged by it.
+    fn check_labels(&self) -> Result<(), Failure> {
+        for (binding, config) in &self.services {
+            for (label, value) in &config.labels {
+                let names_one = Binding::new(value.as_str())
+                    .is_ok_and(|named| CAPABILITIES.contains(&named.capability()));
+                if names_one && !self.names().any(|known| known.as_str() == value) {
+                    return Err(self.wrong(
+                        &["service", binding.name(), "labels", label],
+                        "it names a binding that this file does not have",
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A repository is one of a cluster that is bound.

@@ -28,6 +28,12 @@ path = \"conf\"
 [service.optimize]
 start = [\"bin/start\"]
 port = 8090
+labels = { pool = \"rest\", endpoint = \"endpoint.n1\" }
+artifact = { link = \"current\", versions = \"/opt/versions\" }
+
+[endpoint.n1]
+url = \"http://127.0.0.1:8080/engine-rest\"
+auth = { bearer = { env = \"TOKEN\" } }
 ";
 
 fn parse(text: &str) -> Result<Site, Failure> {
@@ -60,7 +66,8 @@ fn a_site_reads_as_it_is_written() {
             "cluster.database",
             "snapshot.backups",
             "disk.config",
-            "service.optimize"
+            "service.optimize",
+            "endpoint.n1"
         ]
     );
     assert_eq!(site.dir(), Path::new("dir"));
@@ -175,4 +182,27 @@ fn a_directory_and_a_file_are_both_a_place_of_a_site() {
         dir.path().join("x.toml")
     );
     assert_eq!(Site::load(dir.path()).unwrap_err().code(), Code::NoSite);
+}
+
+#[test]
+fn a_label_that_names_a_binding_names_one_of_the_file() {
+    let (line, column, text) = said("\"endpoint.n1\" }", "\"endpoint.n2\" }");
+    assert_eq!((line, column), (23, 38));
+    assert!(
+        text.contains("it names a binding that this file does not have"),
+        "{text}"
+    );
+    // What only looks like one is a text.
+    let version = GOOD.replacen("pool = \"rest\"", "pool = \"v7.22\"", 1);
+    parse(&version).unwrap();
+}
+
+#[test]
+fn an_unknown_key_of_an_endpoint_and_of_an_artifact_is_marked() {
+    let (line, _, text) = said("url = ", "ulr = ");
+    assert_eq!(line, 27);
+    assert!(text.contains("did you mean `url`?"), "{text}");
+    let (line, _, text) = said("versions = ", "version = ");
+    assert_eq!(line, 24);
+    assert!(text.contains("did you mean `versions`?"), "{text}");
 }

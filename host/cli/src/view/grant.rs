@@ -227,6 +227,10 @@ impl Worst {
         if matches!(name, "service.stop" | "service.restart") {
             self.stopped.insert(binding.to_owned());
         }
+        if name == "endpoint.request" {
+            self.parts
+                .push(format!("whatever its requests do at {binding}"));
+        }
         if !change::takes_away(name) {
             return;
         }

@@ -21,10 +21,11 @@ use super::wit::cluster_changes::Host as _;
 use super::wit::disk::HostDirectory as _;
 use super::wit::disk_changes::Host as _;
 use super::wit::draft::{HostChange as _, HostCondition as _, HostDraft as _, HostStep};
+use super::wit::endpoint::HostEndpoint;
 use super::wit::service_changes::Host as _;
 use super::wit::snapshot_changes::Host as _;
-use super::wit::{cluster, cluster_changes, disk_changes, draft};
-use super::{Cluster, Directory, DraftHandle, Repository, Service, StepHandle};
+use super::wit::{cluster, cluster_changes, disk_changes, draft, endpoint_changes};
+use super::{Cluster, Directory, DraftHandle, Endpoint, Repository, Service, StepHandle};
 use crate::call::{Call, ReadSource, RunView, SiteView};
 use crate::draft::Draft;
 use crate::limits::Limits;
@@ -207,6 +208,12 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
     let service = table.push(Service {
         binding: binding("service.app")?,
     })?;
+    let rep = table
+        .push(Endpoint {
+            binding: binding("endpoint.api")?,
+        })?
+        .rep();
+    let api = || Resource::<Endpoint>::new_own(rep);
     let rep = on.rep();
     let on = || Resource::<Cluster>::new_own(rep);
     let legacy = cluster::TemplateKind::Legacy;
@@ -319,6 +326,41 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
                 .map_err(HostError::from)?;
             Ok(Got::Nothing)
         }
+        b'P' => change(now(state.switch_artifact(service, a))),
+        b'Q' => now(HostEndpoint::get(state, api(), a, vec![(b, c)])).map(|_| Got::Nothing),
+        b'R' => {
+            let asked = endpoint_changes::Host::answers(
+                state,
+                api(),
+                words.at(3),
+                vec![("a".into(), words.at(5))],
+                200,
+                words.at(4),
+            );
+            let done_when = now(asked)?;
+            let what = endpoint_changes::ApiRequest {
+                method: endpoint_changes::Method::Post,
+                path: a,
+                query: vec![("a".into(), c)],
+                body: Some(b),
+            };
+            let request = endpoint_changes::Host::request(state, api(), what, done_when);
+            change(now(request))
+        }
+        b'S' => condition(now(endpoint_changes::Host::answers(
+            state,
+            api(),
+            a,
+            vec![(b, c)],
+            u16::try_from(words.number(4)).unwrap_or(200),
+            words.at(3),
+        ))),
+        b'T' => reading(now(endpoint_changes::Host::read_answer(
+            state,
+            api(),
+            a,
+            vec![(b, c)],
+        ))),
         _ => Ok(Got::Nothing),
     }
 }
@@ -371,6 +413,7 @@ fn look_at(proposal: &Proposal, grant: &Grant) {
 fn covered(name: &str) {
     let name = name
         .strip_prefix("PUT /_ingest/pipeline/")
+        .or_else(|| name.strip_prefix("POST /"))
         .or_else(|| name.strip_prefix('/'))
         .unwrap_or(name);
     assert!(
@@ -403,10 +446,12 @@ fn grant() -> Option<Grant> {
             "cluster" => "cluster.database",
             "snapshot" => "snapshot.backups",
             "disk" => "disk.config",
+            "endpoint" => "endpoint.api",
             _ => "service.app",
         };
         let before = match verb {
-            "cluster.raw-read" => "/",
+            "cluster.raw-read" | "endpoint.read" => "/",
+            "endpoint.request" => "POST /",
             "cluster.raw-change" => "PUT /_ingest/pipeline/",
             _ => "",
         };

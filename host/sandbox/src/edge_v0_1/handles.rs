@@ -40,3 +40,8 @@ pub struct Directory {
 pub struct Service {
     pub(super) binding: Binding,
 }
+
+/// A product's own API.
+pub struct Endpoint {
+    pub(super) binding: Binding,
+}

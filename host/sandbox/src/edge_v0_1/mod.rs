@@ -11,8 +11,9 @@
 //! | `site` | `site` and `run` |
 //! | `draft` | `draft` |
 //! | `cluster`, `snapshot`, `disk`, `service` | the reads |
+//! | `endpoint` | reads and constructors of a product's own API |
 //! | `driver` | calls all of these with other people's bytes |
-//! | `changes` | the inert constructors of all four |
+//! | `changes` | the inert constructors of the first four |
 
 mod changes;
 mod cluster;
@@ -21,6 +22,7 @@ mod disk;
 mod draft;
 #[cfg(feature = "doors")]
 mod driver;
+mod endpoint;
 mod exports;
 mod handles;
 mod service;
@@ -36,13 +38,15 @@ use crate::session::HostError;
 #[cfg(feature = "doors")]
 pub(crate) use driver::drive;
 pub(crate) use exports::Edge;
-use handles::{Cluster, Directory, DraftHandle, Repository, Run, Service, Site, StepHandle};
+use handles::{
+    Cluster, Directory, DraftHandle, Endpoint, Repository, Run, Service, Site, StepHandle,
+};
 
 /// Versions that this module answers: all of 0.1, as the linker matches them.
 pub(crate) const VERSIONS: &str = "0.1.";
 
 /// Interfaces that a plugin of this version can import.
-pub(crate) const INTERFACES: [&str; 12] = [
+pub(crate) const INTERFACES: [&str; 14] = [
     "types",
     "site",
     "run",
@@ -55,6 +59,8 @@ pub(crate) const INTERFACES: [&str; 12] = [
     "disk-changes",
     "service",
     "service-changes",
+    "endpoint",
+    "endpoint-changes",
 ];
 
 mod bindings {
@@ -75,6 +81,7 @@ mod bindings {
             "liftlock:upgrade/snapshot.repository": crate::edge_v0_1::handles::Repository,
             "liftlock:upgrade/disk.directory": crate::edge_v0_1::handles::Directory,
             "liftlock:upgrade/service.service": crate::edge_v0_1::handles::Service,
+            "liftlock:upgrade/endpoint.endpoint": crate::edge_v0_1::handles::Endpoint,
         },
         trappable_error_type: {
             "liftlock:upgrade/types.error" => crate::session::HostError,
@@ -103,6 +110,11 @@ impl State {
 
     /// Likewise of a service.
     fn service(&mut self, on: &Resource<Service>) -> Result<Binding, HostError> {
+        Ok(self.at(on)?.binding.clone())
+    }
+
+    /// Likewise of an endpoint.
+    fn endpoint(&mut self, on: &Resource<Endpoint>) -> Result<Binding, HostError> {
         Ok(self.at(on)?.binding.clone())
     }
 

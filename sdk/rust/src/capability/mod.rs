@@ -6,6 +6,7 @@
 
 mod cluster;
 mod disk;
+mod endpoint;
 mod service;
 mod snapshot;
 
@@ -19,8 +20,16 @@ pub use crate::bindings::liftlock::upgrade::cluster_changes::{
 pub use crate::bindings::liftlock::upgrade::disk::{Directory, Entry, EntryKind, Space};
 pub use crate::bindings::liftlock::upgrade::disk_changes::Hunk;
 pub use crate::bindings::liftlock::upgrade::draft::{Change, Condition, OnExpiry, Reading};
-pub use crate::bindings::liftlock::upgrade::service::{CommandOutput, Service, State, Status};
+pub use crate::bindings::liftlock::upgrade::endpoint::{Answer, Endpoint};
+pub use crate::bindings::liftlock::upgrade::endpoint_changes::{
+    ApiRequest as EndpointRequest, Method as EndpointMethod,
+};
+pub use crate::bindings::liftlock::upgrade::service::{
+    Artifact, CommandOutput, Service, State, Status,
+};
 pub use crate::bindings::liftlock::upgrade::snapshot::{Repository, Taken as Snapshot};
+
+pub use endpoint::RUN_ID;
 
 use crate::Result;
 
