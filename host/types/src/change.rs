@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::cluster::TemplateKind;
 use crate::read::{named_in_body, named_in_query};
+use crate::sql::{LockPatience, Statement, Together};
 use crate::{
     AliasName, Binding, DocumentId, FileName, IndexName, Json, RawRequest, SnapshotName, StepId,
     TemplateName, Verb, path_of,
@@ -325,6 +326,32 @@ pub enum Change {
         /// Why it may be repeated after a crash.
         rerun_safe: Option<String>,
     },
+    /// One statement, understood before it is sent.
+    #[serde(rename = "database.execute")]
+    Execute {
+        /// What it does.
+        statement: Statement,
+        /// How long and how often it waits for a lock.
+        waits: LockPatience,
+    },
+    /// Several statements in one transaction, with a marker of ours in it.
+    #[serde(rename = "database.execute-together")]
+    ExecuteTogether {
+        /// In order.
+        statements: Together,
+        /// How long each waits for a lock, and how often all of it is tried.
+        waits: LockPatience,
+    },
+    /// Ends one session that is still the one that was seen.
+    #[serde(rename = "database.end-session")]
+    EndSession {
+        /// The server's number for it.
+        id: u64,
+        /// What it calls itself, as in [`crate::facts::database::Session`].
+        application: String,
+        /// What tells it from a later one of this number, as there.
+        started: String,
+    },
 }
 
 impl Change {
@@ -362,6 +389,9 @@ impl Change {
             Self::StartService {} => "service.start",
             Self::RestartService {} => "service.restart",
             Self::RunTask { .. } => "service.run-task",
+            Self::Execute { .. } => "database.execute",
+            Self::ExecuteTogether { .. } => "database.execute-together",
+            Self::EndSession { .. } => "database.end-session",
         })
     }
 
@@ -451,6 +481,13 @@ impl Change {
             | Self::RemoveFile { dir, name, .. } => vec![path(dir, name)],
             Self::CopyFile { dir, as_name, .. } => vec![path(dir, as_name)],
             Self::RunTask { name, .. } => vec![name.clone()],
+            Self::Execute { statement, .. } => owned(statement.names()),
+            Self::ExecuteTogether { statements, .. } => statements
+                .statements()
+                .iter()
+                .flat_map(|statement| owned(statement.names()))
+                .collect(),
+            Self::EndSession { application, .. } => vec![application.clone()],
             Self::CancelTask { .. }
             | Self::RegisterRepository { .. }
             | Self::UnregisterRepository { .. }
@@ -490,6 +527,7 @@ impl Change {
                 | Self::UpdateByQuery { .. }
                 | Self::DeleteByQuery { .. }
                 | Self::CancelTask { .. }
+                | Self::EndSession { .. }
         )
     }
 
@@ -504,6 +542,10 @@ impl Change {
             _ => None,
         }
     }
+}
+
+fn owned(names: Vec<&str>) -> Vec<String> {
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// Keys of the object at this pointer.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::cluster::TemplateKind;
+use crate::sql::Query;
 use crate::{Binding, Json, Read, StepId, Verb};
 
 /// Default patience of a condition.
@@ -97,6 +98,34 @@ pub enum Predicate {
         /// What it gave with it.
         input: Json,
     },
+    /// The table has the column.
+    ColumnExists {
+        /// Its table.
+        table: String,
+        /// Its name in the catalog.
+        name: String,
+    },
+    /// The table has the index, complete and used.
+    IndexValid {
+        /// Its table.
+        table: String,
+        /// Its name in the catalog.
+        name: String,
+    },
+    /// The query gives exactly these rows, in this order.
+    QueryIs {
+        /// One `SELECT`.
+        query: Query,
+        /// Its values, in order.
+        parameters: Vec<Option<String>>,
+        /// Text as the server writes it, or null.
+        expected: Vec<Vec<Option<String>>>,
+    },
+    /// No client's session has a name that begins so, ours apart.
+    NoSession {
+        /// Of the application, as in [`crate::facts::database::Session`].
+        application_prefix: String,
+    },
 }
 
 /// Where a condition stands that the plugin itself is asked: no binding of a site, and no plugin is given it.
@@ -150,6 +179,19 @@ impl Predicate {
             Self::Stopped | Self::Ready => vec![Read::ServiceStatus],
             // What the plugin reads to answer, it reads under its grant.
             Self::Asked { .. } => Vec::new(),
+            Self::ColumnExists { table, .. } => vec![Read::Columns {
+                pattern: table.clone(),
+            }],
+            Self::IndexValid { table, .. } => vec![Read::TableIndexes {
+                pattern: table.clone(),
+            }],
+            Self::QueryIs {
+                query, parameters, ..
+            } => vec![Read::Query {
+                query: query.clone(),
+                parameters: parameters.clone(),
+            }],
+            Self::NoSession { .. } => vec![Read::Sessions],
         }
     }
 

@@ -10,6 +10,7 @@
 //! | [`rules`] | the host's table of kinds of change |
 //! | `scope`, `policy` | what a scope covers; grants, and the three inclusions |
 //! | `options` | the operator's values in what a plugin asks for |
+//! | [`sql`] | statements and queries, understood before they are sent |
 //! | `undo` | what takes a change back |
 //! | `plugin` | descriptor, inventory, findings |
 //! | `plan` | steps, plan, plan file |
@@ -36,6 +37,7 @@ mod read;
 pub mod rules;
 mod scope;
 mod secret;
+pub mod sql;
 mod undo;
 
 pub use capability::{Acted, Attempt, Capability, Claim, Evaluated, Observed, Probed, Progress};

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::cluster::{Search, SettingScope, TemplateKind};
+use crate::sql::Query;
 use crate::{Binding, Json, Verb};
 
 /// One read of one binding. The answer is the JSON of the record that [`crate::facts`] gives for it.
@@ -151,6 +152,37 @@ pub enum Read {
         /// An operator-defined command that only reads.
         name: String,
     },
+    /// [`crate::facts::database::Identity`].
+    DatabaseIdentity,
+    /// A list of [`crate::facts::database::Table`].
+    Tables {
+        /// Literal, or one trailing `*`.
+        pattern: String,
+    },
+    /// A list of [`crate::facts::database::Column`], by table and position.
+    Columns {
+        /// Of tables.
+        pattern: String,
+    },
+    /// A list of [`crate::facts::database::Index`].
+    TableIndexes {
+        /// Of tables.
+        pattern: String,
+    },
+    /// A list of [`crate::facts::database::Constraint`].
+    Constraints {
+        /// Of tables.
+        pattern: String,
+    },
+    /// A list of [`crate::facts::database::Session`].
+    Sessions,
+    /// [`crate::facts::database::Rows`].
+    Query {
+        /// One `SELECT`.
+        query: Query,
+        /// Its values, in order; none is null.
+        parameters: Vec<Option<String>>,
+    },
 }
 
 impl Read {
@@ -191,6 +223,12 @@ impl Read {
             | Self::Space { .. } => "disk.read",
             Self::ServiceStatus | Self::ServiceTasks | Self::ServiceLog { .. } => "service.read",
             Self::ServiceAsk { .. } => "service.ask",
+            Self::DatabaseIdentity | Self::Sessions => "database.observe",
+            Self::Tables { .. }
+            | Self::Columns { .. }
+            | Self::TableIndexes { .. }
+            | Self::Constraints { .. } => "database.read",
+            Self::Query { .. } => "database.query",
         }
     }
 
@@ -240,6 +278,11 @@ impl Read {
             Self::Entries { dir } | Self::Space { dir } if dir.is_empty() => see("./"),
             Self::Entries { dir } | Self::Space { dir } => see(&path_of(dir, "")),
             Self::ServiceAsk { name } => see(name),
+            Self::Tables { pattern }
+            | Self::Columns { pattern }
+            | Self::TableIndexes { pattern }
+            | Self::Constraints { pattern } => see(pattern),
+            Self::Query { query, .. } => query.tables().iter().try_for_each(|table| see(table)),
             _ => Ok(()),
         }
     }
@@ -254,6 +297,10 @@ impl Read {
                 | Self::Aliases { .. }
                 | Self::Templates { .. }
                 | Self::Activity { .. }
+                | Self::Tables { .. }
+                | Self::Columns { .. }
+                | Self::TableIndexes { .. }
+                | Self::Constraints { .. }
         )
     }
 }

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sql::Shape;
 use crate::{Change, Verb};
 
 /// How sure the host can be of an effect, and so what may be done after a crash.
@@ -73,6 +74,7 @@ pub struct Rule {
 
 const SEARCH: &str = "Elasticsearch 8, OpenSearch 2 and 3";
 const ANY: &str = "all";
+const DATABASES: &str = "PostgreSQL 12+, MariaDB 10.6+, MySQL 8";
 
 const fn row(verb: &'static str, products: &'static str, class: Class) -> Rule {
     Rule {
@@ -341,6 +343,32 @@ pub static RULES: &[Rule] = &[
         post: "exit status 0 in the supervisor's file; conditions of the plan say the rest",
         ..row("service.run-task", ANY, Class::Opaque)
     },
+    Rule {
+        writes_schema: true,
+        rests_on: "by what it does: the table's columns; the index or constraint under its name, or that there is none; the table, or that there is none; the row, or that there is none",
+        token: "PostgreSQL: the session's application name; MySQL and MariaDB: a comment before the statement",
+        probe: "a session with our token = in progress; then the catalog: as the statement makes it = applied, nothing of it = absent, an index of ours that is not valid or some of its columns = partial, else indeterminate",
+        post: "read from the catalog: columns with type, null and default; a valid index on its columns in order; constraint; table with its columns; row with its values",
+        ..row("database.execute", DATABASES, Class::Observable)
+    },
+    Rule {
+        writes_schema: true,
+        rests_on: "what each of its statements rests on",
+        token: "a row in `liftlock_marker`, written in the same transaction, taken off once the outcome is durable; the session's application name",
+        probe: "a session with our token = in progress; our marker = applied; none: the catalog, as for one statement",
+        post: "our marker, and what each of its statements makes, read from the catalog",
+        ..row(
+            "database.execute-together",
+            "PostgreSQL 12+",
+            Class::Transactional,
+        )
+    },
+    Rule {
+        rests_on: "nothing: the session is meant by its number and its beginning",
+        probe: "the same session is there = absent, else applied",
+        post: "no session has this number and this beginning",
+        ..row("database.end-session", DATABASES, Class::Convergent)
+    },
 ];
 
 /// The row of a verb, where it is a change.
@@ -382,9 +410,25 @@ impl Change {
     /// May an attempt that did only a part of it be followed by another without a person?
     ///
     /// A task of which the plan says so (gate, rule 9), and a copy: it goes only into an index that this run made, and
-    /// each document keeps its id, so that the second copy puts down what the first one did once more (rule 2).
+    /// each document keeps its id, so that the second copy puts down what the first one did once more (rule 2). So may
+    /// an index that PostgreSQL builds beside its writers: an unfinished one of exactly this definition serves nobody,
+    /// and is dropped before it is built again.
     pub fn may_go_on(&self) -> bool {
-        self.is_rerun_safe() || matches!(self, Self::Reindex { .. })
+        self.is_rerun_safe() || matches!(self, Self::Reindex { .. }) || self.builds_beside_writers()
+    }
+
+    /// `create index concurrently`: what PostgreSQL leaves unfinished where it fails.
+    pub fn builds_beside_writers(&self) -> bool {
+        match self {
+            Self::Execute { statement, .. } => matches!(
+                statement.shape(),
+                Shape::CreateIndex {
+                    concurrently: true,
+                    ..
+                }
+            ),
+            _ => false,
+        }
     }
 
     /// A task of which the plan says that it may be run again after it ended early (gate, rule 9).
@@ -427,6 +471,18 @@ pub static READ_VERBS: &[(&str, &str)] = &[
     (
         "service.ask",
         "an operator-defined command that only reads, by name",
+    ),
+    (
+        "database.observe",
+        "identity, sessions, who waits for whom; no scope",
+    ),
+    (
+        "database.read",
+        "tables, columns, indexes, constraints; scope is the table",
+    ),
+    (
+        "database.query",
+        "one SELECT; scope is every table that it names",
     ),
 ];
 

@@ -224,6 +224,12 @@ impl Change {
                 BTreeSet::from(["service".to_owned()])
             }
             Self::RunTask { name, .. } => BTreeSet::from([format!("task/{name}")]),
+            Self::Execute { .. } | Self::ExecuteTogether { .. } => self
+                .names()
+                .into_iter()
+                .map(|name| format!("table/{name}"))
+                .collect(),
+            Self::EndSession { id, .. } => BTreeSet::from([format!("session/{id}")]),
         }
     }
 }
