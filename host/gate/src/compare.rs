@@ -38,6 +38,7 @@ impl Runner {
                         | Read::Tasks { .. }
                         | Read::Activity { .. }
                         | Read::ServiceStatus
+                        | Read::Sessions
                 ) {
                     continue;
                 }

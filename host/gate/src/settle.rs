@@ -356,6 +356,10 @@ impl Runner {
                 format!(
                     "read its output and mend what it names; then {resume} runs it again, which the plan declares safe"
                 )
+            } else if change.builds_beside_writers() {
+                format!(
+                    "mend what it names; then {resume} drops what is unfinished of the index, and builds it again"
+                )
             } else {
                 format!(
                     "mend what it names; then {resume} copies again, under the same ids, into the index that this run \

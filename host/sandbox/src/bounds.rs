@@ -148,9 +148,13 @@ fn raw_path(path: &str) -> Result<(), ReadError> {
 /// Most elements of an answer that is a list, as the contract says.
 pub(crate) fn answer_items_max(read: &Read) -> usize {
     match read {
-        Read::Shards { .. } | Read::Aliases { .. } => 20_000,
+        Read::Shards { .. }
+        | Read::Aliases { .. }
+        | Read::TableIndexes { .. }
+        | Read::Constraints { .. } => 20_000,
+        Read::Columns { .. } => 100_000,
         Read::Templates { .. } => 2_000,
-        Read::Tasks { .. } => 5_000,
+        Read::Tasks { .. } | Read::Sessions => 5_000,
         Read::Search { .. } | Read::ServiceLog { .. } => 1_000,
         Read::SnapshotList => 1_000,
         _ => 10_000,

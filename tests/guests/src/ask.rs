@@ -6,6 +6,8 @@
 
 use crate::host::cluster::{Cluster, Scope, Search, TemplateKind};
 use crate::host::cluster_changes::{AliasAction, Method, RawRequest, Reindexing, Script};
+use crate::host::database::Database;
+use crate::host::database_changes::LockPatience;
 use crate::host::disk::Directory;
 use crate::host::disk_changes::Hunk;
 use crate::host::draft::{Change, Condition, Draft, Phase, Reading};
@@ -14,7 +16,7 @@ use crate::host::site::Site;
 use crate::host::snapshot::Repository;
 use crate::host::types::Error;
 use crate::host::{
-    cluster, cluster_changes, disk, disk_changes, service, service_changes, snapshot,
+    cluster, cluster_changes, database, database_changes, disk, disk_changes, service, service_changes, snapshot,
     snapshot_changes,
 };
 use crate::told;
@@ -189,6 +191,8 @@ fn one(site: &Site, asked: &Asked) -> Outcome {
         }
         ("service", what) => read_service(&service::open(site, &on)?, what, asked),
         ("service-changes", what) => change_service(&service::open(site, &on)?, what, asked),
+        ("database", what) => read_database(&database::open(site, &on)?, what, asked),
+        ("database-changes", what) => change_database(&database::open(site, &on)?, what, asked),
         _ => unknown(&call),
     }
 }
@@ -466,6 +470,66 @@ fn change_service(on: &Service, what: &str, asked: &Asked) -> Outcome {
         )),
         "stopped" => condition(service_changes::stopped(on)),
         "ready" => condition(service_changes::ready(on)),
+        _ => unknown(what),
+    }
+}
+
+fn read_database(on: &Database, what: &str, asked: &Asked) -> Outcome {
+    let pattern = asked.text("pattern");
+    match what {
+        "identity" => answer(on.identity()),
+        "tables" => answer(on.tables(&pattern)),
+        "columns" => answer(on.columns(&pattern)),
+        "indexes" => answer(on.indexes(&pattern)),
+        "constraints" => answer(on.constraints(&pattern)),
+        "sessions" => answer(on.sessions()),
+        "query" => answer(on.query(&asked.text("query.sql"), &values(asked))),
+        _ => unknown(what),
+    }
+}
+
+fn values(asked: &Asked) -> Vec<Option<String>> {
+    asked.list("parameters").into_iter().map(Some).collect()
+}
+
+fn change_database(on: &Database, what: &str, asked: &Asked) -> Outcome {
+    let waits = LockPatience {
+        timeout_ms: asked.perhaps("waits.timeout_ms"),
+        attempts: asked.perhaps("waits.attempts"),
+    };
+    let (table, name) = (asked.text("table"), asked.text("name"));
+    let pattern = asked.text("pattern");
+    let query = asked.text("query.sql");
+    match what {
+        "execute" => change(database_changes::execute(on, &asked.text("statement.sql"), waits)),
+        "execute-together" => {
+            let sql: Vec<String> = (0..TRIES_MAX)
+                .map_while(|n| asked.get(&format!("statements.{n}.sql")))
+                .collect();
+            change(database_changes::execute_together(on, &sql, waits))
+        }
+        "end-session" => change(database_changes::end_session(
+            on,
+            asked.number("id"),
+            &asked.text("application"),
+            &asked.text("started"),
+        )),
+        "column-exists" => condition(database_changes::column_exists(on, &table, &name)),
+        "index-valid" => condition(database_changes::index_valid(on, &table, &name)),
+        "query-is" => {
+            let row: Vec<Option<String>> =
+                asked.list("expected.0").into_iter().map(Some).collect();
+            condition(database_changes::query_is(on, &query, &values(asked), &[row]))
+        }
+        "no-session" => condition(database_changes::no_session(
+            on,
+            &asked.text("application_prefix"),
+        )),
+        "read-tables" => reading(database_changes::read_tables(on, &pattern)),
+        "read-columns" => reading(database_changes::read_columns(on, &pattern)),
+        "read-indexes" => reading(database_changes::read_indexes(on, &pattern)),
+        "read-constraints" => reading(database_changes::read_constraints(on, &pattern)),
+        "read-query" => reading(database_changes::read_query(on, &query, &values(asked))),
         _ => unknown(what),
     }
 }

@@ -110,6 +110,7 @@ impl Ask {
             Some("cluster") => "cluster.database",
             Some("snapshot") => "snapshot.backups",
             Some("disk") => "disk.config",
+            Some("database") => "database.engine",
             _ => "service.app",
         }
     }
@@ -161,6 +162,90 @@ const SETTINGS_OUTSIDE: &[&str] = &[
     r#"{"index":{"blocks.write":true}}"#,
     r#"{"*":null}"#,
     r#"{"index.a,index.b":1}"#,
+];
+
+const DIALECT: Field = Field::Free("the server's own, which the host says");
+const CATALOG_NAME: Field = Field::Not(&["", "*", "x*", "x\n", "x\u{1b}[2J"]);
+const TABLE: (&str, &str, Field) = (
+    "table",
+    "a-1",
+    Field::Not(&["", "*", "a-*", "b-1", "a-secret-1", "a-\n"]),
+);
+const LOCK_MS: (&str, &str, Field) = (
+    "waits.timeout_ms",
+    "3000",
+    Field::Not(&["0", "99", "60001"]),
+);
+const LOCK_TRIES: (&str, &str, Field) = ("waits.attempts", "10", Field::Not(&["0", "101"]));
+/// Statements on what is not granted, and what no host could look for.
+const STATEMENT: Field = Field::Not(&[
+    "",
+    "alter table \"b-1\" add column x integer",
+    "alter table \"a-secret-1\" add column x integer",
+    "alter table \"a-*\" add column x integer",
+    "alter table other.\"a-1\" add column x integer",
+    "alter table \"a-1\" add column x integer; drop table \"b-1\"",
+    "alter table \"a-1\" add column x integer, drop column y",
+    "alter table \"a-1\" add column x integer default (select 1 from \"b-1\")",
+    "alter table \"a-1\" add column x integer default pg_sleep(1)",
+    "alter table \"a-1\" add column x integer /*! , drop column y */",
+    "alter table \"a-1\" add column x integer -- y",
+    "alter table \"a-1\" add constraint c foreign key (x) references \"b-1\" (x)",
+    "alter table \"a-1\" owner to public",
+    "create table \"a-2\" as select * from \"b-1\"",
+    "create table \"a-2\" (like \"b-1\")",
+    "create index \"a-i\" on \"b-1\" (x)",
+    "create index \"a-i\" on \"a-1\" (pg_sleep(1))",
+    "create view \"a-v\" as select * from \"b-1\"",
+    "drop table \"a-1\"",
+    "drop index \"b-i\"",
+    "insert into \"b-1\" values (1)",
+    "insert into \"a-1\" select * from \"b-1\"",
+    "insert into \"a-1\" values ((select x from \"b-1\"))",
+    "insert into \"a-1\" values (E'\\'')",
+    "insert into liftlock_claim values (1, '')",
+    "update \"a-1\" set x = 1",
+    "delete from \"a-1\"",
+    "truncate \"a-1\"",
+    "select 1",
+    "copy \"a-1\" to program 'sh'",
+    "grant all on \"a-1\" to public",
+    "set role postgres",
+    "do $$ begin end $$",
+    "call p()",
+]);
+/// A query, with all that another one could reach.
+const SELECT: &[(&str, &str, Field)] = &[
+    (
+        "query.sql",
+        "select x from \"a-1\" where y = $1",
+        Field::Not(&[
+            "",
+            "select x from \"b-1\" where y = $1",
+            "select x from \"a-secret-1\" where y = $1",
+            "select x from \"a-1\", \"b-1\" where y = $1",
+            "select x from \"a-1\" where y = $1 union select x from \"b-1\"",
+            "select (select x from \"b-1\") from \"a-1\" where y = $1",
+            "select x from \"a-1\" where y = $1 and exists (select 1 from \"b-1\")",
+            "with a as (select x from \"b-1\") select x from a where x = $1",
+            "select x into \"a-2\" from \"a-1\" where y = $1",
+            "select x from \"a-1\" where y = $1 for update",
+            "select pg_sleep(1) from \"a-1\" where y = $1",
+            "select pg_read_file($1)",
+            "select lo_import($1)",
+            "select query_to_xml($1, true, true, '')",
+            "select usename from pg_shadow where usename = $1",
+            "select x from other.\"a-1\" where y = $1",
+            "select x from \"a-1\" where y = $1; select 1",
+            "select x from \"a-1\" where y = $1 -- z",
+            "select x from \"a-1\" where y = $2",
+            "select x from \"a-1\"",
+            "select nonce from liftlock_claim where run = $1",
+            "delete from \"a-1\" where y = $1",
+        ]),
+    ),
+    ("query.dialect", "postgresql", DIALECT),
+    ("parameters.0", "1", CONTENT),
 ];
 
 /// All of them.
@@ -681,4 +766,87 @@ pub const ASKS: &[Ask] = &[
     ),
     ask("service-changes.stopped", "service.read", &[]),
     ask("service-changes.ready", "service.read", &[]),
+    // A database.
+    ask("database.identity", "database.observe", &[]),
+    ask("database.tables", "database.read", &[PATTERN]),
+    ask("database.columns", "database.read", &[PATTERN]),
+    ask("database.indexes", "database.read", &[PATTERN]),
+    ask("database.constraints", "database.read", &[PATTERN]),
+    ask("database.sessions", "database.observe", &[]),
+    ask("database.query", "database.query", SELECT),
+    ask(
+        "database-changes.execute",
+        "database.execute",
+        &[
+            (
+                "statement.sql",
+                "alter table \"a-1\" add column x integer",
+                STATEMENT,
+            ),
+            ("statement.dialect", "postgresql", DIALECT),
+            LOCK_MS,
+            LOCK_TRIES,
+        ],
+    ),
+    ask(
+        "database-changes.execute-together",
+        "database.execute-together",
+        &[
+            (
+                "statements.0.sql",
+                "alter table \"a-1\" add column x integer",
+                STATEMENT,
+            ),
+            ("statements.0.dialect", "postgresql", DIALECT),
+            LOCK_MS,
+            LOCK_TRIES,
+        ],
+    ),
+    ask(
+        "database-changes.end-session",
+        "database.end-session",
+        &[
+            ("id", "1", Field::Free("a session, meant by its beginning")),
+            (
+                "application",
+                "a-app",
+                Field::Not(&["b-app", "a-secret-app", "", "*", "a-*", "a-\n"]),
+            ),
+            ("started", "1", Field::Not(&["", "*", "1\n"])),
+        ],
+    ),
+    ask(
+        "database-changes.column-exists",
+        "database.read",
+        &[TABLE, ("name", "x", CATALOG_NAME)],
+    ),
+    ask(
+        "database-changes.index-valid",
+        "database.read",
+        &[TABLE, ("name", "x", CATALOG_NAME)],
+    ),
+    ask(
+        "database-changes.query-is",
+        "database.query",
+        &[
+            SELECT[0],
+            SELECT[1],
+            SELECT[2],
+            ("expected.0.0", "1", CONTENT),
+        ],
+    ),
+    ask(
+        "database-changes.no-session",
+        "database.observe",
+        &[("application_prefix", "x", CATALOG_NAME)],
+    ),
+    ask("database-changes.read-tables", "database.read", &[PATTERN]),
+    ask("database-changes.read-columns", "database.read", &[PATTERN]),
+    ask("database-changes.read-indexes", "database.read", &[PATTERN]),
+    ask(
+        "database-changes.read-constraints",
+        "database.read",
+        &[PATTERN],
+    ),
+    ask("database-changes.read-query", "database.query", SELECT),
 ];

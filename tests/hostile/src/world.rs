@@ -130,7 +130,14 @@ impl World {
                 bindings: self
                     .bindings
                     .keys()
-                    .map(|binding| (binding.clone(), format!("product at {binding}")))
+                    .map(|binding| {
+                        // What a database says of itself tells whose SQL is meant.
+                        let product = match binding.capability() {
+                            "database" => "PostgreSQL",
+                            _ => "product",
+                        };
+                        (binding.clone(), format!("{product} at {binding}"))
+                    })
                     .collect(),
                 grant,
             },
@@ -366,6 +373,7 @@ pub fn grant() -> Grant {
             Some("snapshot") => "snapshot.backups",
             Some("disk") => "disk.config",
             Some("service") => "service.app",
+            Some("database") => "database.engine",
             // A capability that the suite does not know: the policy's cases miss it and say so.
             _ => continue,
         };

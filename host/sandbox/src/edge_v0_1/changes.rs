@@ -22,11 +22,11 @@ const PLAIN_NAME_BYTES_MAX: usize = 255;
 /// Most bytes of a new file, as the contract says.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
-type Answer<T> = Result<Resource<T>, HostError>;
+pub(super) type Answer<T> = Result<Resource<T>, HostError>;
 
 impl State {
     /// A change on a binding, when the grant allows it.
-    fn propose(&mut self, binding: liftlock_types::Binding, change: Change) -> Answer<Planned> {
+    pub(super) fn propose(&mut self, binding: liftlock_types::Binding, change: Change) -> Answer<Planned> {
         let planned = self.session.propose(Planned {
             binding,
             change,
@@ -35,7 +35,7 @@ impl State {
         Ok(self.table.push(planned)?)
     }
 
-    fn wait_for(
+    pub(super) fn wait_for(
         &mut self,
         binding: &liftlock_types::Binding,
         predicate: Predicate,
@@ -44,7 +44,7 @@ impl State {
         Ok(self.table.push(condition)?)
     }
 
-    fn look_at(&mut self, binding: &liftlock_types::Binding, read: Read) -> Answer<Reading> {
+    pub(super) fn look_at(&mut self, binding: &liftlock_types::Binding, read: Read) -> Answer<Reading> {
         let reading = self.session.reading(binding, read)?;
         Ok(self.table.push(reading)?)
     }

@@ -21,10 +21,12 @@ use super::wit::cluster_changes::Host as _;
 use super::wit::disk::HostDirectory as _;
 use super::wit::disk_changes::Host as _;
 use super::wit::draft::{HostChange as _, HostCondition as _, HostDraft as _, HostStep};
+use super::wit::database::HostDatabase as _;
+use super::wit::database_changes::Host as _;
 use super::wit::service_changes::Host as _;
 use super::wit::snapshot_changes::Host as _;
-use super::wit::{cluster, cluster_changes, disk_changes, draft};
-use super::{Cluster, Directory, DraftHandle, Repository, Service, StepHandle};
+use super::wit::{cluster, cluster_changes, database_changes, disk_changes, draft};
+use super::{Cluster, Database, Directory, DraftHandle, Repository, Service, StepHandle};
 use crate::call::{Call, ReadSource, RunView, SiteView};
 use crate::draft::Draft;
 use crate::limits::Limits;
@@ -54,7 +56,11 @@ pub(crate) fn drive(bytes: &[u8]) {
         site: SiteView {
             name: "fuzz".into(),
             options: BTreeMap::new(),
-            bindings: BTreeMap::new(),
+            // Its product says whose SQL is meant.
+            bindings: Binding::new("database.engine")
+                .map(|binding| (binding, "PostgreSQL".to_owned()))
+                .into_iter()
+                .collect(),
             grant: grant.clone(),
         },
         run: RunView::none(Moment::Asked),
@@ -207,6 +213,13 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
     let service = table.push(Service {
         binding: binding("service.app")?,
     })?;
+    let database = table.push(Database {
+        binding: binding("database.engine")?,
+    })?;
+    let waits = || database_changes::LockPatience {
+        timeout_ms: None,
+        attempts: None,
+    };
     let rep = on.rep();
     let on = || Resource::<Cluster>::new_own(rep);
     let legacy = cluster::TemplateKind::Legacy;
@@ -319,6 +332,21 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
                 .map_err(HostError::from)?;
             Ok(Got::Nothing)
         }
+        b'P' => change(now(state.execute(database, a, waits()))),
+        b'Q' => change(now(state.execute_together(database, words.from(0), waits()))),
+        b'R' => change(now(state.end_session(database, 1, a, b))),
+        b'S' => {
+            let values = words.perhaps(1).into_iter().map(Some).collect();
+            let expected = vec![words.from(2).into_iter().map(Some).collect()];
+            condition(now(state.query_is(database, a, values, expected)))
+        }
+        b'T' => condition(now(state.index_valid(database, a, b))),
+        b'U' => condition(now(state.no_session(database, a))),
+        b'V' => reading(now(state.read_columns(database, a))),
+        b'W' => {
+            let values = words.from(1).into_iter().map(Some).collect();
+            now(state.query(database, a, values)).map(|_| Got::Nothing)
+        }
         _ => Ok(Got::Nothing),
     }
 }
@@ -403,6 +431,7 @@ fn grant() -> Option<Grant> {
             "cluster" => "cluster.database",
             "snapshot" => "snapshot.backups",
             "disk" => "disk.config",
+            "database" => "database.engine",
             _ => "service.app",
         };
         let before = match verb {

@@ -40,3 +40,8 @@ pub struct Directory {
 pub struct Service {
     pub(super) binding: Binding,
 }
+
+/// A database.
+pub struct Database {
+    pub(super) binding: Binding,
+}

@@ -12,11 +12,13 @@
 //! | `draft` | `draft` |
 //! | `cluster`, `snapshot`, `disk`, `service` | the reads |
 //! | `driver` | calls all of these with other people's bytes |
-//! | `changes` | the inert constructors of all four |
+//! | `changes` | the inert constructors of these four |
+//! | `database` | its reads and its inert constructors |
 
 mod changes;
 mod cluster;
 mod convert;
+mod database;
 mod disk;
 mod draft;
 #[cfg(feature = "doors")]
@@ -36,13 +38,15 @@ use crate::session::HostError;
 #[cfg(feature = "doors")]
 pub(crate) use driver::drive;
 pub(crate) use exports::Edge;
-use handles::{Cluster, Directory, DraftHandle, Repository, Run, Service, Site, StepHandle};
+use handles::{
+    Cluster, Database, Directory, DraftHandle, Repository, Run, Service, Site, StepHandle,
+};
 
 /// Versions that this module answers: all of 0.1, as the linker matches them.
 pub(crate) const VERSIONS: &str = "0.1.";
 
 /// Interfaces that a plugin of this version can import.
-pub(crate) const INTERFACES: [&str; 12] = [
+pub(crate) const INTERFACES: [&str; 14] = [
     "types",
     "site",
     "run",
@@ -55,6 +59,8 @@ pub(crate) const INTERFACES: [&str; 12] = [
     "disk-changes",
     "service",
     "service-changes",
+    "database",
+    "database-changes",
 ];
 
 mod bindings {
@@ -75,6 +81,7 @@ mod bindings {
             "liftlock:upgrade/snapshot.repository": crate::edge_v0_1::handles::Repository,
             "liftlock:upgrade/disk.directory": crate::edge_v0_1::handles::Directory,
             "liftlock:upgrade/service.service": crate::edge_v0_1::handles::Service,
+            "liftlock:upgrade/database.database": crate::edge_v0_1::handles::Database,
         },
         trappable_error_type: {
             "liftlock:upgrade/types.error" => crate::session::HostError,
@@ -117,6 +124,11 @@ impl State {
 
     /// Likewise of a service.
     fn service(&mut self, on: &Resource<Service>) -> Result<Binding, HostError> {
+        Ok(self.at(on)?.binding.clone())
+    }
+
+    /// Likewise of a database.
+    fn database(&mut self, on: &Resource<Database>) -> Result<Binding, HostError> {
         Ok(self.at(on)?.binding.clone())
     }
 

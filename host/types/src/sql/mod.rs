@@ -168,6 +168,9 @@ fn table(dialect: Dialect, name: &ObjectName) -> Result<String> {
         [part] => match part.as_ident() {
             Some(ident) => {
                 let name = dialect.folded(ident);
+                if name.contains('*') {
+                    return refused(format!("`{name}` would be taken for a pattern"));
+                }
                 match OWN_TABLES.iter().any(|own| name.eq_ignore_ascii_case(own)) {
                     true => refused(format!("`{name}` is Liftlock's own")),
                     false => Ok(name),

@@ -5,6 +5,7 @@
 //! component: the import section says what it can ever read and propose.
 
 mod cluster;
+mod database;
 mod disk;
 mod service;
 mod snapshot;
@@ -21,6 +22,12 @@ pub use crate::bindings::liftlock::upgrade::disk_changes::Hunk;
 pub use crate::bindings::liftlock::upgrade::draft::{Change, Condition, OnExpiry, Reading};
 pub use crate::bindings::liftlock::upgrade::service::{CommandOutput, Service, State, Status};
 pub use crate::bindings::liftlock::upgrade::snapshot::{Repository, Taken as Snapshot};
+
+pub use crate::bindings::liftlock::upgrade::database::{
+    Column, Constraint, Database, Identity as DatabaseIdentity, Index as TableIndex, Product, Rows,
+    Session as DatabaseSession, Table,
+};
+pub use crate::bindings::liftlock::upgrade::database_changes::LockPatience;
 
 use crate::Result;
 

@@ -1,5 +1,9 @@
 //! Real servers: what each read, change and condition does on PostgreSQL and on MariaDB.
-#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test may panic"
+)]
 
 mod changes;
 mod claims;

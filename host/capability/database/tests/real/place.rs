@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use liftlock_database::{Database, DatabaseConfig, DatabaseKind as Kind, Tls};
 use liftlock_lab::{DatabaseAddress, DatabaseKind, DatabaseServer, Login};
 use liftlock_types::sql::{Dialect, LockPatience, Statement, Together};
-use liftlock_types::{Acted, Attempt, Binding, Capability, Change, Facts, Observed, Probed, ReadError, RunId, StepId};
+use liftlock_types::{
+    Acted, Attempt, Binding, Capability, Change, Facts, Observed, Probed, ReadError, RunId, StepId,
+};
 use serde_json::Value;
 
 /// Longest wait for anything that must come.
@@ -36,7 +38,11 @@ pub(crate) async fn on<F: AsyncFnOnce(&Place)>(kind: DatabaseKind, test: F) {
     let server = DatabaseServer::start(kind, dir.path()).await.unwrap();
     let name = format!("db{}", NEXT.fetch_add(1, Ordering::Relaxed));
     server.address().create(&name).await.unwrap();
-    let place = Place { server, name, _dir: dir };
+    let place = Place {
+        server,
+        name,
+        _dir: dir,
+    };
     test(&place).await;
     place.server.stop().await;
 }
@@ -117,8 +123,8 @@ impl Place {
         }
     }
 
-    /// A client that holds a table's rows and definition for as long as it lives.
-    pub(crate) fn hold(&self, table: &str) -> Holder {
+    /// A client that holds a table's rows and definition for as long as it lives; it holds them when this returns.
+    pub(crate) async fn hold(&self, table: &str) -> Holder {
         let password = self.address().password(Login::Owner);
         let port = self.address().port().to_string();
         let mut command;
@@ -126,18 +132,48 @@ impl Place {
         if self.is_postgresql() {
             command = std::process::Command::new("psql");
             command
-                .args(["-X", "-h", "127.0.0.1", "-p", &port, "-U", "owner", "-d", &self.name])
+                .args([
+                    "-X",
+                    "-h",
+                    "127.0.0.1",
+                    "-p",
+                    &port,
+                    "-U",
+                    "owner",
+                    "-d",
+                    &self.name,
+                ])
                 .env("PGPASSWORD", password.reveal())
                 .env("PGAPPNAME", "holder");
             sql = format!("begin; lock table {table} in access exclusive mode;\n");
         } else {
             command = std::process::Command::new("mariadb");
             command
-                .args(["--no-defaults", "-h", "127.0.0.1", "-P", &port, "-u", "owner", &self.name])
+                .args([
+                    "--no-defaults",
+                    "-h",
+                    "127.0.0.1",
+                    "-P",
+                    &port,
+                    "-u",
+                    "owner",
+                    &self.name,
+                ])
                 .env("MYSQL_PWD", password.reveal());
             sql = format!("lock tables {table} write;\n");
         }
-        Holder::start(command, &sql)
+        let holder = Holder::start(command, &sql);
+        let timeout = if self.is_postgresql() {
+            "lock_timeout = 50"
+        } else {
+            "lock_wait_timeout = 1"
+        };
+        let look = format!("set {timeout}; select count(*) from {table}");
+        until("the lock", async || {
+            self.address().sql(&self.name, &look).await.is_err()
+        })
+        .await;
+        holder
     }
 }
 
@@ -215,13 +251,24 @@ pub(crate) async fn done(on: &Database, change: &Change, name: &str) -> Probed {
         Acted::Answered(answer) => attempt.answer = Some(answer),
         other => panic!("{change:?}: {other:?}"),
     }
-    let probed = on.probe(change, &attempt).await.unwrap();
-    assert_eq!(on.clean_up(change, &attempt).await.unwrap(), Vec::<String>::new());
+    // MariaDB shows a statement for a moment after its answer.
+    let mut probed = on.probe(change, &attempt).await.unwrap();
+    until("the end of our session", async || {
+        probed = on.probe(change, &attempt).await.unwrap();
+        !matches!(probed, Probed::InProgress(_))
+    })
+    .await;
+    assert_eq!(
+        on.clean_up(change, &attempt).await.unwrap(),
+        Vec::<String>::new()
+    );
     probed
 }
 
 pub(crate) async fn observed(on: &Database, change: &Change) -> Observed {
-    on.observe(change, &attempt("look", 1)).await.unwrap_or_else(|error| panic!("{change:?}: {error}"))
+    on.observe(change, &attempt("look", 1))
+        .await
+        .unwrap_or_else(|error| panic!("{change:?}: {error}"))
 }
 
 pub(crate) async fn refused(on: &Database, change: &Change) -> ReadError {
