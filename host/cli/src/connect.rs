@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use liftlock_cluster::{Auth, Cluster, ClusterConfig};
+use liftlock_database::{Database, DatabaseConfig};
 use liftlock_disk::Directory;
 use liftlock_gate::Bindings;
 use liftlock_service::{Secrets, Service, ServiceConfig, ServicePlace, SupervisorCommand};
@@ -76,6 +77,12 @@ pub(crate) async fn open(site: &Site, state: &State) -> Result<Bindings, Failure
             Arc::new(service(site, state, binding, config).await?),
         );
     }
+    for (binding, config) in &site.databases {
+        bindings.insert(
+            binding.clone(),
+            Arc::new(database(site, binding, config).await?),
+        );
+    }
     Ok(bindings)
 }
 
@@ -96,6 +103,21 @@ async fn cluster(
     };
     let credentials = config.auth.with(secret);
     Cluster::open(binding.clone(), &config, &credentials)
+        .map_err(|error| cannot_open(site, binding, &error))
+}
+
+async fn database(
+    site: &Site,
+    binding: &Binding,
+    config: &DatabaseConfig,
+) -> Result<Database, Failure> {
+    let mut config = config.clone();
+    config.ca = config.ca.as_ref().map(|path| site.dir().join(path));
+    let password = match &config.password {
+        Some(secret) => Some(secret::resolve(secret, site.dir()).await?),
+        None => None,
+    };
+    Database::open(binding.clone(), config, password)
         .map_err(|error| cannot_open(site, binding, &error))
 }
 

@@ -26,6 +26,7 @@ enum Kind {
     Templates,
     Files,
     Tasks,
+    Tables,
 }
 
 /// The names on each binding.
@@ -86,6 +87,13 @@ impl Here {
                         ("entry", "entries"),
                     );
                 }
+                "database" => {
+                    let all = Read::Tables {
+                        pattern: "*".into(),
+                    };
+                    let tables = names(capability, &all).await;
+                    here.put(binding, Kind::Tables, tables, ("table", "tables"));
+                }
                 "service" => {
                     let tasks = names(capability, &Read::ServiceTasks).await;
                     here.put(binding, Kind::Tasks, tasks, ("task", "tasks"));
@@ -131,6 +139,10 @@ impl Here {
                     .get(&(self.clusters.get(binding)?.clone(), Kind::Indices));
             }
             "service.run-task" => Kind::Tasks,
+            "database.read"
+            | "database.query"
+            | "database.execute"
+            | "database.execute-together" => Kind::Tables,
             _ if verb.starts_with("cluster.") => Kind::Indices,
             _ if verb.starts_with("disk.") => Kind::Files,
             _ => return None,

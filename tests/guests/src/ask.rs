@@ -16,8 +16,8 @@ use crate::host::site::Site;
 use crate::host::snapshot::Repository;
 use crate::host::types::Error;
 use crate::host::{
-    cluster, cluster_changes, database, database_changes, disk, disk_changes, service, service_changes, snapshot,
-    snapshot_changes,
+    cluster, cluster_changes, database, database_changes, disk, disk_changes, service,
+    service_changes, snapshot, snapshot_changes,
 };
 use crate::told;
 
@@ -501,7 +501,11 @@ fn change_database(on: &Database, what: &str, asked: &Asked) -> Outcome {
     let pattern = asked.text("pattern");
     let query = asked.text("query.sql");
     match what {
-        "execute" => change(database_changes::execute(on, &asked.text("statement.sql"), waits)),
+        "execute" => change(database_changes::execute(
+            on,
+            &asked.text("statement.sql"),
+            waits,
+        )),
         "execute-together" => {
             let sql: Vec<String> = (0..TRIES_MAX)
                 .map_while(|n| asked.get(&format!("statements.{n}.sql")))
@@ -517,9 +521,13 @@ fn change_database(on: &Database, what: &str, asked: &Asked) -> Outcome {
         "column-exists" => condition(database_changes::column_exists(on, &table, &name)),
         "index-valid" => condition(database_changes::index_valid(on, &table, &name)),
         "query-is" => {
-            let row: Vec<Option<String>> =
-                asked.list("expected.0").into_iter().map(Some).collect();
-            condition(database_changes::query_is(on, &query, &values(asked), &[row]))
+            let row: Vec<Option<String>> = asked.list("expected.0").into_iter().map(Some).collect();
+            condition(database_changes::query_is(
+                on,
+                &query,
+                &values(asked),
+                &[row],
+            ))
         }
         "no-session" => condition(database_changes::no_session(
             on,

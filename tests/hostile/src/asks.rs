@@ -215,38 +215,37 @@ const STATEMENT: Field = Field::Not(&[
     "call p()",
 ]);
 /// A query, with all that another one could reach.
-const SELECT: &[(&str, &str, Field)] = &[
-    (
-        "query.sql",
-        "select x from \"a-1\" where y = $1",
-        Field::Not(&[
-            "",
-            "select x from \"b-1\" where y = $1",
-            "select x from \"a-secret-1\" where y = $1",
-            "select x from \"a-1\", \"b-1\" where y = $1",
-            "select x from \"a-1\" where y = $1 union select x from \"b-1\"",
-            "select (select x from \"b-1\") from \"a-1\" where y = $1",
-            "select x from \"a-1\" where y = $1 and exists (select 1 from \"b-1\")",
-            "with a as (select x from \"b-1\") select x from a where x = $1",
-            "select x into \"a-2\" from \"a-1\" where y = $1",
-            "select x from \"a-1\" where y = $1 for update",
-            "select pg_sleep(1) from \"a-1\" where y = $1",
-            "select pg_read_file($1)",
-            "select lo_import($1)",
-            "select query_to_xml($1, true, true, '')",
-            "select usename from pg_shadow where usename = $1",
-            "select x from other.\"a-1\" where y = $1",
-            "select x from \"a-1\" where y = $1; select 1",
-            "select x from \"a-1\" where y = $1 -- z",
-            "select x from \"a-1\" where y = $2",
-            "select x from \"a-1\"",
-            "select nonce from liftlock_claim where run = $1",
-            "delete from \"a-1\" where y = $1",
-        ]),
-    ),
-    ("query.dialect", "postgresql", DIALECT),
-    ("parameters.0", "1", CONTENT),
-];
+const SELECTS: (&str, &str, Field) = (
+    "query.sql",
+    "select x from \"a-1\" where y = $1",
+    Field::Not(&[
+        "",
+        "select x from \"b-1\" where y = $1",
+        "select x from \"a-secret-1\" where y = $1",
+        "select x from \"a-1\", \"b-1\" where y = $1",
+        "select x from \"a-1\" where y = $1 union select x from \"b-1\"",
+        "select (select x from \"b-1\") from \"a-1\" where y = $1",
+        "select x from \"a-1\" where y = $1 and exists (select 1 from \"b-1\")",
+        "with a as (select x from \"b-1\") select x from a where x = $1",
+        "select x into \"a-2\" from \"a-1\" where y = $1",
+        "select x from \"a-1\" where y = $1 for update",
+        "select pg_sleep(1) from \"a-1\" where y = $1",
+        "select pg_read_file($1)",
+        "select lo_import($1)",
+        "select query_to_xml($1, true, true, '')",
+        "select usename from pg_shadow where usename = $1",
+        "select x from other.\"a-1\" where y = $1",
+        "select x from \"a-1\" where y = $1; select 1",
+        "select x from \"a-1\" where y = $1 -- z",
+        "select x from \"a-1\" where y = $2",
+        "select x from \"a-1\"",
+        "select nonce from liftlock_claim where run = $1",
+        "delete from \"a-1\" where y = $1",
+    ]),
+);
+const SELECT_DIALECT: (&str, &str, Field) = ("query.dialect", "postgresql", DIALECT);
+const VALUE: (&str, &str, Field) = ("parameters.0", "1", CONTENT);
+const SELECT: &[(&str, &str, Field)] = &[SELECTS, SELECT_DIALECT, VALUE];
 
 /// All of them.
 pub const ASKS: &[Ask] = &[
@@ -829,9 +828,9 @@ pub const ASKS: &[Ask] = &[
         "database-changes.query-is",
         "database.query",
         &[
-            SELECT[0],
-            SELECT[1],
-            SELECT[2],
+            SELECTS,
+            SELECT_DIALECT,
+            VALUE,
             ("expected.0.0", "1", CONTENT),
         ],
     ),

@@ -59,7 +59,9 @@ pub fn missing_calls(asks: &[Ask], world: &World) -> anyhow::Result<Vec<String>>
 /// The functions of the capabilities, as the contract's text has them.
 fn functions(world: &World) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
-    for file in ["cluster", "snapshot", "disk", "service", "database", "changes"] {
+    for file in [
+        "cluster", "snapshot", "disk", "service", "database", "changes",
+    ] {
         let path = liftlock_e2e::artifacts::root().join(format!("wit/{file}.wit"));
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read `{}`", path.display()))?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use liftlock_cluster::{Cluster, ClusterConfig, Credentials};
+use liftlock_database::{Database, DatabaseConfig};
 use liftlock_disk::{Directory, DiskConfig};
 use liftlock_gate::{Bindings, PlanContext, freeze};
 use liftlock_sandbox::{
@@ -350,11 +351,18 @@ async fn open(sim: &SimCluster, folder: &TempDir) -> anyhow::Result<Bindings> {
         secrets: Secrets::default(),
     };
     let service = Service::open(config, place)?;
+    let engine = binding("database.engine")?;
+    // Nobody listens there either: what the policy lets through is told that it is away.
+    let config: DatabaseConfig = toml::from_str(&format!(
+        "kind = \"postgresql\"\nhost = \"127.0.0.1\"\nport = {port}\ndatabase = \"a\"\nuser = \"a\"\ntls = \"off\"\n"
+    ))?;
+    let database_of_rows = Database::open(engine.clone(), config, None)?;
     Ok(BTreeMap::from([
         (database, cluster as Arc<dyn Capability>),
         (backups, Arc::new(repository)),
         (files, Arc::new(directory)),
         (app, Arc::new(service)),
+        (engine, Arc::new(database_of_rows)),
     ]))
 }
 

@@ -279,6 +279,7 @@ async fn look_at_targets(state: &State, site: &Site, book: &mut Book) {
                     book.ok(about, format!("{:?}", status.state));
                 }
             }
+            "database" => look_at_database(about, capability.as_ref(), book).await,
             _ => {}
         }
         look_at_claims(state, binding, capability.as_ref(), book).await;
@@ -312,6 +313,44 @@ async fn read<T: DeserializeOwned>(
                 None
             }
         },
+    }
+}
+
+/// Its isolation, and what the role may alter: a script that is refused at its first statement is found here.
+async fn look_at_database(about: &str, database: &dyn Capability, book: &mut Book) {
+    use liftlock_types::facts::database::{Identity, Table};
+    let Some(identity) = read::<Identity>(database, &Read::DatabaseIdentity, about, book).await
+    else {
+        return;
+    };
+    let all = Read::Tables {
+        pattern: "*".into(),
+    };
+    let Some(tables) = read::<Vec<Table>>(database, &all, about, book).await else {
+        return;
+    };
+    let text = format!(
+        "schema `{}`, {}, isolation {}, as `{}`",
+        identity.schema,
+        view::count(tables.len(), "table", "tables"),
+        identity.isolation,
+        identity.user
+    );
+    let foreign = tables.iter().filter(|table| !table.alterable).count();
+    if identity.read_only {
+        book.warn(
+            about,
+            format!("{text}: it takes no changes"),
+            "name the server that writes",
+        );
+    } else if foreign > 0 {
+        book.warn(
+            about,
+            format!("{text}: it may not alter {foreign} of them"),
+            "connect as the role that owns the tables",
+        );
+    } else {
+        book.ok(about, text);
     }
 }
 

@@ -391,6 +391,14 @@ impl Draft<'_> {
                     "\n# {needed}: {why}\n# [{binding}]\n# path = \"/etc/...\"\n# redact = []   # patterns that no plugin and no log may see\n"
                 ));
             }
+            "database" => {
+                ask("say where the database is");
+                out.push_str(&format!(
+                    "\n# {needed}: {why}\n# [{binding}]\n# kind = \"postgresql\"      # or \"mariadb\", \"mysql\"\n\
+                     # host = \"...\"\n# database = \"...\"\n# user = \"...\"             # the role that owns the tables\n\
+                     # password = {{ env = \"DATABASE_PASSWORD\" }}\n# tls = \"require\"          # or \"off\"\n"
+                ));
+            }
             "service" => {
                 ask("say how it is stopped and when it is ready");
                 out.push_str(&format!(

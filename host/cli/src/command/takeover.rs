@@ -179,6 +179,9 @@ fn looks(targets: &Targets) -> String {
             "service" => {
                 "stopped by that run, perhaps: start it when you know which version stands there"
             }
+            "database" => {
+                "columns, indexes and rows of a script, half of which may be done; sessions whose name begins with `liftlock`"
+            }
             "snapshot" => "what that run took before it changed anything",
             "disk" => "files that it edited; the copies it kept lie in its own state directory",
             _ => continue,

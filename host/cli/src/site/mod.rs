@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use liftlock_cluster::ClusterConfig;
+use liftlock_database::DatabaseConfig;
 use liftlock_disk::DiskConfig;
 use liftlock_service::ServiceConfig;
 use liftlock_snapshot::SnapshotConfig;
@@ -66,6 +67,8 @@ struct SiteToml {
     disk: BTreeMap<String, DiskConfig>,
     #[serde(default)]
     service: BTreeMap<String, ServiceConfig>,
+    #[serde(default)]
+    database: BTreeMap<String, DatabaseConfig>,
 }
 
 fn one() -> u32 {
@@ -120,6 +123,8 @@ pub(crate) struct Site {
     pub(crate) disks: BTreeMap<Binding, DiskConfig>,
     /// Services.
     pub(crate) services: BTreeMap<Binding, ServiceConfig>,
+    /// Relational databases.
+    pub(crate) databases: BTreeMap<Binding, DatabaseConfig>,
 }
 
 /// The site file that `--site` means.
@@ -165,6 +170,7 @@ impl Site {
             snapshots: BTreeMap::new(),
             disks: BTreeMap::new(),
             services: BTreeMap::new(),
+            databases: BTreeMap::new(),
             file,
             text,
         };
@@ -187,6 +193,8 @@ impl Site {
         site.snapshots = site.bindings("snapshot", raw.snapshot)?;
         site.disks = site.bindings("disk", raw.disk)?;
         site.services = site.bindings("service", raw.service)?;
+        site.databases = site.bindings("database", raw.database)?;
+        site.check_databases()?;
         site.check_snapshots()?;
         Ok(site)
     }
@@ -211,6 +219,7 @@ impl Site {
             .chain(self.snapshots.keys())
             .chain(self.disks.keys())
             .chain(self.services.keys())
+            .chain(self.databases.keys())
     }
 
     /// A mistake at this key, with what would be right.
@@ -254,6 +263,17 @@ impl Site {
                 },
             )
             .collect()
+    }
+
+    /// What the parser cannot see of a database.
+    fn check_databases(&self) -> Result<(), Failure> {
+        for (binding, config) in &self.databases {
+            if let Err(error) = config.check() {
+                let path = ["database", binding.name(), error.field];
+                return Err(self.wrong(&path, &format!("`{}`: {}", error.value, error.right)));
+            }
+        }
+        Ok(())
     }
 
     /// A repository is one of a cluster that is bound.

@@ -176,3 +176,42 @@ fn a_directory_and_a_file_are_both_a_place_of_a_site() {
     );
     assert_eq!(Site::load(dir.path()).unwrap_err().code(), Code::NoSite);
 }
+
+#[test]
+fn a_mistake_in_a_database_names_file_field_value_and_what_would_be_right() {
+    let good = "name = \"prod\"\nproduct-plugin = \"p\"\n[database.engine]\nkind = \"postgresql\"\n\
+                host = \"db1\"\ndatabase = \"camunda\"\nuser = \"camunda\"\npassword = { env = \"P\" }\n";
+    let parse = |text: &str| Site::parse("site.toml".into(), text.to_owned());
+    let site = parse(good).unwrap();
+    assert_eq!(
+        site.names().map(Binding::as_str).collect::<Vec<_>>(),
+        ["database.engine"]
+    );
+    for (from, to, says) in [
+        (
+            "host = \"db1\"",
+            "host = \"db1:5432\"\nport = 0",
+            "`database.engine.port` in `site.toml`: `0`: it must be 1",
+        ),
+        ("\"db1\"", "\"postgresql://db1\"", "`database.engine.host`"),
+        (
+            "kind = \"postgresql\"",
+            "kind = \"mariadb\"\nschema = \"x\"",
+            "only PostgreSQL has schemas",
+        ),
+        (
+            "kind = \"postgresql\"",
+            "kind = \"postgresql\"\nread-ms = 1",
+            "`1`: it must be 100 to 600000",
+        ),
+        ("kind = \"postgresql\"", "kind = \"oracle\"", "site.toml"),
+        ("{ env = \"P\" }", "\"canary-4711\"", "site.toml"),
+    ] {
+        let text = good.replace(from, to);
+        assert_ne!(text, good);
+        let failure = parse(&text).unwrap_err();
+        let shown = format!("{:?}", failure.data());
+        assert!(shown.contains(says), "{to}: {shown}");
+        assert!(!shown.contains("canary-4711"), "{shown}");
+    }
+}

@@ -26,7 +26,11 @@ pub(super) type Answer<T> = Result<Resource<T>, HostError>;
 
 impl State {
     /// A change on a binding, when the grant allows it.
-    pub(super) fn propose(&mut self, binding: liftlock_types::Binding, change: Change) -> Answer<Planned> {
+    pub(super) fn propose(
+        &mut self,
+        binding: liftlock_types::Binding,
+        change: Change,
+    ) -> Answer<Planned> {
         let planned = self.session.propose(Planned {
             binding,
             change,
@@ -44,7 +48,11 @@ impl State {
         Ok(self.table.push(condition)?)
     }
 
-    pub(super) fn look_at(&mut self, binding: &liftlock_types::Binding, read: Read) -> Answer<Reading> {
+    pub(super) fn look_at(
+        &mut self,
+        binding: &liftlock_types::Binding,
+        read: Read,
+    ) -> Answer<Reading> {
         let reading = self.session.reading(binding, read)?;
         Ok(self.table.push(reading)?)
     }

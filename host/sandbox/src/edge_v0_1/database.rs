@@ -106,8 +106,10 @@ impl wit::HostDatabase for State {
     ) -> Result<Vec<wit::Table>, HostError> {
         let binding = self.database(&on)?;
         let pattern = pattern(of)?;
-        let answer: Vec<facts::Table> =
-            self.session.read(&binding, Read::Tables { pattern }).await?;
+        let answer: Vec<facts::Table> = self
+            .session
+            .read(&binding, Read::Tables { pattern })
+            .await?;
         Ok(all(answer))
     }
 
@@ -118,8 +120,10 @@ impl wit::HostDatabase for State {
     ) -> Result<Vec<wit::Column>, HostError> {
         let binding = self.database(&on)?;
         let pattern = pattern(of)?;
-        let answer: Vec<facts::Column> =
-            self.session.read(&binding, Read::Columns { pattern }).await?;
+        let answer: Vec<facts::Column> = self
+            .session
+            .read(&binding, Read::Columns { pattern })
+            .await?;
         Ok(all(answer))
     }
 
@@ -264,7 +268,9 @@ impl changes::Host for State {
         };
         let count: usize = expected.iter().map(Vec::len).sum();
         if expected.len().max(count) > LIST_ITEMS_MAX {
-            return Err(invalid(format!("at most {LIST_ITEMS_MAX} values are expected")));
+            return Err(invalid(format!(
+                "at most {LIST_ITEMS_MAX} values are expected"
+            )));
         }
         let predicate = Predicate::QueryIs {
             query,
@@ -317,94 +323,5 @@ impl changes::Host for State {
         let binding = self.database(&on)?;
         let read = self.select(&binding, &sql, values)?;
         self.look_at(&binding, read)
-    }
-}
-
-impl From<facts::Identity> for wit::Identity {
-    fn from(it: facts::Identity) -> Self {
-        Self {
-            product: match it.product {
-                facts::Product::Postgresql => wit::Product::Postgresql,
-                facts::Product::Mariadb => wit::Product::Mariadb,
-                facts::Product::Mysql => wit::Product::Mysql,
-            },
-            version: it.version,
-            server: it.server,
-            database: it.database,
-            schema: it.schema,
-            user: it.user,
-            isolation: it.isolation,
-            read_only: it.read_only,
-            more: it.more,
-        }
-    }
-}
-
-impl From<facts::Table> for wit::Table {
-    fn from(it: facts::Table) -> Self {
-        Self {
-            name: it.name,
-            rows_estimate: it.rows_estimate,
-            bytes: it.bytes,
-            index_bytes: it.index_bytes,
-            alterable: it.alterable,
-        }
-    }
-}
-
-impl From<facts::Column> for wit::Column {
-    fn from(it: facts::Column) -> Self {
-        Self {
-            table: it.table,
-            name: it.name,
-            kind: it.kind,
-            nullable: it.nullable,
-            default: it.default,
-        }
-    }
-}
-
-impl From<facts::Index> for wit::Index {
-    fn from(it: facts::Index) -> Self {
-        Self {
-            table: it.table,
-            name: it.name,
-            columns: it.columns,
-            unique: it.unique,
-            primary: it.primary,
-            valid: it.valid,
-            partial: it.partial,
-        }
-    }
-}
-
-impl From<facts::Constraint> for wit::Constraint {
-    fn from(it: facts::Constraint) -> Self {
-        Self {
-            table: it.table,
-            name: it.name,
-            kind: it.kind,
-            columns: it.columns,
-            references: it.references,
-            referred: it.referred,
-        }
-    }
-}
-
-impl From<facts::Session> for wit::Session {
-    fn from(it: facts::Session) -> Self {
-        Self {
-            id: it.id,
-            user: it.user,
-            application: it.application,
-            address: it.address,
-            state: it.state,
-            started: it.started,
-            transaction_ms: it.transaction_ms,
-            statement_ms: it.statement_ms,
-            waits_for: it.waits_for,
-            blocked_by: it.blocked_by,
-            ours: it.ours,
-        }
     }
 }

@@ -18,11 +18,11 @@ use wasmtime::component::Resource;
 
 use super::wit::cluster::HostCluster;
 use super::wit::cluster_changes::Host as _;
+use super::wit::database::HostDatabase as _;
+use super::wit::database_changes::Host as _;
 use super::wit::disk::HostDirectory as _;
 use super::wit::disk_changes::Host as _;
 use super::wit::draft::{HostChange as _, HostCondition as _, HostDraft as _, HostStep};
-use super::wit::database::HostDatabase as _;
-use super::wit::database_changes::Host as _;
 use super::wit::service_changes::Host as _;
 use super::wit::snapshot_changes::Host as _;
 use super::wit::{cluster, cluster_changes, database_changes, disk_changes, draft};
@@ -333,7 +333,11 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
             Ok(Got::Nothing)
         }
         b'P' => change(now(state.execute(database, a, waits()))),
-        b'Q' => change(now(state.execute_together(database, words.from(0), waits()))),
+        b'Q' => change(now(state.execute_together(
+            database,
+            words.from(0),
+            waits(),
+        ))),
         b'R' => change(now(state.end_session(database, 1, a, b))),
         b'S' => {
             let values = words.perhaps(1).into_iter().map(Some).collect();

@@ -13,12 +13,13 @@
 //! | `cluster`, `snapshot`, `disk`, `service` | the reads |
 //! | `driver` | calls all of these with other people's bytes |
 //! | `changes` | the inert constructors of these four |
-//! | `database` | its reads and its inert constructors |
+//! | `database`, `database_facts` | its reads and its inert constructors; its facts as records |
 
 mod changes;
 mod cluster;
 mod convert;
 mod database;
+mod database_facts;
 mod disk;
 mod draft;
 #[cfg(feature = "doors")]
