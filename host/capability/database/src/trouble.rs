@@ -64,25 +64,21 @@ impl Trouble {
     fn is_away(code: &str) -> bool {
         matches!(
             code,
-            "57014"
-                | "57P01"
-                | "57P02"
-                | "57P03"
-                | "57P05"
-                | "53300"
-                | "1040"
-                | "1053"
-                | "1317"
-                | "1927"
-                | "1969"
-                | "3024"
+            "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "1040" | "1053" | "1927"
         )
+    }
+
+    /// A time limit or a person ended the statement: a read may be asked again, a change did nothing.
+    fn is_stopped(code: &str) -> bool {
+        matches!(code, "57014" | "1317" | "1969" | "3024")
     }
 
     /// For a read: the server's no is its answer, a broken connection is none.
     pub(crate) fn into_read_error(self) -> ReadError {
         match self {
-            Self::Refused { code, text } if Self::is_away(&code) => ReadError::Unavailable(text),
+            Self::Refused { code, text } if Self::is_away(&code) || Self::is_stopped(&code) => {
+                ReadError::Unavailable(text)
+            }
             Self::Refused { code, text } => ReadError::Rejected {
                 status: 0,
                 text: format!("{text}{}", remedy(&code)),
@@ -158,6 +154,20 @@ mod tests {
             Acted::Unanswered(_)
         ));
         assert!(matches!(lost.into_acted(false), Acted::NotSent(_)));
+    }
+
+    #[test]
+    fn a_statement_that_a_person_ended_is_not_sent_again() {
+        for code in ["57014", "1317"] {
+            assert!(matches!(
+                refused(code).into_acted(true),
+                Acted::Refused { later: false, .. }
+            ));
+            assert!(matches!(
+                refused(code).into_read_error(),
+                ReadError::Unavailable(_)
+            ));
+        }
     }
 
     #[test]

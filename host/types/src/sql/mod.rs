@@ -183,3 +183,177 @@ fn table(dialect: Dialect, name: &ObjectName) -> Result<String> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        Binding, Change, Digest, Grant, GrantedBinding, GrantedVerb, Planned, Predicate, Read,
+        Scope, Verb,
+    };
+
+    const VERBS: [&str; 6] = [
+        "database.execute",
+        "database.execute-together",
+        "database.end-session",
+        "database.observe",
+        "database.read",
+        "database.query",
+    ];
+
+    /// All verbs on `act_*` except `act_team_*`, without this one.
+    fn grant(without: &str) -> Grant {
+        let verbs = VERBS.iter().filter(|verb| **verb != without);
+        Grant {
+            plugin: "p".into(),
+            digest: Digest::of(b"p"),
+            site: "s".into(),
+            options: BTreeMap::new(),
+            granted_by: "me".into(),
+            granted_at: "now".into(),
+            bindings: vec![GrantedBinding {
+                binding: Binding::new("database.engine").unwrap(),
+                identity: "u".into(),
+                verbs: verbs
+                    .map(|verb| GrantedVerb {
+                        verb: Verb::new(*verb).unwrap(),
+                        scope: vec![Scope::new("act_*").unwrap()],
+                        except: vec![Scope::new("act_team_*").unwrap()],
+                        at_most: None,
+                    })
+                    .collect(),
+            }],
+        }
+    }
+
+    fn planned(change: Change) -> Planned {
+        Planned {
+            binding: Binding::new("database.engine").unwrap(),
+            change,
+            fills: vec![],
+        }
+    }
+
+    fn statement(text: &str) -> Statement {
+        Statement::parse(Dialect::Postgresql, text).unwrap()
+    }
+
+    #[test]
+    fn a_statement_is_granted_by_every_table_that_it_names() {
+        let execute = |text: &str| {
+            planned(Change::Execute {
+                statement: statement(text),
+                waits: LockPatience::default(),
+            })
+        };
+        let together = |texts: &[&str]| {
+            let statements = texts.iter().map(|text| statement(text)).collect();
+            planned(Change::ExecuteTogether {
+                statements: Together::new(statements).unwrap(),
+                waits: LockPatience::default(),
+            })
+        };
+        let good = "alter table ACT_A add column b integer";
+        grant("").allow_change(&execute(good)).unwrap();
+        grant("").allow_change(&together(&[good, good])).unwrap();
+        assert!(
+            grant("database.execute")
+                .allow_change(&execute(good))
+                .is_err()
+        );
+        let without = grant("database.execute-together");
+        assert!(without.allow_change(&together(&[good])).is_err());
+        for bad in [
+            "alter table other add column b integer",
+            "alter table act_team_x add column b integer",
+            "alter table act_a add constraint c foreign key (a) references other (b)",
+            "drop index other",
+            "create table other (a integer)",
+            "insert into other values (1)",
+        ] {
+            assert!(grant("").allow_change(&execute(bad)).is_err(), "{bad}");
+            assert!(
+                grant("").allow_change(&together(&[good, bad])).is_err(),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_session_is_granted_by_its_application() {
+        let end = |application: &str| {
+            planned(Change::EndSession {
+                id: 1,
+                application: application.into(),
+                started: "1".into(),
+            })
+        };
+        grant("").allow_change(&end("act_app")).unwrap();
+        for bad in ["other", "act_team_app", ""] {
+            assert!(grant("").allow_change(&end(bad)).is_err(), "{bad}");
+        }
+        assert!(
+            grant("database.end-session")
+                .allow_change(&end("act_app"))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_read_and_a_condition_are_granted_by_their_tables() {
+        let binding = Binding::new("database.engine").unwrap();
+        let query = |text: &str| Read::Query {
+            query: Query::parse(Dialect::Postgresql, text).unwrap(),
+            parameters: vec![],
+        };
+        let good = "select * from act_a";
+        grant("").allow_read(&binding, &query(good)).unwrap();
+        assert!(
+            grant("database.query")
+                .allow_read(&binding, &query(good))
+                .is_err()
+        );
+        for bad in [
+            "select * from other",
+            "select * from act_a, other",
+            "select * from act_team_x",
+        ] {
+            assert!(
+                grant("").allow_read(&binding, &query(bad)).is_err(),
+                "{bad}"
+            );
+        }
+        let columns = |pattern: &str| Read::Columns {
+            pattern: pattern.into(),
+        };
+        // What is taken away is left out of a list, and cannot be asked for by name.
+        grant("").allow_read(&binding, &columns("act_*")).unwrap();
+        for bad in ["*", "other", "act_team_x"] {
+            assert!(
+                grant("").allow_read(&binding, &columns(bad)).is_err(),
+                "{bad}"
+            );
+        }
+        assert!(
+            grant("database.read")
+                .allow_read(&binding, &columns("act_a"))
+                .is_err()
+        );
+        let none = Predicate::NoSession {
+            application_prefix: "x".into(),
+        };
+        grant("").allow_predicate(&binding, &none).unwrap();
+        assert!(
+            grant("database.observe")
+                .allow_predicate(&binding, &none)
+                .is_err()
+        );
+        let exists = Predicate::ColumnExists {
+            table: "other".into(),
+            name: "a".into(),
+        };
+        assert!(grant("").allow_predicate(&binding, &exists).is_err());
+    }
+}

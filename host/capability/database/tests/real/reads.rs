@@ -356,3 +356,38 @@ async fn postgresql_says_why_it_does_not_answer() {
 async fn mariadb_says_why_it_does_not_answer() {
     on(DatabaseKind::MariaDb, refusals).await;
 }
+
+/// A session that was kept and then ended is replaced, and the read is answered.
+async fn replaced(place: &Place) {
+    let database = place.open();
+    database.claims().await.unwrap();
+    let ids = if place.is_postgresql() {
+        "select pid from pg_stat_activity where application_name = 'liftlock'"
+    } else {
+        "select id from information_schema.processlist where user = 'owner'"
+    };
+    let admin = async |sql: &str| {
+        place
+            .address()
+            .sql_as(Login::Admin, &place.name, sql)
+            .await
+            .unwrap()
+    };
+    let kept = admin(ids).await;
+    assert!(!kept.is_empty());
+    for id in kept.lines() {
+        match place.is_postgresql() {
+            true => admin(&format!("select pg_terminate_backend({id})")).await,
+            false => admin(&format!("kill {id}")).await,
+        };
+    }
+    until("their end", async || admin(ids).await.is_empty()).await;
+    assert_eq!(database.claims().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_is_replaced() {
+    for kind in DatabaseKind::ALL {
+        on(kind, replaced).await;
+    }
+}
