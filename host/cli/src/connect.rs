@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use liftlock_cluster::{Auth, Cluster, ClusterConfig};
+use liftlock_database::{Database, DatabaseConfig};
 use liftlock_disk::Directory;
+use liftlock_endpoint::{Endpoint, EndpointConfig};
 use liftlock_gate::Bindings;
 use liftlock_service::{Secrets, Service, ServiceConfig, ServicePlace, SupervisorCommand};
 use liftlock_snapshot::Repository;
@@ -82,7 +84,35 @@ pub(crate) async fn open(site: &Site, state: &State) -> Result<Bindings, Failure
             .map_err(|error| cannot_open(site, binding, &error))?;
         bindings.insert(binding.clone(), Arc::new(balancer));
     }
+    for (binding, config) in &site.endpoints {
+        bindings.insert(
+            binding.clone(),
+            Arc::new(endpoint(site, binding, config).await?),
+        );
+    }
+    for (binding, config) in &site.databases {
+        bindings.insert(
+            binding.clone(),
+            Arc::new(database(site, binding, config).await?),
+        );
+    }
     Ok(bindings)
+}
+
+async fn endpoint(
+    site: &Site,
+    binding: &Binding,
+    config: &EndpointConfig,
+) -> Result<Endpoint, Failure> {
+    let mut config = config.clone();
+    config.ca = config.ca.as_ref().map(|path| site.dir().join(path));
+    let secret = match config.auth.secret() {
+        Some(secret) => Some(secret::resolve(secret, site.dir()).await?),
+        None => None,
+    };
+    let credentials = config.auth.with(secret);
+    Endpoint::open(binding.clone(), &config, &credentials)
+        .map_err(|error| cannot_open(site, binding, &error))
 }
 
 async fn cluster(
@@ -102,6 +132,21 @@ async fn cluster(
     };
     let credentials = config.auth.with(secret);
     Cluster::open(binding.clone(), &config, &credentials)
+        .map_err(|error| cannot_open(site, binding, &error))
+}
+
+async fn database(
+    site: &Site,
+    binding: &Binding,
+    config: &DatabaseConfig,
+) -> Result<Database, Failure> {
+    let mut config = config.clone();
+    config.ca = config.ca.as_ref().map(|path| site.dir().join(path));
+    let password = match &config.password {
+        Some(secret) => Some(secret::resolve(secret, site.dir()).await?),
+        None => None,
+    };
+    Database::open(binding.clone(), config, password)
         .map_err(|error| cannot_open(site, binding, &error))
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use liftlock_gate::Bindings;
 use liftlock_types::facts::cluster::TemplateKind;
+use liftlock_types::facts::service::Artifact;
 use liftlock_types::facts::traffic::Server;
 use liftlock_types::{Binding, Capability, Read};
 use serde_json::Value;
@@ -28,6 +29,8 @@ enum Kind {
     Files,
     Tasks,
     Servers,
+    Versions,
+    Tables,
 }
 
 /// The names on each binding.
@@ -88,9 +91,21 @@ impl Here {
                         ("entry", "entries"),
                     );
                 }
+                "database" => {
+                    let all = Read::Tables {
+                        pattern: "*".into(),
+                    };
+                    let tables = names(capability, &all).await;
+                    here.put(binding, Kind::Tables, tables, ("table", "tables"));
+                }
                 "service" => {
                     let tasks = names(capability, &Read::ServiceTasks).await;
                     here.put(binding, Kind::Tasks, tasks, ("task", "tasks"));
+                    let artifact = capability.read(&Read::ServiceArtifact).await.ok();
+                    let versions = artifact
+                        .and_then(|found| serde_json::from_value::<Artifact>(found).ok())
+                        .map(|found| found.available);
+                    here.put(binding, Kind::Versions, versions, ("version", "versions"));
                 }
                 "traffic" => {
                     let servers = servers(capability).await;
@@ -137,6 +152,11 @@ impl Here {
                     .get(&(self.clusters.get(binding)?.clone(), Kind::Indices));
             }
             "service.run-task" => Kind::Tasks,
+            "service.switch-artifact" => Kind::Versions,
+            "database.read"
+            | "database.query"
+            | "database.execute"
+            | "database.execute-together" => Kind::Tables,
             _ if verb.starts_with("cluster.") => Kind::Indices,
             _ if verb.starts_with("disk.") => Kind::Files,
             _ if verb.starts_with("traffic.") => Kind::Servers,

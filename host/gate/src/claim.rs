@@ -114,7 +114,10 @@ impl Runner {
                 Exit::Unreachable,
                 format!("cannot claim `{binding}`: {why}"),
             )
-            .remedy("see that the account may write component templates, then try again"));
+            .remedy(match binding.capability() {
+                "database" => "see that the role may make tables in the schema, then try again",
+                _ => "see that the account may write component templates, then try again",
+            }));
         }
     }
 

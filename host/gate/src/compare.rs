@@ -39,6 +39,7 @@ impl Runner {
                         | Read::Activity { .. }
                         | Read::ServiceStatus
                         | Read::TrafficServers { .. }
+                        | Read::Sessions
                 ) {
                     continue;
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use liftlock_types::rules::Class;
 use liftlock_types::{
     Binding, Body, Change, Condition, Denied, Facts, Finding, Grant, NameError, PLAN_FORMAT,
     PLAN_STEPS_MAX, Plan, Planned, PluginRef, Proposal, ReadError, STEP_ID_PLANNED_MAX, Step,
@@ -420,7 +421,9 @@ fn with_undo(mut step: Step) -> Result<Step, FreezeError> {
                 )));
             }
             if matches!(step.undo, Undo::Automatic) && rule.automatic_undo.is_empty() {
-                if rule.destructive || rule.writes_schema || rule.borrows.is_some() {
+                // What nothing shows may have left anything behind.
+                let opaque = rule.class == Class::Opaque;
+                if rule.destructive || rule.writes_schema || opaque || rule.borrows.is_some() {
                     return Err(error(format!(
                         "`{}` has no automatic undo: name the changes, the snapshot step, or why there is none",
                         change.verb()

@@ -306,6 +306,7 @@ fn consumes(later: &Step, earlier: &Step) -> bool {
         }
         (Change::StartService {} | Change::RestartService {}, Change::StopService {}) => true,
         (Change::StopService {} | Change::RestartService {}, Change::StartService {}) => true,
+        (Change::SwitchArtifact { .. }, Change::SwitchArtifact { .. }) => true,
         (later_change, other) => {
             later_change.names() == other.names()
                 && later

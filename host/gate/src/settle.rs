@@ -156,7 +156,10 @@ impl Runner {
                     } else {
                         OutcomeKind::TrueUnknownWhose
                     };
-                    self.conclude(passing, change, number, kind, evidence, true, "")
+                    // What a person must know of how it came about: a process that had to be killed.
+                    let note = evidence.get("note").and_then(Value::as_str);
+                    let why = note.unwrap_or_default().to_owned();
+                    self.conclude(passing, change, number, kind, evidence, true, &why)
                         .await?;
                     return Ok(Settled::Done);
                 }
@@ -355,6 +358,10 @@ impl Runner {
             .remedy(if change.is_rerun_safe() {
                 format!(
                     "read its output and mend what it names; then {resume} runs it again, which the plan declares safe"
+                )
+            } else if change.builds_beside_writers() {
+                format!(
+                    "mend what it names; then {resume} drops what is unfinished of the index, and builds it again"
                 )
             } else {
                 format!(

@@ -90,7 +90,8 @@ impl Runner {
     ) -> Result<Result<Evaluated, ReadError>, Halt> {
         let Predicate::Asked { name, input } = &condition.predicate else {
             let capability = self.capability(&condition.binding)?;
-            return Ok(capability.evaluate(&condition.predicate, last).await);
+            let predicate = condition.predicate.filled(self.run.as_str());
+            return Ok(capability.evaluate(&predicate, last).await);
         };
         let asked = Asked { name, input, last };
         match self.planner.observe(asked, &self.state()).await {

@@ -1,6 +1,9 @@
 //! Bounds of a read's arguments, and of its answer. Pure; asked after the policy and before the target.
 
-use liftlock_types::{AliasName, BackendName, DocumentId, Json, Read, ReadError, ServerName};
+use liftlock_types::{
+    AliasName, BackendName, DocumentId, EndpointPath, Json, Read, ReadError, ServerName,
+    check_endpoint_query,
+};
 use serde_json::Value;
 
 use crate::limits::LIST_ITEMS_MAX;
@@ -75,6 +78,9 @@ pub(crate) fn check(read: &Read) -> Result<(), ReadError> {
             object("body", body.as_ref())?;
             raw_path(path)
         }
+        Read::EndpointAnswer { path, query } => EndpointPath::new(path.as_str())
+            .and_then(|_| check_endpoint_query(query))
+            .or_else(|error| invalid(error.to_string())),
         _ => Ok(()),
     }
 }
@@ -163,9 +169,13 @@ fn raw_path(path: &str) -> Result<(), ReadError> {
 /// Most elements of an answer that is a list, as the contract says.
 pub(crate) fn answer_items_max(read: &Read) -> usize {
     match read {
-        Read::Shards { .. } | Read::Aliases { .. } => 20_000,
+        Read::Shards { .. }
+        | Read::Aliases { .. }
+        | Read::TableIndexes { .. }
+        | Read::Constraints { .. } => 20_000,
+        Read::Columns { .. } => 100_000,
         Read::Templates { .. } => 2_000,
-        Read::Tasks { .. } => 5_000,
+        Read::Tasks { .. } | Read::Sessions => 5_000,
         Read::Search { .. } | Read::ServiceLog { .. } => 1_000,
         Read::SnapshotList => 1_000,
         _ => 10_000,

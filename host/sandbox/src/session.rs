@@ -321,6 +321,10 @@ impl Session {
             Read::Indices { .. } | Read::Templates { .. } => &["name"],
             Read::Shards { .. } | Read::Activity { .. } => &["index"],
             Read::Aliases { .. } => &["name", "index"],
+            Read::Tables { .. } => &["name"],
+            Read::Columns { .. } | Read::TableIndexes { .. } => &["table"],
+            // Who refers to a table names it.
+            Read::Constraints { .. } => &["table", "references"],
             _ => return,
         };
         let (Value::Array(items), Ok(call)) = (answer, self.call()) else {

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::facts::cluster::TemplateKind;
 use crate::facts::traffic::Administrative;
 use crate::read::{named_in_body, named_in_query};
+use crate::sql::{LockPatience, Statement, Together};
 use crate::{
-    AliasName, BackendName, Binding, DocumentId, FileName, IndexName, Json, RawRequest, ServerName,
-    SnapshotName, StepId, TemplateName, Verb, path_of,
+    AliasName, BackendName, Binding, DocumentId, EndpointRequest, FileName, IndexName, Json,
+    RUN_ID_PLACEHOLDER, RawRequest, ServerName, SnapshotName, StepId, TemplateName, Verb, path_of,
 };
 
 /// One action of an atomic alias update.
@@ -346,6 +347,44 @@ pub enum Change {
         /// Its share beside the others; 0: no new request.
         weight: u32,
     },
+    /// Lets the link to the service's artifact name another directory, while the service is stopped.
+    #[serde(rename = "service.switch-artifact")]
+    SwitchArtifact {
+        /// The directory, beneath the operator's directory of versions.
+        to: FileName,
+        /// Only while the link names this one; an undo says it, the contract does not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        while_it_is: Option<FileName>,
+    },
+    /// One request to a product's own API; done when its own post-condition reads true.
+    #[serde(rename = "endpoint.request")]
+    EndpointRequest(EndpointRequest),
+    /// One statement, understood before it is sent.
+    #[serde(rename = "database.execute")]
+    Execute {
+        /// What it does.
+        statement: Statement,
+        /// How long and how often it waits for a lock.
+        waits: LockPatience,
+    },
+    /// Several statements in one transaction, with a marker of ours in it.
+    #[serde(rename = "database.execute-together")]
+    ExecuteTogether {
+        /// In order.
+        statements: Together,
+        /// How long each waits for a lock, and how often all of it is tried.
+        waits: LockPatience,
+    },
+    /// Ends one session that is still the one that was seen.
+    #[serde(rename = "database.end-session")]
+    EndSession {
+        /// The server's number for it.
+        id: u64,
+        /// What it calls itself, as in [`crate::facts::database::Session`].
+        application: String,
+        /// What tells it from a later one of this number, as there.
+        started: String,
+    },
 }
 
 impl Change {
@@ -385,6 +424,11 @@ impl Change {
             Self::RunTask { .. } => "service.run-task",
             Self::SetServerState { .. } => "traffic.set-state",
             Self::SetServerWeight { .. } => "traffic.set-weight",
+            Self::SwitchArtifact { .. } => "service.switch-artifact",
+            Self::EndpointRequest(_) => "endpoint.request",
+            Self::Execute { .. } => "database.execute",
+            Self::ExecuteTogether { .. } => "database.execute-together",
+            Self::EndSession { .. } => "database.end-session",
         })
     }
 
@@ -474,6 +518,17 @@ impl Change {
             | Self::RemoveFile { dir, name, .. } => vec![path(dir, name)],
             Self::CopyFile { dir, as_name, .. } => vec![path(dir, as_name)],
             Self::RunTask { name, .. } => vec![name.clone()],
+            Self::SwitchArtifact { to, .. } => vec![to.to_string()],
+            Self::EndpointRequest(request) => {
+                vec![format!("{} {}", request.method(), request.path())]
+            }
+            Self::Execute { statement, .. } => owned(statement.names()),
+            Self::ExecuteTogether { statements, .. } => statements
+                .statements()
+                .iter()
+                .flat_map(|statement| owned(statement.names()))
+                .collect(),
+            Self::EndSession { application, .. } => vec![application.clone()],
             Self::CancelTask { .. }
             | Self::RegisterRepository { .. }
             | Self::UnregisterRepository { .. }
@@ -509,7 +564,8 @@ impl Change {
     }
 
     /// Its post-condition goes on to hold by itself, so that a resume can read it again. A trial restore
-    /// removes its copies, a task and a restart are over, and documents that match a query can come back.
+    /// removes its copies, a task and a restart are over, and documents that match a query can come back. What a
+    /// product answers moves by itself too, and the node that was asked may be one that is stopped by now.
     pub fn lasts(&self) -> bool {
         !matches!(
             self,
@@ -519,6 +575,8 @@ impl Change {
                 | Self::UpdateByQuery { .. }
                 | Self::DeleteByQuery { .. }
                 | Self::CancelTask { .. }
+                | Self::EndpointRequest(_)
+                | Self::EndSession { .. }
         )
     }
 
@@ -530,9 +588,14 @@ impl Change {
                 Some(document)
             }
             Self::RawChange(request) => request.body_mut(),
+            Self::EndpointRequest(request) => request.body_mut(),
             _ => None,
         }
     }
+}
+
+fn owned(names: Vec<&str>) -> Vec<String> {
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// Keys of the object at this pointer.
@@ -629,6 +692,12 @@ impl Planned {
             };
             object.insert(key.replace("~1", "/").replace("~0", "~"), text.into());
             *json = Json::of(&value);
+        }
+        if let Change::EndpointRequest(request) = &mut change {
+            *request = request.filled(run).map_err(|error| FillError {
+                pointer: RUN_ID_PLACEHOLDER.into(),
+                why: error.why,
+            })?;
         }
         Ok(change)
     }

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::{json_with_run_id, with_run_id};
 use crate::facts::cluster::TemplateKind;
 use crate::facts::traffic::Administrative;
+use crate::sql::Query;
 use crate::{Binding, Json, Read, StepId, Verb};
 
 /// Default patience of a condition.
@@ -135,6 +137,45 @@ pub enum Predicate {
         /// The server.
         server: String,
     },
+    /// A GET of this path is answered with this status, and the answer has these members.
+    Answers {
+        /// Begins with `/`; beneath the binding's own path.
+        path: String,
+        /// Query parameters, each once.
+        query: Vec<(String, String)>,
+        /// The status.
+        status: u16,
+        /// What the answer must have; `{}`: whatever it is.
+        subset: Json,
+    },
+    /// The table has the column.
+    ColumnExists {
+        /// Its table.
+        table: String,
+        /// Its name in the catalog.
+        name: String,
+    },
+    /// The table has the index, complete and used.
+    IndexValid {
+        /// Its table.
+        table: String,
+        /// Its name in the catalog.
+        name: String,
+    },
+    /// The query gives exactly these rows, in this order.
+    QueryIs {
+        /// One `SELECT`.
+        query: Query,
+        /// Its values, in order.
+        parameters: Vec<Option<String>>,
+        /// Text as the server writes it, or null.
+        expected: Vec<Vec<Option<String>>>,
+    },
+    /// No client's session has a name that begins so, ours apart.
+    NoSession {
+        /// Of the application, as in [`crate::facts::database::Session`].
+        application_prefix: String,
+    },
 }
 
 /// Where a condition stands that the plugin itself is asked: no binding of a site, and no plugin is given it.
@@ -201,6 +242,45 @@ impl Predicate {
                 backend: backend.clone(),
                 server: None,
             }],
+            Self::Answers { path, query, .. } => vec![Read::EndpointAnswer {
+                path: path.clone(),
+                query: query.clone(),
+            }],
+            Self::ColumnExists { table, .. } => vec![Read::Columns {
+                pattern: table.clone(),
+            }],
+            Self::IndexValid { table, .. } => vec![Read::TableIndexes {
+                pattern: table.clone(),
+            }],
+            Self::QueryIs {
+                query, parameters, ..
+            } => vec![Read::Query {
+                query: query.clone(),
+                parameters: parameters.clone(),
+            }],
+            Self::NoSession { .. } => vec![Read::Sessions],
+        }
+    }
+
+    /// As it is asked: with the run's id where [`crate::RUN_ID_PLACEHOLDER`] holds its place.
+    #[must_use]
+    pub fn filled(&self, run: &str) -> Self {
+        match self {
+            Self::Answers {
+                path,
+                query,
+                status,
+                subset,
+            } => Self::Answers {
+                path: with_run_id(path, run),
+                query: query
+                    .iter()
+                    .map(|(key, value)| (key.clone(), with_run_id(value, run)))
+                    .collect(),
+                status: *status,
+                subset: json_with_run_id(subset, run),
+            },
+            other => other.clone(),
         }
     }
 

@@ -402,6 +402,31 @@ pub mod service {
         /// At most 64 KiB, redacted.
         pub stderr: String,
     }
+
+    /// What a service runs.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Artifact {
+        /// The directory that the link names; none: there is no link yet.
+        pub current: Option<String>,
+        /// Directories that it can name, in order, at most 1,000.
+        pub available: Vec<String>,
+    }
+}
+
+/// Facts of a product's own API.
+pub mod endpoint {
+    use serde::{Deserialize, Serialize};
+
+    /// What it answered, whatever the status: a status is a fact.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Answer {
+        /// Its status.
+        pub status: u16,
+        /// Its content type as it was said; empty: none was.
+        pub content_type: String,
+        /// At most 4 MiB; bytes that are no UTF-8 are replaced.
+        pub body: String,
+    }
 }
 
 /// Facts of a load balancer.
@@ -458,5 +483,148 @@ pub mod traffic {
         pub sticky: bool,
         /// What else is worth showing.
         pub more: Vec<(String, String)>,
+    }
+}
+
+/// Facts of a relational database.
+pub mod database {
+    use serde::{Deserialize, Serialize};
+
+    /// Which server.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Product {
+        /// PostgreSQL.
+        Postgresql,
+        /// MariaDB.
+        Mariadb,
+        /// MySQL.
+        Mysql,
+    }
+
+    /// Who answers, and as whom we ask.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Identity {
+        /// Which server.
+        pub product: Product,
+        /// `15.18`, `10.11.19`.
+        pub version: String,
+        /// Unique: PostgreSQL's system identifier, the server uid or uuid of the others.
+        pub server: String,
+        /// The database.
+        pub database: String,
+        /// The schema; on MySQL and MariaDB the database itself.
+        pub schema: String,
+        /// Our role.
+        pub user: String,
+        /// `read-committed`: what a session gets that says nothing.
+        pub isolation: String,
+        /// It takes no changes: a standby, or set so.
+        pub read_only: bool,
+        /// What else is worth showing.
+        pub more: Vec<(String, String)>,
+    }
+
+    /// One table.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Table {
+        /// Its name in the catalog.
+        pub name: String,
+        /// As the server's statistics have it; 0 where it has none yet.
+        pub rows_estimate: u64,
+        /// Without its indexes.
+        pub bytes: u64,
+        /// Its indexes.
+        pub index_bytes: u64,
+        /// Our role may alter it.
+        pub alterable: bool,
+    }
+
+    /// One column.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Column {
+        /// Its table.
+        pub table: String,
+        /// Its name in the catalog.
+        pub name: String,
+        /// In the catalog's words: `character varying(64)`, `datetime(3)`; whole numbers without a display width.
+        pub kind: String,
+        /// It may be null.
+        pub nullable: bool,
+        /// As the catalog shows it.
+        pub default: Option<String>,
+    }
+
+    /// One index.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Index {
+        /// Its table.
+        pub table: String,
+        /// Its name in the catalog.
+        pub name: String,
+        /// In order; an expression as the catalog shows it.
+        pub columns: Vec<String>,
+        /// No two rows alike.
+        pub unique: bool,
+        /// It is the primary key's.
+        pub primary: bool,
+        /// Complete and used by queries; false: a concurrent build that failed, or goes on.
+        pub valid: bool,
+        /// Of some rows only.
+        pub partial: bool,
+    }
+
+    /// One constraint.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Constraint {
+        /// Its table.
+        pub table: String,
+        /// Its name in the catalog.
+        pub name: String,
+        /// `primary-key`, `foreign-key`, `unique`, `check`.
+        pub kind: String,
+        /// Of the table, in order.
+        pub columns: Vec<String>,
+        /// The other table of a foreign key.
+        pub references: Option<String>,
+        /// The columns there, in order.
+        pub referred: Vec<String>,
+    }
+
+    /// One connection of a client.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Session {
+        /// The server's number for it.
+        pub id: u64,
+        /// Its role.
+        pub user: String,
+        /// What it calls itself. MySQL and MariaDB keep no such name: there it is the role.
+        pub application: String,
+        /// Where it comes from.
+        pub address: String,
+        /// What tells it from a later one of this number: when it began, microseconds since 1970; on MySQL and
+        /// MariaDB, which show no such instant, address and port of its client. Empty: our role may not see it.
+        pub started: String,
+        /// `active`, `idle`, `idle in transaction`, ...
+        pub state: String,
+        /// Since when its transaction is open.
+        pub transaction_ms: Option<u64>,
+        /// How long its statement runs.
+        pub statement_ms: Option<u64>,
+        /// What it waits for.
+        pub waits_for: Option<String>,
+        /// Who it waits for.
+        pub blocked_by: Vec<u64>,
+        /// It is one of this or another run of Liftlock.
+        pub ours: bool,
+    }
+
+    /// What a query gave.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Rows {
+        /// Names, in order.
+        pub columns: Vec<String>,
+        /// Each as many values as there are columns: text as the server writes it, or null.
+        pub rows: Vec<Vec<Option<String>>>,
     }
 }

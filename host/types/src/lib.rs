@@ -7,9 +7,11 @@
 //! | [`facts`] | what capabilities read |
 //! | `read`, `change`, `condition` | reads, effects and predicates as data |
 //! | `raw` | requests that no other kind of change covers |
+//! | `endpoint` | requests to a product's own API |
 //! | [`rules`] | the host's table of kinds of change |
 //! | `scope`, `policy` | what a scope covers; grants, and the three inclusions |
 //! | `options` | the operator's values in what a plugin asks for |
+//! | [`sql`] | statements and queries, understood before they are sent |
 //! | `undo` | what takes a change back |
 //! | `plugin` | descriptor, inventory, findings |
 //! | `plan` | steps, plan, plan file |
@@ -22,6 +24,7 @@
 mod capability;
 mod change;
 mod condition;
+mod endpoint;
 pub mod event;
 mod exit;
 pub mod facts;
@@ -36,11 +39,13 @@ mod read;
 pub mod rules;
 mod scope;
 mod secret;
+pub mod sql;
 mod undo;
 
 pub use capability::{Acted, Attempt, Capability, Claim, Evaluated, Observed, Probed, Progress};
 pub use change::{AliasAction, Change, Fill, FillError, FillValue, Hunk, Planned, Script};
 pub use condition::{Condition, Guard, OnExpiry, PATIENCE_MS_DEFAULT, PLUGIN_BINDING, Predicate};
+pub use endpoint::{EndpointPath, EndpointRequest, RUN_ID_PLACEHOLDER, check_endpoint_query};
 pub use exit::Exit;
 pub use json::{JSON_BYTES_MAX, JSON_DEPTH_MAX, Json, JsonError, contains};
 pub use names::{

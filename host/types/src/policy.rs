@@ -194,6 +194,9 @@ impl Grant {
             self.allow(&planned.binding, "cluster.read", &touches, &[])?;
             self.allow_predicate(&planned.binding, &request.done_when().predicate)?;
         }
+        if let Change::EndpointRequest(request) = change {
+            self.allow_predicate(&planned.binding, &request.done_when().predicate)?;
+        }
         self.allow(
             &planned.binding,
             change.verb().as_str(),

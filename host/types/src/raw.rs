@@ -145,18 +145,20 @@ fn parts(path: &str) -> impl Iterator<Item = &str> {
     path.strip_prefix('/').unwrap_or(path).split('/')
 }
 
-fn check_path(path: &str) -> Result<(), &'static str> {
+/// What holds of every path that is written out, whoever answers it.
+pub(crate) fn check_written_out(path: &str) -> Result<(), &'static str> {
     if !path.starts_with('/') {
         return Err("it does not begin with `/`");
     }
     if path.len() > PATH_BYTES_MAX {
         return Err("it is longer than 1,024 bytes");
     }
-    if path.chars().any(|c| {
-        c.is_control() || c.is_whitespace() || matches!(c, '\\' | '?' | '#' | '"' | '|' | ':')
-    }) {
+    if path
+        .chars()
+        .any(|c| c.is_control() || c.is_whitespace() || matches!(c, '\\' | '?' | '#' | '"' | '|'))
+    {
         return Err(
-            "it holds white space, a control character, `\\`, `?`, `#`, `\"`, `|` or `:`; parameters go beside it",
+            "it holds white space, a control character, `\\`, `?`, `#`, `\"` or `|`; parameters go beside it",
         );
     }
     if path.contains(['*', ',', '<', '>']) {
@@ -173,6 +175,16 @@ fn check_path(path: &str) -> Result<(), &'static str> {
     if parts.iter().any(|part| part.is_empty() || *part == ".") || path.contains("..") {
         return Err("it holds an empty part, `.` or `..`");
     }
+    Ok(())
+}
+
+fn check_path(path: &str) -> Result<(), &'static str> {
+    check_written_out(path)?;
+    if path.contains(':') {
+        return Err("a `:` leads to a remote cluster");
+    }
+    let lower = path.to_ascii_lowercase();
+    let parts: Vec<&str> = parts(&lower).collect();
     if parts.contains(&"_all") {
         return Err("`_all` is not one name");
     }
@@ -190,6 +202,36 @@ fn check_path(path: &str) -> Result<(), &'static str> {
     }
     if !parts.iter().any(|part| part.starts_with('_')) {
         return Err("an index alone, or a document of it, has kinds of change of its own");
+    }
+    Ok(())
+}
+
+/// What holds of the parameters of every request: few, plain, bounded, each name once.
+pub(crate) fn check_query(query: &[(String, String)]) -> Result<(), NameError> {
+    let bad = |key: &str, why| {
+        Err(NameError {
+            what: "parameter",
+            text: key.chars().take(300).collect(),
+            why,
+        })
+    };
+    if query.len() > PAIRS_MAX {
+        return bad("", "there are more than 20 of them");
+    }
+    for (n, (key, value)) in query.iter().enumerate() {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        if key.is_empty() || key.len() > PAIR_BYTES_MAX || !key.chars().all(is_plain) {
+            return bad(key, "it is no plain name of one parameter");
+        }
+        if value.len() > PAIR_BYTES_MAX || value.chars().any(char::is_control) {
+            return bad(
+                key,
+                "its value is longer than 255 bytes or holds a control character",
+            );
+        }
+        if query.iter().take(n).any(|(earlier, _)| earlier == key) {
+            return bad(key, "it stands twice");
+        }
     }
     Ok(())
 }
@@ -279,33 +321,13 @@ impl RawRequest {
                 "it names 1 to 20 things that it touches",
             );
         }
-        if query.len() > PAIRS_MAX {
-            return bad(
-                "raw request",
-                path.as_str(),
-                "it has more than 20 parameters",
-            );
-        }
-        for (n, (key, value)) in query.iter().enumerate() {
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-            if key.is_empty() || key.len() > PAIR_BYTES_MAX || !key.chars().all(is_plain) {
-                return bad("parameter", key, "it is no plain name of one parameter");
-            }
-            if value.len() > PAIR_BYTES_MAX || value.chars().any(char::is_control) {
-                return bad(
-                    "parameter",
-                    key,
-                    "its value is longer than 255 bytes or holds a control character",
-                );
-            }
+        check_query(&query)?;
+        for (key, value) in &query {
             if value.contains(['*', ',']) {
                 return bad("parameter", key, "its value is a wildcard or a list");
             }
             if PARAMETERS_REFUSED.contains(&key.as_str()) {
                 return bad("parameter", key, "the body goes where the plan shows it");
-            }
-            if query.iter().take(n).any(|(earlier, _)| earlier == key) {
-                return bad("parameter", key, "it stands twice");
             }
         }
         if !is_effect(&done_when.predicate) {

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::cluster::{Search, SettingScope, TemplateKind};
+use crate::sql::Query;
 use crate::{Binding, Json, Verb};
 
 /// One read of one binding. The answer is the JSON of the record that [`crate::facts`] gives for it.
@@ -158,6 +159,48 @@ pub enum Read {
         /// This one of a literal backend; none: all.
         server: Option<String>,
     },
+    /// A list of pairs: what the operator says of the service.
+    ServiceLabels,
+    /// [`crate::facts::service::Artifact`].
+    ServiceArtifact,
+    /// [`crate::facts::endpoint::Answer`].
+    EndpointAnswer {
+        /// Begins with `/`; beneath the binding's own path.
+        path: String,
+        /// Query parameters, each once.
+        query: Vec<(String, String)>,
+    },
+    /// [`crate::facts::database::Identity`].
+    DatabaseIdentity,
+    /// A list of [`crate::facts::database::Table`].
+    Tables {
+        /// Literal, or one trailing `*`.
+        pattern: String,
+    },
+    /// A list of [`crate::facts::database::Column`], by table and position.
+    Columns {
+        /// Of tables.
+        pattern: String,
+    },
+    /// A list of [`crate::facts::database::Index`].
+    TableIndexes {
+        /// Of tables.
+        pattern: String,
+    },
+    /// A list of [`crate::facts::database::Constraint`].
+    Constraints {
+        /// Of tables.
+        pattern: String,
+    },
+    /// A list of [`crate::facts::database::Session`].
+    Sessions,
+    /// [`crate::facts::database::Rows`].
+    Query {
+        /// One `SELECT`.
+        query: Query,
+        /// Its values, in order; none is null.
+        parameters: Vec<Option<String>>,
+    },
 }
 
 impl Read {
@@ -199,6 +242,14 @@ impl Read {
             Self::ServiceStatus | Self::ServiceTasks | Self::ServiceLog { .. } => "service.read",
             Self::ServiceAsk { .. } => "service.ask",
             Self::TrafficServers { .. } => "traffic.read",
+            Self::ServiceLabels | Self::ServiceArtifact => "service.read",
+            Self::EndpointAnswer { .. } => "endpoint.read",
+            Self::DatabaseIdentity | Self::Sessions => "database.observe",
+            Self::Tables { .. }
+            | Self::Columns { .. }
+            | Self::TableIndexes { .. }
+            | Self::Constraints { .. } => "database.read",
+            Self::Query { .. } => "database.query",
         }
     }
 
@@ -256,6 +307,12 @@ impl Read {
                     (None, false) => see(&format!("{backend}/*")),
                 }
             }
+            Self::EndpointAnswer { path, .. } => see(path),
+            Self::Tables { pattern }
+            | Self::Columns { pattern }
+            | Self::TableIndexes { pattern }
+            | Self::Constraints { pattern } => see(pattern),
+            Self::Query { query, .. } => query.tables().iter().try_for_each(|table| see(table)),
             _ => Ok(()),
         }
     }
@@ -271,6 +328,10 @@ impl Read {
                 | Self::Templates { .. }
                 | Self::Activity { .. }
                 | Self::TrafficServers { .. }
+                | Self::Tables { .. }
+                | Self::Columns { .. }
+                | Self::TableIndexes { .. }
+                | Self::Constraints { .. }
         )
     }
 }

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sql::Shape;
 use crate::{Change, Verb};
 
 /// How sure the host can be of an effect, and so what may be done after a crash.
@@ -74,6 +75,7 @@ pub struct Rule {
 const SEARCH: &str = "Elasticsearch 8, OpenSearch 2 and 3";
 const ANY: &str = "all";
 const BALANCERS: &str = "HAProxy 2, nginx";
+const DATABASES: &str = "PostgreSQL 12+, MariaDB 10.6+, MySQL 8";
 
 const fn row(verb: &'static str, products: &'static str, class: Class) -> Rule {
     Rule {
@@ -358,6 +360,48 @@ pub static RULES: &[Rule] = &[
         automatic_undo: "the old weight, while ours is set",
         ..row("traffic.set-weight", BALANCERS, Class::Convergent)
     },
+    Rule {
+        rests_on: "the directory that the link names",
+        probe: "the link names the new directory = applied, the old one = absent, else indeterminate",
+        post: "the link names the directory",
+        automatic_undo: "the old directory, while the link names ours",
+        ..row("service.switch-artifact", ANY, Class::Convergent)
+    },
+    // Not of those that write what the old version reads: what a product takes through its own API it keeps as that
+    // version has it, and a schema is changed by what changes schemas. Else no node could go back once one instance
+    // was started to try it.
+    Rule {
+        rests_on: "its own post-condition reads false",
+        probe: "its own post-condition: true = applied; false = in progress for a minute after its intent, then indeterminate, and never repeated",
+        post: "its own post-condition, read by the host",
+        ..row("endpoint.request", ANY, Class::Opaque)
+    },
+    Rule {
+        writes_schema: true,
+        rests_on: "by what it does: the table's columns; the index or constraint under its name, or that there is none; the table, or that there is none; the row, or that there is none",
+        token: "PostgreSQL: the session's application name; MySQL and MariaDB: a comment before the statement",
+        probe: "a session with our token = in progress; then the catalog: as the statement makes it = applied, nothing of it = absent, an index of ours that is not valid or some of its columns = partial, else indeterminate",
+        post: "read from the catalog: columns with type, null and default; a valid index on its columns in order; constraint; table with its columns; row with its values",
+        ..row("database.execute", DATABASES, Class::Observable)
+    },
+    Rule {
+        writes_schema: true,
+        rests_on: "what each of its statements rests on",
+        token: "a row in `liftlock_marker`, written in the same transaction, taken off once the outcome is durable; the session's application name",
+        probe: "a session with our token = in progress; our marker = applied; none: the catalog, as for one statement",
+        post: "our marker, and what each of its statements makes, read from the catalog",
+        ..row(
+            "database.execute-together",
+            "PostgreSQL 12+",
+            Class::Transactional,
+        )
+    },
+    Rule {
+        rests_on: "nothing: the session is meant by its number and its beginning",
+        probe: "the same session is there = absent, else applied",
+        post: "no session has this number and this beginning",
+        ..row("database.end-session", DATABASES, Class::Convergent)
+    },
 ];
 
 /// The row of a verb, where it is a change.
@@ -399,9 +443,25 @@ impl Change {
     /// May an attempt that did only a part of it be followed by another without a person?
     ///
     /// A task of which the plan says so (gate, rule 9), and a copy: it goes only into an index that this run made, and
-    /// each document keeps its id, so that the second copy puts down what the first one did once more (rule 2).
+    /// each document keeps its id, so that the second copy puts down what the first one did once more (rule 2). So may
+    /// an index that PostgreSQL builds beside its writers: an unfinished one of exactly this definition serves nobody,
+    /// and is dropped before it is built again.
     pub fn may_go_on(&self) -> bool {
-        self.is_rerun_safe() || matches!(self, Self::Reindex { .. })
+        self.is_rerun_safe() || matches!(self, Self::Reindex { .. }) || self.builds_beside_writers()
+    }
+
+    /// `create index concurrently`: what PostgreSQL leaves unfinished where it fails.
+    pub fn builds_beside_writers(&self) -> bool {
+        match self {
+            Self::Execute { statement, .. } => matches!(
+                statement.shape(),
+                Shape::CreateIndex {
+                    concurrently: true,
+                    ..
+                }
+            ),
+            _ => false,
+        }
     }
 
     /// A task of which the plan says that it may be run again after it ended early (gate, rule 9).
@@ -448,6 +508,22 @@ pub static READ_VERBS: &[(&str, &str)] = &[
     (
         "traffic.read",
         "servers behind a load balancer, their states and counts; scope is BACKEND/SERVER",
+    ),
+    (
+        "endpoint.read",
+        "a GET of a product's own API; scope is the path",
+    ),
+    (
+        "database.observe",
+        "identity, sessions, who waits for whom; no scope",
+    ),
+    (
+        "database.read",
+        "tables, columns, indexes, constraints; scope is the table",
+    ),
+    (
+        "database.query",
+        "one SELECT; scope is every table that it names",
     ),
 ];
 

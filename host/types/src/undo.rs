@@ -45,6 +45,7 @@ pub static UNDONE_BY: &[(&str, &[&str])] = &[
     ("service.start", &["service.stop"]),
     ("traffic.set-state", &["traffic.set-state"]),
     ("traffic.set-weight", &["traffic.set-weight"]),
+    ("service.switch-artifact", &["service.switch-artifact"]),
 ];
 
 fn denied(rule: String) -> Denied {
@@ -232,6 +233,14 @@ impl Change {
             Self::SetServerWeight {
                 backend, server, ..
             } => BTreeSet::from([format!("weight/{backend}/{server}")]),
+            Self::SwitchArtifact { .. } => BTreeSet::from(["artifact".to_owned()]),
+            Self::EndpointRequest(request) => BTreeSet::from([format!("path/{}", request.path())]),
+            Self::Execute { .. } | Self::ExecuteTogether { .. } => self
+                .names()
+                .into_iter()
+                .map(|name| format!("table/{name}"))
+                .collect(),
+            Self::EndSession { id, .. } => BTreeSet::from([format!("session/{id}")]),
         }
     }
 }
@@ -421,6 +430,13 @@ mod tests {
                 server_weight("n1", 0),
                 vec![server_weight("n1", 100)],
                 server_weight("n2", 100),
+            ),
+            (
+                json!({"verb": "service.switch-artifact", "to": "7.23"}),
+                vec![
+                    json!({"verb": "service.switch-artifact", "to": "7.22", "while_it_is": "7.23"}),
+                ],
+                service("service.restart"),
             ),
         ];
         rows.into_iter()

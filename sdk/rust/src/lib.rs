@@ -9,9 +9,8 @@
 //! | [`prelude`] | each name once: `use liftlock_sdk::prelude::*;` |
 //! | [`plugin`] | the trait, and the macro that makes a component of it |
 //! | [`describe`] | what a plugin says of itself: edges, requests, options |
-//! | [`capability`] | cluster, snapshot, disk, service: the handles, with the changes and conditions on them |
+//! | [`capability`] | cluster, snapshot, disk, service, traffic, endpoint: the handles, with the changes and conditions on them |
 //! | [`observing`] | conditions that the plugin itself is asked |
-//! | [`capability`] | cluster, snapshot, disk, service, traffic: the handles, with the changes and conditions on them |
 //! | [`plan`] | steps |
 //! | [`finding`] | results of checks |
 //! | [`inventory`] | what `inspect` saw |

@@ -8,10 +8,11 @@ pub use crate::bindings::liftlock::upgrade::types::{
     Error, Fact, Finding, Inventory, Severity, Target,
 };
 pub use crate::capability::{
-    Administrative, Alias, AliasAction, BalancedServer, Balancer, Change, ChangeExt, Cluster,
-    Condition, ConditionExt, Directory, Distribution, Document, Health, Hunk, Identity, Index,
-    Node, OnExpiry, Reading, Reindexing, Repository, Script, Search, Service, SettingScope, Shard,
-    Snapshot, State, Status, Task, Template, TemplateKind,
+    Administrative, Alias, AliasAction, Answer, Artifact, BalancedServer, Balancer, Change,
+    ChangeExt, Cluster, Condition, ConditionExt, Directory, Distribution, Document, Endpoint,
+    EndpointMethod, EndpointRequest, Health, Hunk, Identity, Index, Node, OnExpiry, RUN_ID,
+    Reading, Reindexing, Repository, Script, Search, Service, SettingScope, Shard, Snapshot, State,
+    Status, Task, Template, TemplateKind,
 };
 pub use crate::error::{Maybe, Result};
 pub use crate::observing::{Observation, Observing};

@@ -17,6 +17,19 @@ impl Site {
             .ok_or_else(|| Error::Invalid(format!("the option `{name}` is not set")))
     }
 
+    /// Names of the bindings of one capability that are granted: the nodes of a set, where a request is `many`.
+    pub fn bindings_of(&self, capability: &str) -> Vec<String> {
+        self.bindings()
+            .into_iter()
+            .map(|bound| bound.binding)
+            .filter(|binding| {
+                binding
+                    .strip_prefix(capability)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            })
+            .collect()
+    }
+
     /// Is this optional binding there and granted?
     pub fn has(&self, binding: &str) -> bool {
         self.bindings().iter().any(|bound| bound.binding == binding)

@@ -6,17 +6,21 @@
 
 use crate::host::cluster::{Cluster, Scope, Search, TemplateKind};
 use crate::host::cluster_changes::{AliasAction, Method, RawRequest, Reindexing, Script};
+use crate::host::database::Database;
+use crate::host::database_changes::LockPatience;
 use crate::host::disk::Directory;
 use crate::host::disk_changes::Hunk;
 use crate::host::draft::{Change, Condition, Draft, Phase, Reading};
+use crate::host::endpoint::Endpoint;
 use crate::host::service::Service;
 use crate::host::site::Site;
 use crate::host::snapshot::Repository;
 use crate::host::traffic::{Administrative, Balancer};
 use crate::host::types::Error;
 use crate::host::{
-    cluster, cluster_changes, disk, disk_changes, service, service_changes, snapshot,
-    snapshot_changes, traffic, traffic_changes,
+    cluster, cluster_changes, database, database_changes, disk, disk_changes, endpoint,
+    endpoint_changes, service, service_changes, snapshot, snapshot_changes, traffic,
+    traffic_changes,
 };
 use crate::told;
 
@@ -192,6 +196,10 @@ fn one(site: &Site, asked: &Asked) -> Outcome {
         ("service-changes", what) => change_service(&service::open(site, &on)?, what, asked),
         ("traffic", what) => read_traffic(&traffic::open(site, &on)?, what, asked),
         ("traffic-changes", what) => change_traffic(&traffic::open(site, &on)?, what, asked),
+        ("endpoint", what) => read_endpoint(&endpoint::open(site, &on)?, what, asked),
+        ("endpoint-changes", what) => change_endpoint(&endpoint::open(site, &on)?, what, asked),
+        ("database", what) => read_database(&database::open(site, &on)?, what, asked),
+        ("database-changes", what) => change_database(&database::open(site, &on)?, what, asked),
         _ => unknown(&call),
     }
 }
@@ -453,6 +461,8 @@ fn read_service(on: &Service, what: &str, asked: &Asked) -> Outcome {
         "tasks" => answer(on.tasks()),
         "log-tail" => answer(on.log_tail(asked.number("lines"))),
         "ask" => answer(on.ask(&asked.text("name"))),
+        "labels" => answer(on.labels()),
+        "artifact" => answer(on.artifact()),
         _ => unknown(what),
     }
 }
@@ -469,6 +479,48 @@ fn change_service(on: &Service, what: &str, asked: &Asked) -> Outcome {
         )),
         "stopped" => condition(service_changes::stopped(on)),
         "ready" => condition(service_changes::ready(on)),
+        "switch-artifact" => change(service_changes::switch_artifact(on, &asked.text("to"))),
+        _ => unknown(what),
+    }
+}
+
+fn read_endpoint(on: &Endpoint, what: &str, asked: &Asked) -> Outcome {
+    match what {
+        "get" => answer(on.get(&asked.text("path"), &asked.pairs("query"))),
+        _ => unknown(what),
+    }
+}
+
+fn change_endpoint(on: &Endpoint, what: &str, asked: &Asked) -> Outcome {
+    let path = asked.text("path");
+    let query = asked.pairs("query");
+    let answers = |before: &str| {
+        let name = |field: &str| format!("{before}{field}");
+        endpoint_changes::answers(
+            on,
+            &asked.text(&name("path")),
+            &asked.pairs(&name("query")),
+            asked.number(&name("status")),
+            &asked.text(&name("subset")),
+        )
+    };
+    match what {
+        "request" => {
+            let done_when = answers("done_when.predicate.")?;
+            let request = endpoint_changes::ApiRequest {
+                method: match asked.text("method").as_str() {
+                    "DELETE" => endpoint_changes::Method::Delete,
+                    "POST" => endpoint_changes::Method::Post,
+                    _ => endpoint_changes::Method::Put,
+                },
+                path,
+                query,
+                body: asked.get("body"),
+            };
+            change(endpoint_changes::request(on, &request, done_when))
+        }
+        "answers" => condition(answers("")),
+        "read-answer" => reading(endpoint_changes::read_answer(on, &path, &query)),
         _ => unknown(what),
     }
 }
@@ -501,6 +553,74 @@ fn change_traffic(on: &Balancer, what: &str, asked: &Asked) -> Outcome {
         )),
         "receives" => condition(traffic_changes::receives(on, &backend, &server)),
         "read-servers" => reading(traffic_changes::read_servers(on, &backend)),
+        _ => unknown(what),
+    }
+}
+
+fn read_database(on: &Database, what: &str, asked: &Asked) -> Outcome {
+    let pattern = asked.text("pattern");
+    match what {
+        "identity" => answer(on.identity()),
+        "tables" => answer(on.tables(&pattern)),
+        "columns" => answer(on.columns(&pattern)),
+        "indexes" => answer(on.indexes(&pattern)),
+        "constraints" => answer(on.constraints(&pattern)),
+        "sessions" => answer(on.sessions()),
+        "query" => answer(on.query(&asked.text("query.sql"), &values(asked))),
+        _ => unknown(what),
+    }
+}
+
+fn values(asked: &Asked) -> Vec<Option<String>> {
+    asked.list("parameters").into_iter().map(Some).collect()
+}
+
+fn change_database(on: &Database, what: &str, asked: &Asked) -> Outcome {
+    let waits = LockPatience {
+        timeout_ms: asked.perhaps("waits.timeout_ms"),
+        attempts: asked.perhaps("waits.attempts"),
+    };
+    let (table, name) = (asked.text("table"), asked.text("name"));
+    let pattern = asked.text("pattern");
+    let query = asked.text("query.sql");
+    match what {
+        "execute" => change(database_changes::execute(
+            on,
+            &asked.text("statement.sql"),
+            waits,
+        )),
+        "execute-together" => {
+            let sql: Vec<String> = (0..TRIES_MAX)
+                .map_while(|n| asked.get(&format!("statements.{n}.sql")))
+                .collect();
+            change(database_changes::execute_together(on, &sql, waits))
+        }
+        "end-session" => change(database_changes::end_session(
+            on,
+            asked.number("id"),
+            &asked.text("application"),
+            &asked.text("started"),
+        )),
+        "column-exists" => condition(database_changes::column_exists(on, &table, &name)),
+        "index-valid" => condition(database_changes::index_valid(on, &table, &name)),
+        "query-is" => {
+            let row: Vec<Option<String>> = asked.list("expected.0").into_iter().map(Some).collect();
+            condition(database_changes::query_is(
+                on,
+                &query,
+                &values(asked),
+                &[row],
+            ))
+        }
+        "no-session" => condition(database_changes::no_session(
+            on,
+            &asked.text("application_prefix"),
+        )),
+        "read-tables" => reading(database_changes::read_tables(on, &pattern)),
+        "read-columns" => reading(database_changes::read_columns(on, &pattern)),
+        "read-indexes" => reading(database_changes::read_indexes(on, &pattern)),
+        "read-constraints" => reading(database_changes::read_constraints(on, &pattern)),
+        "read-query" => reading(database_changes::read_query(on, &query, &values(asked))),
         _ => unknown(what),
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::host::cluster::{self, Search, TemplateKind};
 use crate::host::site::Site;
-use crate::host::{cluster_changes, disk, disk_changes, service, snapshot, snapshot_changes};
+use crate::host::{
+    cluster_changes, disk, disk_changes, endpoint, service, snapshot, snapshot_changes,
+};
 use crate::{Seen, option, outcome};
 
 const DATABASE: &str = "cluster.database";
@@ -14,6 +16,7 @@ pub(crate) fn look(site: &Site, what: &str) -> Option<Seen> {
             "open".into(),
             outcome(cluster::open(site, &option(site, "binding")).map(|_| "handle")),
         )],
+        "nodes" => nodes(site),
         "deny-each" => deny_each(site),
         "forge-names" => forge_names(site),
         "bounds" => bounds(site),
@@ -83,8 +86,25 @@ fn all(site: &Site) -> Seen {
         add("service-tasks", outcome(on.tasks()));
         add("log-tail", outcome(on.log_tail(10)));
         add("ask", outcome(on.ask("version")));
+        add("labels", outcome(on.labels()));
+        add("artifact", outcome(on.artifact()));
+    }
+    if let Ok(on) = endpoint::open(site, "endpoint.api") {
+        add("endpoint", outcome(on.get("/a-1", &[])));
     }
     seen
+}
+
+/// Each service that the site shows, with what the operator says of it: as a plugin learns its nodes.
+fn nodes(site: &Site) -> Seen {
+    site.bindings()
+        .into_iter()
+        .filter(|bound| bound.binding.starts_with("service."))
+        .map(|bound| {
+            let labels = service::open(site, &bound.binding).and_then(|on| on.labels());
+            (bound.binding, outcome(labels))
+        })
+        .collect()
 }
 
 fn search(size: u32, query: &str) -> Search {

@@ -24,6 +24,8 @@ pub enum Field {
     ReadPath,
     /// A path of a raw change.
     ChangePath,
+    /// A path of a product's own API.
+    EndpointPath,
     /// A JSON object, and what else it must not be.
     Json(&'static [&'static str]),
     /// A query: a JSON object that fetches from nowhere else.
@@ -73,6 +75,12 @@ impl Field {
             }
             Self::ReadPath => owned(values::READ_PATHS),
             Self::ChangePath => owned(values::CHANGE_PATHS),
+            Self::EndpointPath => {
+                let mut all = owned(values::READ_PATHS);
+                all.extend(owned(values::ENDPOINT_PATHS));
+                all.push(format!("/a-{}", "x".repeat(1_100)));
+                all
+            }
             Self::Json(more) => {
                 let mut all = owned(values::JSON);
                 all.extend(values::json_over_bounds());
@@ -111,6 +119,8 @@ impl Ask {
             Some("snapshot") => "snapshot.backups",
             Some("disk") => "disk.config",
             Some("traffic") => "traffic.front",
+            Some("endpoint") => "endpoint.api",
+            Some("database") => "database.engine",
             _ => "service.app",
         }
     }
@@ -165,6 +175,89 @@ const SETTINGS_OUTSIDE: &[&str] = &[
     r#"{"*":null}"#,
     r#"{"index.a,index.b":1}"#,
 ];
+
+const DIALECT: Field = Field::Free("the server's own, which the host says");
+const CATALOG_NAME: Field = Field::Not(&["", "*", "x*", "x\n", "x\u{1b}[2J"]);
+const TABLE: (&str, &str, Field) = (
+    "table",
+    "a-1",
+    Field::Not(&["", "*", "a-*", "b-1", "a-secret-1", "a-\n"]),
+);
+const LOCK_MS: (&str, &str, Field) = (
+    "waits.timeout_ms",
+    "3000",
+    Field::Not(&["0", "99", "60001"]),
+);
+const LOCK_TRIES: (&str, &str, Field) = ("waits.attempts", "10", Field::Not(&["0", "101"]));
+/// Statements on what is not granted, and what no host could look for.
+const STATEMENT: Field = Field::Not(&[
+    "",
+    "alter table \"b-1\" add column x integer",
+    "alter table \"a-secret-1\" add column x integer",
+    "alter table \"a-*\" add column x integer",
+    "alter table other.\"a-1\" add column x integer",
+    "alter table \"a-1\" add column x integer; drop table \"b-1\"",
+    "alter table \"a-1\" add column x integer, drop column y",
+    "alter table \"a-1\" add column x integer default (select 1 from \"b-1\")",
+    "alter table \"a-1\" add column x integer default pg_sleep(1)",
+    "alter table \"a-1\" add column x integer /*! , drop column y */",
+    "alter table \"a-1\" add column x integer -- y",
+    "alter table \"a-1\" add constraint c foreign key (x) references \"b-1\" (x)",
+    "alter table \"a-1\" owner to public",
+    "create table \"a-2\" as select * from \"b-1\"",
+    "create table \"a-2\" (like \"b-1\")",
+    "create index \"a-i\" on \"b-1\" (x)",
+    "create index \"a-i\" on \"a-1\" (pg_sleep(1))",
+    "create view \"a-v\" as select * from \"b-1\"",
+    "drop table \"a-1\"",
+    "drop index \"b-i\"",
+    "insert into \"b-1\" values (1)",
+    "insert into \"a-1\" select * from \"b-1\"",
+    "insert into \"a-1\" values ((select x from \"b-1\"))",
+    "insert into \"a-1\" values (E'\\'')",
+    "insert into liftlock_claim values (1, '')",
+    "update \"a-1\" set x = 1",
+    "delete from \"a-1\"",
+    "truncate \"a-1\"",
+    "select 1",
+    "copy \"a-1\" to program 'sh'",
+    "grant all on \"a-1\" to public",
+    "set role postgres",
+    "do $$ begin end $$",
+    "call p()",
+]);
+/// A query, with all that another one could reach.
+const SELECTS: (&str, &str, Field) = (
+    "query.sql",
+    "select x from \"a-1\" where y = $1",
+    Field::Not(&[
+        "",
+        "select x from \"b-1\" where y = $1",
+        "select x from \"a-secret-1\" where y = $1",
+        "select x from \"a-1\", \"b-1\" where y = $1",
+        "select x from \"a-1\" where y = $1 union select x from \"b-1\"",
+        "select (select x from \"b-1\") from \"a-1\" where y = $1",
+        "select x from \"a-1\" where y = $1 and exists (select 1 from \"b-1\")",
+        "with a as (select x from \"b-1\") select x from a where x = $1",
+        "select x into \"a-2\" from \"a-1\" where y = $1",
+        "select x from \"a-1\" where y = $1 for update",
+        "select pg_sleep(1) from \"a-1\" where y = $1",
+        "select pg_read_file($1)",
+        "select lo_import($1)",
+        "select query_to_xml($1, true, true, '')",
+        "select usename from pg_shadow where usename = $1",
+        "select x from other.\"a-1\" where y = $1",
+        "select x from \"a-1\" where y = $1; select 1",
+        "select x from \"a-1\" where y = $1 -- z",
+        "select x from \"a-1\" where y = $2",
+        "select x from \"a-1\"",
+        "select nonce from liftlock_claim where run = $1",
+        "delete from \"a-1\" where y = $1",
+    ]),
+);
+const SELECT_DIALECT: (&str, &str, Field) = ("query.dialect", "postgresql", DIALECT);
+const VALUE: (&str, &str, Field) = ("parameters.0", "1", CONTENT);
+const SELECT: &[(&str, &str, Field)] = &[SELECTS, SELECT_DIALECT, VALUE];
 
 /// All of them.
 pub const ASKS: &[Ask] = &[
@@ -726,4 +819,140 @@ pub const ASKS: &[Ask] = &[
         "traffic.read",
         &[("backend", "a-*", Field::Pattern)],
     ),
+    ask("service.labels", "service.read", &[]),
+    ask("service.artifact", "service.read", &[]),
+    ask(
+        "service-changes.switch-artifact",
+        "service.switch-artifact",
+        &[("to", "a-1", Field::Entry)],
+    ),
+    // A product's own API.
+    ask("endpoint.get", "endpoint.read", API_READ),
+    ask("endpoint-changes.read-answer", "endpoint.read", API_READ),
+    ask(
+        "endpoint-changes.answers",
+        "endpoint.read",
+        &[
+            ("path", "/a-1", Field::EndpointPath),
+            ("query.0.0", "k", API_KEY),
+            ("query.0.1", "v", API_VALUE),
+            ("status", "200", API_STATUS),
+            ("subset", "{}", Field::Not(&["", "{", TWICE])),
+        ],
+    ),
+    ask(
+        "endpoint-changes.request",
+        "endpoint.request",
+        &[
+            ("method", "POST", Field::Not(&["PUT", "DELETE"])),
+            ("path", "/a-1/start", Field::EndpointPath),
+            ("query.0.0", "k", API_KEY),
+            ("query.0.1", "v", API_VALUE),
+            ("body", "{}", Field::Not(&["", "{", TWICE])),
+            ("done_when.predicate.is", "answers", ENUM),
+            ("done_when.predicate.path", "/a-1", Field::EndpointPath),
+            ("done_when.predicate.query.0.0", "k", API_KEY),
+            ("done_when.predicate.query.0.1", "v", API_VALUE),
+            ("done_when.predicate.status", "200", API_STATUS),
+            (
+                "done_when.predicate.subset",
+                r#"{"count":1}"#,
+                Field::Not(&["", "{", TWICE, "{}"]),
+            ),
+            ("done_when.negated", "false", ENUM),
+        ],
+    ),
+    // A database.
+    ask("database.identity", "database.observe", &[]),
+    ask("database.tables", "database.read", &[PATTERN]),
+    ask("database.columns", "database.read", &[PATTERN]),
+    ask("database.indexes", "database.read", &[PATTERN]),
+    ask("database.constraints", "database.read", &[PATTERN]),
+    ask("database.sessions", "database.observe", &[]),
+    ask("database.query", "database.query", SELECT),
+    ask(
+        "database-changes.execute",
+        "database.execute",
+        &[
+            (
+                "statement.sql",
+                "alter table \"a-1\" add column x integer",
+                STATEMENT,
+            ),
+            ("statement.dialect", "postgresql", DIALECT),
+            LOCK_MS,
+            LOCK_TRIES,
+        ],
+    ),
+    ask(
+        "database-changes.execute-together",
+        "database.execute-together",
+        &[
+            (
+                "statements.0.sql",
+                "alter table \"a-1\" add column x integer",
+                STATEMENT,
+            ),
+            ("statements.0.dialect", "postgresql", DIALECT),
+            LOCK_MS,
+            LOCK_TRIES,
+        ],
+    ),
+    ask(
+        "database-changes.end-session",
+        "database.end-session",
+        &[
+            ("id", "1", Field::Free("a session, meant by its beginning")),
+            (
+                "application",
+                "a-app",
+                Field::Not(&["b-app", "a-secret-app", "", "*", "a-*", "a-\n"]),
+            ),
+            ("started", "1", Field::Not(&["", "*", "1\n"])),
+        ],
+    ),
+    ask(
+        "database-changes.column-exists",
+        "database.read",
+        &[TABLE, ("name", "x", CATALOG_NAME)],
+    ),
+    ask(
+        "database-changes.index-valid",
+        "database.read",
+        &[TABLE, ("name", "x", CATALOG_NAME)],
+    ),
+    ask(
+        "database-changes.query-is",
+        "database.query",
+        &[
+            SELECTS,
+            SELECT_DIALECT,
+            VALUE,
+            ("expected.0.0", "1", CONTENT),
+        ],
+    ),
+    ask(
+        "database-changes.no-session",
+        "database.observe",
+        &[("application_prefix", "x", CATALOG_NAME)],
+    ),
+    ask("database-changes.read-tables", "database.read", &[PATTERN]),
+    ask("database-changes.read-columns", "database.read", &[PATTERN]),
+    ask("database-changes.read-indexes", "database.read", &[PATTERN]),
+    ask(
+        "database-changes.read-constraints",
+        "database.read",
+        &[PATTERN],
+    ),
+    ask("database-changes.read-query", "database.query", SELECT),
+];
+
+const TWICE: &str = r#"{"a":1,"a":2}"#;
+const API_KEY: Field = Field::Not(&["", "a b", "a&b=c", "a=b", "a\n", "a\0", "a\u{200b}"]);
+const API_VALUE: Field = Field::Not(&["a\n", "a\0", "a\r\nHost: b"]);
+const API_STATUS: Field = Field::Not(&["0", "99", "600", "65535"]);
+const API_READ: &[(&str, &str, Field)] = &[
+    ("path", "/a-1", Field::EndpointPath),
+    ("query.0.0", "k", API_KEY),
+    ("query.0.1", "v", API_VALUE),
 ];

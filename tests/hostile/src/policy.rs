@@ -60,7 +60,7 @@ pub fn missing_calls(asks: &[Ask], world: &World) -> anyhow::Result<Vec<String>>
 fn functions(world: &World) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
     for file in [
-        "cluster", "snapshot", "disk", "service", "traffic", "changes",
+        "cluster", "snapshot", "disk", "service", "database", "traffic", "endpoint", "changes",
     ] {
         let path = liftlock_e2e::artifacts::root().join(format!("wit/{file}.wit"));
         let text = std::fs::read_to_string(&path)

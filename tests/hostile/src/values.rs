@@ -305,6 +305,20 @@ pub const READ_PATHS: &[&str] = &[
     "//127.0.0.1/a-1/_stats",
 ];
 
+/// Paths that mean another one to a product's own server, beside [`READ_PATHS`].
+pub const ENDPOINT_PATHS: &[&str] = &[
+    "/a-1;x=1/y",
+    "/a-1/..;/b-1",
+    "/a-1/",
+    "/a-1//y",
+    "/a-1*",
+    "/a-1\u{200b}",
+    "/a-1\u{202e}",
+    "/a-1%00",
+    "/a-1%252fb",
+    "/{run-id}",
+];
+
 /// Paths of a raw change outside the scope `PUT /_ingest/pipeline/a-*`, or that have a kind of their own.
 pub const CHANGE_PATHS: &[&str] = &[
     "",

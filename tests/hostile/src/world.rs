@@ -8,7 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use liftlock_cluster::{Cluster, ClusterConfig, Credentials};
+use liftlock_database::{Database, DatabaseConfig};
 use liftlock_disk::{Directory, DiskConfig};
+use liftlock_endpoint::{Endpoint, EndpointConfig};
 use liftlock_gate::{Bindings, PlanContext, freeze};
 use liftlock_sandbox::{
     Call, Limits, NoLog, Plugin, PluginFault, ReadSource, Refusal, RunView, SiteView,
@@ -131,7 +133,14 @@ impl World {
                 bindings: self
                     .bindings
                     .keys()
-                    .map(|binding| (binding.clone(), format!("product at {binding}")))
+                    .map(|binding| {
+                        // What a database says of itself tells whose SQL is meant.
+                        let product = match binding.capability() {
+                            "database" => "PostgreSQL",
+                            _ => "product",
+                        };
+                        (binding.clone(), format!("{product} at {binding}"))
+                    })
                     .collect(),
                 grant,
             },
@@ -290,6 +299,7 @@ fn fill_files(folder: &TempDir) -> anyhow::Result<()> {
         "config/a-dir/a-sub",
         "config/a-secret-dir",
         "config/b-dir",
+        "app/versions/a-1",
     ] {
         fs::create_dir_all(folder.path().join(dir))?;
     }
@@ -302,6 +312,7 @@ fn fill_files(folder: &TempDir) -> anyhow::Result<()> {
     ] {
         fs::write(config.join(file), text)?;
     }
+    std::os::unix::fs::symlink("versions/a-1", folder.path().join("app/current"))?;
     for link in ["a-link", "b-link"] {
         std::os::unix::fs::symlink(folder.path().join("outside"), config.join(link))?;
     }
@@ -334,7 +345,7 @@ async fn open(sim: &SimCluster, folder: &TempDir) -> anyhow::Result<Bindings> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let app = binding("service.app")?;
     let config: ServiceConfig = toml::from_str(&format!(
-        "start = [\"true\"]\nport = {port}\nlog = \"a.log\"\n[tasks.a-task]\ncommand = [\"false\"]\n[asks.a-version]\ncommand = [\"true\"]\n"
+        "start = [\"true\"]\nport = {port}\nartifact = {{ link = \"app/current\", versions = \"app/versions\" }}\nlog = \"a.log\"\n[tasks.a-task]\ncommand = [\"false\"]\n[asks.a-version]\ncommand = [\"true\"]\n"
     ))?;
     let place = ServicePlace {
         binding: app.clone(),
@@ -348,12 +359,24 @@ async fn open(sim: &SimCluster, folder: &TempDir) -> anyhow::Result<Bindings> {
     let front = binding("traffic.front")?;
     let nowhere = TrafficConfig::haproxy_socket(folder.path().join("no.sock"));
     let balancer = Balancer::open(front.clone(), &nowhere, folder.path())?;
+    // The cluster's own address, so that whatever is asked of it is on record with everything else.
+    let api = binding("endpoint.api")?;
+    let config = EndpointConfig::at(sim.url());
+    let endpoint = Endpoint::open(api.clone(), &config, &config.auth.with(None))?;
+    let engine = binding("database.engine")?;
+    // Nobody listens there either: what the policy lets through is told that it is away.
+    let config: DatabaseConfig = toml::from_str(&format!(
+        "kind = \"postgresql\"\nhost = \"127.0.0.1\"\nport = {port}\ndatabase = \"a\"\nuser = \"a\"\ntls = \"off\"\n"
+    ))?;
+    let database_of_rows = Database::open(engine.clone(), config, None)?;
     Ok(BTreeMap::from([
         (database, cluster as Arc<dyn Capability>),
         (backups, Arc::new(repository)),
         (files, Arc::new(directory)),
         (app, Arc::new(service)),
         (front, Arc::new(balancer)),
+        (api, Arc::new(endpoint)),
+        (engine, Arc::new(database_of_rows)),
     ]))
 }
 
@@ -373,11 +396,14 @@ pub fn grant() -> Grant {
             Some("disk") => "disk.config",
             Some("service") => "service.app",
             Some("traffic") => "traffic.front",
+            Some("endpoint") => "endpoint.api",
+            Some("database") => "database.engine",
             // A capability that the suite does not know: the policy's cases miss it and say so.
             _ => continue,
         };
         let before = match verb {
-            "cluster.raw-read" => "/",
+            "cluster.raw-read" | "endpoint.read" => "/",
+            "endpoint.request" => "POST /",
             "cluster.raw-change" => "PUT /_ingest/pipeline/",
             _ => "",
         };

@@ -1,10 +1,10 @@
 //! One request, before it has a node.
 
+use liftlock_http::{ApiPath, PathError};
 use reqwest::Method;
 use serde_json::Value;
 
 use crate::http::ANSWER_BYTES_MAX;
-use crate::path::{ApiPath, PathError};
 
 /// One request: method, path in parts, query, body.
 ///

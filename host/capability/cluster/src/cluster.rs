@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use liftlock_http::Lost;
 use liftlock_types::facts::cluster::Identity;
 use liftlock_types::{Acted, Binding, ReadError};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::ClusterError;
 use crate::call::Call;
 use crate::config::{ClusterConfig, Credentials};
 use crate::dialect::{Dialect, identity};
-use crate::http::{Answer, Base, Http, Lost};
+use crate::http::{Answer, Base, Http};
 
 /// How long a node that was found to belong to the cluster and to see its manager is believed to.
 ///

@@ -1,18 +1,17 @@
 //! One request to one node: what was sent, what came back, and whether it left this process at all.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use base64::Engine as _;
+use liftlock_http::{Guarded, Lost, encode, is_refused};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Url};
+use reqwest::{Client, Url};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use crate::address::{Guarded, is_refused};
+use crate::ClusterError;
 use crate::call::Call;
 use crate::config::{ClusterConfig, Credentials};
-use crate::{ClusterError, path};
 
 /// Until a connection stands. Five seconds: three lost SYNs.
 pub(crate) const CONNECT_MS_DEFAULT: u64 = 5_000;
@@ -33,26 +32,6 @@ pub(crate) const PLUGIN_BYTES_MAX: usize = 4 << 20;
 const TEXT_CHARS_MAX: usize = 600;
 
 const OPAQUE_ID: HeaderName = HeaderName::from_static("x-opaque-id");
-
-/// No usable answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Lost {
-    /// Nothing was written: no connection.
-    NotSent(String),
-    /// Something was written, and no whole answer came.
-    Unanswered(String),
-    /// The answer is over its bound.
-    TooLarge(usize),
-}
-
-impl Lost {
-    pub(crate) fn text(&self) -> String {
-        match self {
-            Self::NotSent(text) | Self::Unanswered(text) => text.clone(),
-            Self::TooLarge(most) => format!("the answer has more than {most} bytes"),
-        }
-    }
-}
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,10 +161,10 @@ impl Http {
         let mut address = format!("{}{}", base.text, path.as_str());
         for (n, (key, value)) in call.query.iter().enumerate() {
             address.push(if n == 0 { '?' } else { '&' });
-            address.push_str(&path::encode(key));
+            address.push_str(&encode(key));
             if !value.is_empty() {
                 address.push('=');
-                address.push_str(&path::encode(value));
+                address.push_str(&encode(value));
             }
         }
         let url = Url::parse(&address).map_err(|error| Lost::NotSent(error.to_string()))?;
@@ -216,8 +195,10 @@ impl Http {
                 .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
                 .body(body.clone());
         }
-        let what =
-            |error: &reqwest::Error| lost(error, base, &call.method, path.as_str(), deadline_ms);
+        let what = |error: &reqwest::Error| {
+            let what = format!("{} {} at {}", call.method, path.as_str(), base.shown);
+            Lost::of(error, &what, deadline_ms)
+        };
         let mut response = request.send().await.map_err(|error| what(&error))?;
         let status = response.status().as_u16();
         let mut body = Vec::new();
@@ -231,38 +212,6 @@ impl Http {
         tracing::debug!(node = %base.shown, method = %call.method, path = path.as_str(), status, "answered");
         Ok(Answer { status, body })
     }
-}
-
-fn lost(
-    error: &reqwest::Error,
-    base: &Base,
-    method: &Method,
-    path: &str,
-    deadline_ms: u64,
-) -> Lost {
-    let mut text = String::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let part = cause.to_string();
-        if !text.ends_with(&part) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&part);
-        }
-        source = cause.source();
-    }
-    if text.is_empty() {
-        text = error.to_string();
-    }
-    let what = format!("{method} {path} at {}", base.shown);
-    if error.is_connect() || error.is_builder() {
-        return Lost::NotSent(format!("no connection for {what}: {text}"));
-    }
-    if error.is_timeout() {
-        return Lost::Unanswered(format!("no answer to {what} within {deadline_ms} ms"));
-    }
-    Lost::Unanswered(format!("no answer to {what}: {text}"))
 }
 
 fn client(

@@ -3,7 +3,6 @@
 //! | module | what |
 //! |---|---|
 //! | `config` | what the operator says, and secrets |
-//! | `path`, `address` | how a name becomes a path; which addresses a name may lead to |
 //! | `call`, `http` | one request, and one request to one node |
 //! | `cluster` | which node may speak for the cluster; reads with fail-over, changes once |
 //! | `dialect` | where the products differ |
@@ -16,7 +15,6 @@
 //! | `capability` | the trait between the gate and this crate |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
-mod address;
 mod call;
 mod capability;
 mod changes;
@@ -31,7 +29,6 @@ mod error;
 mod facts;
 mod http;
 mod normal;
-mod path;
 mod reads;
 mod scroll;
 mod token;

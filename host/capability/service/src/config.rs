@@ -4,12 +4,24 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use liftlock_disk::{KEYS_DEFAULT, RedactError};
-use liftlock_types::{Digest, SecretRef};
+use liftlock_types::{Digest, SecretRef, is_invisible};
 use serde::{Deserialize, Serialize};
 
-/// Longest grace between signal and kill: a change is answered within two minutes, and a kill, a start and their
-/// read-back come after it.
-pub const GRACE_MS_MAX: u64 = 60_000;
+/// Longest grace between signal and kill.
+///
+/// Ten minutes: a Java application ends the requests and jobs that it has within a bound of its own, which operators
+/// set to minutes where a job takes that long, and a margin comes on top. A change is answered within two minutes, so
+/// a longer stop is followed by its probe.
+pub const GRACE_MS_MAX: u64 = 600_000;
+
+/// Longest grace of a service that is restarted in one change: stop, kill and start are answered within two minutes.
+pub const RESTART_GRACE_MS_MAX: u64 = 60_000;
+
+/// Most labels of a service; a person writes them.
+const LABELS_MAX: usize = 32;
+
+/// Longest name of a label, and longest value, in bytes.
+const LABEL_BYTES_MAX: (usize, usize) = (80, 255);
 
 /// Grace where the operator names none; what init systems and container runtimes give is 10 to 90 s.
 const GRACE_MS_DEFAULT: u64 = 20_000;
@@ -30,7 +42,8 @@ pub struct ServiceConfig {
     /// Stops it. Default: TERM to each of its processes.
     #[serde(default)]
     pub stop: Stop,
-    /// Then what still lives is killed. At most [`GRACE_MS_MAX`].
+    /// Then what still lives is killed. At most [`GRACE_MS_MAX`]: the service's own bound for ending what it has
+    /// begun, and a margin.
     #[serde(default = "grace_ms")]
     pub grace_ms: u64,
     /// Where its commands run; relative paths are relative to the site file.
@@ -78,6 +91,22 @@ pub struct ServiceConfig {
     /// Parts of keys whose values are replaced likewise.
     #[serde(default = "keys_default")]
     pub redact_keys: Vec<String>,
+    /// What it is among others of its kind, for the plugin: `pool = "rest"`, `endpoint = "endpoint.n1"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// What it runs, where that can be switched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ArtifactConfig>,
+}
+
+/// A symbolic link to one directory beneath another: `link = "/opt/n1/current"`, `versions = "/opt/camunda"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ArtifactConfig {
+    /// The link that the service is started through.
+    pub link: PathBuf,
+    /// The directory in which each directory is a version that it can name.
+    pub versions: PathBuf,
 }
 
 fn grace_ms() -> u64 {
@@ -227,6 +256,30 @@ impl ServiceConfig {
         if self.grace_ms > GRACE_MS_MAX {
             return bad("grace-ms", &format!("it is at most {GRACE_MS_MAX}"));
         }
+        if self.labels.len() > LABELS_MAX {
+            return bad("labels", &format!("there are more than {LABELS_MAX}"));
+        }
+        for (name, value) in &self.labels {
+            let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            let (longest_name, longest) = LABEL_BYTES_MAX;
+            if name.is_empty() || name.len() > longest_name || !name.chars().all(good) {
+                return bad(
+                    &format!("labels.{}", name.escape_debug()),
+                    "a name has 1 to 80 letters, digits, `-`, `_` and `.`",
+                );
+            }
+            if value.len() > longest || value.chars().any(|c| c.is_control() || is_invisible(c)) {
+                return bad(
+                    &format!("labels.{name}"),
+                    "a value has at most 255 bytes and no character that is not seen",
+                );
+            }
+        }
+        if let Some(artifact) = &self.artifact
+            && artifact.link.file_name().is_none()
+        {
+            return bad("artifact.link", "it names no link");
+        }
         if matches!(&self.stop, Stop::Command(command) if command.is_empty()) {
             return bad("stop", "the command is empty");
         }
@@ -270,6 +323,10 @@ impl ServiceConfig {
         let absolute = |path: &mut PathBuf| *path = base.join(&*path);
         for path in [&mut self.directory, &mut self.pid_file, &mut self.log] {
             path.as_mut().map(absolute);
+        }
+        if let Some(artifact) = &mut self.artifact {
+            absolute(&mut artifact.link);
+            absolute(&mut artifact.versions);
         }
         for task in self.tasks.values_mut() {
             task.directory.as_mut().map(absolute);
@@ -354,7 +411,13 @@ mod tests {
     #[test]
     fn refuses_what_cannot_be_meant() {
         for (text, key) in [
-            ("port = 1\ngrace-ms = 60001", "grace-ms"),
+            ("port = 1\ngrace-ms = 600001", "grace-ms"),
+            ("port = 1\nlabels.\"a b\" = \"x\"", "labels.a b"),
+            ("port = 1\nlabels.a = \"x\\ny\"", "labels.a"),
+            (
+                "port = 1\nartifact = { link = \"/\", versions = \"/v\" }",
+                "artifact.link",
+            ),
             ("start = [\"x\"]", "ready"),
             ("port = 1\nstop = { command = [] }", "stop"),
             ("port = 1\ntasks.a.command = []", "tasks.a"),
@@ -368,6 +431,16 @@ mod tests {
                 matches!(&error, ServiceError::Config { key: found, .. } if found == key),
                 "{text}: {error}"
             );
+        }
+        let mut many: ServiceConfig = toml::from_str("port = 1").unwrap();
+        many.labels = (0..=LABELS_MAX)
+            .map(|n| (format!("l{n}"), "x".into()))
+            .collect();
+        assert!(many.check().is_err());
+        many.labels = BTreeMap::from([("a".into(), "x".repeat(256))]);
+        assert!(many.check().is_err());
+        for bad in ["artifact = { link = \"x\" }", "labels = { a = 1 }"] {
+            assert!(toml::from_str::<ServiceConfig>(bad).is_err(), "{bad}");
         }
         assert!(toml::from_str::<ServiceConfig>("port = 1\nshell = \"x\"").is_err());
         assert!(toml::from_str::<ServiceConfig>("port = 1\nstart = \"x y\"").is_err());

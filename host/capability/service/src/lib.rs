@@ -18,10 +18,12 @@
 //! | `status` | signs to state, pure |
 //! | `command` | short commands with bounded output |
 //! | `stop` | signal, grace, kill |
+//! | `artifact` | the link to the version that it runs |
 //! | `task` | what is to be seen of a task |
 //! | `service` | [`Service`], the capability itself |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod artifact;
 mod command;
 mod config;
 mod find;
@@ -37,8 +39,8 @@ mod supervise;
 mod task;
 
 pub use config::{
-    AskConfig, GRACE_MS_MAX, Ready, ServiceConfig, ServiceError, Setting, Stop, StopSignal,
-    TaskConfig,
+    ArtifactConfig, AskConfig, GRACE_MS_MAX, RESTART_GRACE_MS_MAX, Ready, ServiceConfig,
+    ServiceError, Setting, Stop, StopSignal, TaskConfig,
 };
 pub use output::{LOG_BYTES_MAX, LOG_LINES_MAX, OUTPUT_BYTES_MAX};
 pub use service::{Secrets, Service, ServicePlace, SupervisorCommand};

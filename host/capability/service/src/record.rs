@@ -133,6 +133,29 @@ impl Home {
         }
     }
 
+    /// Writes down that an attempt kills, before it does: whoever looks later, in whatever process, can say so.
+    pub(crate) fn set_killing(&self, token: &str) -> io::Result<()> {
+        File::create(self.killing(token))?.sync_all()?;
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// Did this attempt kill?
+    pub(crate) fn has_killed(&self, token: &str) -> io::Result<bool> {
+        self.killing(token).try_exists()
+    }
+
+    /// Forgets it, once it stands in an outcome.
+    pub(crate) fn forget_killing(&self, token: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.killing(token)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn killing(&self, token: &str) -> PathBuf {
+        self.launch(token).dir.with_added_extension("killed")
+    }
+
     /// All launches with their spec, newest first.
     pub(crate) fn launches(&self) -> io::Result<Vec<(Launch, Spec)>> {
         let mut found = Vec::new();

@@ -13,15 +13,16 @@ use liftlock_types::event::Borrowed;
 use liftlock_types::facts::service::{Output, State, Status};
 use liftlock_types::rules::Borrow;
 use liftlock_types::{
-    Acted, Attempt, Binding, Capability, Change, Evaluated, Facts, Observed, Planned, Predicate,
-    Probed, Progress, Read, ReadError, SecretRef, TargetIdentity,
+    Acted, Attempt, Binding, Capability, Change, Evaluated, Facts, FileName, Observed, Planned,
+    Predicate, Probed, Progress, Read, ReadError, SecretRef, TargetIdentity,
 };
 use regex_lite::Regex;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
+use crate::artifact::{Link, Trouble};
 use crate::command::{ASK_BYTES_MAX, CommandError, Prepared, resolved};
-use crate::config::{Ready, ServiceConfig, ServiceError, Setting};
+use crate::config::{RESTART_GRACE_MS_MAX, Ready, ServiceConfig, ServiceError, Setting};
 use crate::find::{self, Found};
 use crate::launch::{self, Launched};
 use crate::output::{self, LOG_BYTES_MAX, LOG_LINES_MAX};
@@ -34,6 +35,14 @@ use crate::task::{Seen, seen_of};
 
 /// What may be borrowed of a service: that it runs.
 const BORROWED_KEY: &str = "service";
+
+/// The fact that a switch rests on.
+const ARTIFACT_KEY: &str = "artifact/current";
+
+const NO_ARTIFACT: &str = "the site file does not say what it runs";
+
+const LONG_RESTART: &str = "its grace is longer than a restart may take to be answered: stop it and start it, which \
+                            are two steps";
 
 /// Longest ask: a command that only reads, and that an export waits for.
 const ASK_DEADLINE: Duration = Duration::from_secs(30);
@@ -92,7 +101,7 @@ pub(crate) struct Inner {
     binding: Binding,
     pub(crate) config: ServiceConfig,
     fingerprint: String,
-    home: Home,
+    pub(crate) home: Home,
     supervisor: Vec<OsString>,
     user: Option<User>,
     environment: BTreeMap<String, Variable>,
@@ -104,6 +113,9 @@ pub(crate) struct Inner {
     client: reqwest::Client,
     /// Since when this process has seen an attempt neither done nor undone.
     pending_since: Mutex<HashMap<String, Instant>>,
+    /// Attempts whose stop goes on in this process, and since when.
+    pub(crate) stopping: Mutex<HashMap<String, Instant>>,
+    artifact: Option<Link>,
 }
 
 impl std::fmt::Debug for Service {
@@ -180,6 +192,11 @@ impl Service {
                 progress,
                 client: signs::client().map_err(ServiceError::Http)?,
                 pending_since: Mutex::default(),
+                stopping: Mutex::default(),
+                artifact: config.artifact.as_ref().map(|artifact| Link {
+                    link: artifact.link.clone(),
+                    versions: artifact.versions.clone(),
+                }),
                 config,
             }),
         })
@@ -227,6 +244,14 @@ impl Capability for Service {
                 .into()),
             Read::ServiceLog { lines } => self.inner.log(*lines).await,
             Read::ServiceAsk { name } => self.inner.ask(name).await,
+            Read::ServiceLabels => {
+                let labels: Vec<_> = self.inner.config.labels.iter().collect();
+                serde_json::to_value(labels).map_err(|error| invalid(&error))
+            }
+            Read::ServiceArtifact => {
+                let artifact = self.inner.with_link(|link| link.read()).await?;
+                serde_json::to_value(artifact).map_err(|error| invalid(&error))
+            }
             _ => Err(ReadError::Invalid(format!(
                 "`{}` is no read of a service",
                 read.verb()
@@ -265,7 +290,15 @@ impl Capability for Service {
                     self.inner.binding
                 )))
             }
+            Change::RestartService {} if self.inner.config.grace_ms > RESTART_GRACE_MS_MAX => {
+                Err(ReadError::Invalid(LONG_RESTART.into()))
+            }
             Change::StartService {} | Change::RestartService {} => Ok(Facts::new()),
+            Change::SwitchArtifact { .. } => {
+                let current = self.inner.with_link(|link| link.current()).await?;
+                let current = current.map(|name| name.to_string());
+                Ok(Facts::from([(ARTIFACT_KEY.into(), current.into())]))
+            }
             Change::RunTask { name, .. } if self.inner.config.tasks.contains_key(name) => {
                 Ok(Facts::new())
             }
@@ -283,6 +316,15 @@ impl Capability for Service {
                 already_true: false,
                 evidence: Value::Null,
                 kept: Value::Null,
+                borrowed: None,
+            });
+        }
+        if let Change::SwitchArtifact { to, .. } = change {
+            let current = self.inner.with_link(|link| link.current()).await?;
+            return Ok(Observed {
+                already_true: current.as_ref() == Some(to),
+                evidence: json!({ "artifact": current }),
+                kept: json!({ "artifact": current }),
                 borrowed: None,
             });
         }
@@ -321,6 +363,11 @@ impl Capability for Service {
             Change::StartService {} => inner.start(attempt).await,
             Change::RestartService {} => inner.restart(attempt).await,
             Change::RunTask { name, .. } => inner.run_task(name, attempt).await,
+            Change::SwitchArtifact { to, while_it_is } => {
+                inner
+                    .switch_artifact(to, while_it_is.as_ref(), attempt)
+                    .await
+            }
             _ => Err(refused("invalid", &not_ours(change).to_string())),
         };
         match done {
@@ -335,20 +382,27 @@ impl Capability for Service {
             Change::StopService {} => self.inner.probe_stop(attempt).await,
             Change::StartService {} => self.inner.probe_start(attempt).await,
             Change::RestartService {} => self.inner.probe_restart(attempt).await,
+            Change::SwitchArtifact { to, .. } => self.inner.probe_artifact(to, attempt).await,
             _ => Err(not_ours(change)),
         }
     }
 
     async fn in_flight(&self, _change: &Change, attempt: &Attempt) -> Result<bool, ReadError> {
+        if self.inner.is_stopping(&attempt.token).is_some() {
+            return Ok(true);
+        }
         let launch = self.inner.home.launch(&attempt.token);
         blocking(move || launch.lives()).await
     }
 
-    async fn clean_up(
-        &self,
-        _change: &Change,
-        attempt: &Attempt,
-    ) -> Result<Vec<String>, ReadError> {
+    async fn clean_up(&self, change: &Change, attempt: &Attempt) -> Result<Vec<String>, ReadError> {
+        if let Change::SwitchArtifact { .. } = change {
+            self.inner.with_link(Link::tidy).await?;
+        }
+        self.inner
+            .home
+            .forget_killing(&attempt.token)
+            .map_err(|error| unavailable(&error))?;
         self.inner
             .pending_since
             .lock()
@@ -358,8 +412,12 @@ impl Capability for Service {
         Ok(Vec::new())
     }
 
-    fn automatic_undo(&self, change: &Change, _attempt: &Attempt) -> Option<Vec<Planned>> {
+    fn automatic_undo(&self, change: &Change, attempt: &Attempt) -> Option<Vec<Planned>> {
         let change = match change {
+            Change::SwitchArtifact { to, .. } => Change::SwitchArtifact {
+                to: artifact_before(attempt)?,
+                while_it_is: Some(to.clone()),
+            },
             Change::StopService {} => Change::StartService {},
             Change::StartService {} => Change::StopService {},
             _ => return None,
@@ -643,9 +701,12 @@ impl Inner {
         self.launch(spec, None).await
     }
 
-    async fn restart(&self, attempt: &Attempt) -> Result<Value, Acted> {
+    async fn restart(self: &Arc<Self>, attempt: &Attempt) -> Result<Value, Acted> {
         if self.config.start.is_empty() {
             return Err(refused("not-defined", "it has no start command"));
+        }
+        if self.config.grace_ms > RESTART_GRACE_MS_MAX {
+            return Err(refused("too-long", LONG_RESTART));
         }
         let stopped = self.stop(&attempt.token).await?;
         match self.start(attempt).await {
@@ -655,6 +716,81 @@ impl Inner {
                 "it was stopped, and not started: {}",
                 why(&acted)
             ))),
+        }
+    }
+
+    /// Only while it is proved stopped: a process that starts or runs reads both directories.
+    async fn switch_artifact(
+        &self,
+        to: &FileName,
+        while_it_is: Option<&FileName>,
+        attempt: &Attempt,
+    ) -> Result<Value, Acted> {
+        let look = self
+            .look_within(signs::HEALTH_DEADLINE_BRIEF)
+            .await
+            .map_err(|error| Acted::NotSent(error.to_string()))?;
+        let state = state_of(&look.signs);
+        if state != State::Stopped {
+            return Err(refused(
+                "not-stopped",
+                &format!(
+                    "its artifact is switched only while it is stopped: {}",
+                    words(&state)
+                ),
+            ));
+        }
+        let Some(from) = while_it_is.cloned().or_else(|| artifact_before(attempt)) else {
+            return Err(refused(
+                "no-link",
+                "there is no link that could be switched",
+            ));
+        };
+        let Some(link) = self.artifact.clone() else {
+            return Err(refused("not-defined", NO_ARTIFACT));
+        };
+        let (to, token) = (to.clone(), attempt.token.clone());
+        let switched =
+            tokio::task::spawn_blocking(move || (link.switch(&from, &to, &token), from)).await;
+        match switched {
+            Ok((Ok(()), from)) => Ok(json!({ "from": from })),
+            Ok((Err(Trouble::Unsynced(error)), _)) => {
+                Err(Acted::Unanswered(Trouble::Unsynced(error).to_string()))
+            }
+            Ok((Err(trouble), _)) => Err(refused("not-switched", &trouble.to_string())),
+            Err(error) => Err(Acted::Unanswered(error.to_string())),
+        }
+    }
+
+    async fn probe_artifact(&self, to: &FileName, attempt: &Attempt) -> Result<Probed, ReadError> {
+        let current = match self.with_link(|link| link.current()).await {
+            Ok(current) => current,
+            Err(ReadError::Invalid(why)) => {
+                return Ok(Probed::Indeterminate(json!({ "why": why })));
+            }
+            Err(error) => return Err(error),
+        };
+        let seen = json!({ "artifact": current });
+        Ok(match current {
+            Some(name) if name == *to => Probed::Applied {
+                evidence: seen,
+                ours: attempt.answer.is_some(),
+            },
+            Some(name) if Some(&name) == artifact_before(attempt).as_ref() => Probed::Absent(seen),
+            _ => Probed::Indeterminate(seen),
+        })
+    }
+
+    async fn with_link<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Link) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let link = self.artifact.clone().ok_or_else(|| {
+            ReadError::NotFound(format!("`artifact` of `{}`: {NO_ARTIFACT}", self.binding))
+        })?;
+        match tokio::task::spawn_blocking(move || look(&link)).await {
+            Ok(seen) => Ok(seen?),
+            Err(error) => Err(ReadError::Unavailable(error.to_string())),
         }
     }
 
@@ -727,11 +863,42 @@ impl Inner {
         }))
     }
 
+    /// The status, and whether processes had to be killed: what they had begun was cut off then.
+    fn evidence_of_stop(&self, status: &Status, attempt: &Attempt) -> Result<Value, ReadError> {
+        let killed = self
+            .home
+            .has_killed(&attempt.token)
+            .map_err(|error| unavailable(&error))?;
+        let mut seen = evidence(status)?;
+        seen["killed"] = killed.into();
+        if killed {
+            seen["note"] = format!(
+                "it did not end within {} s and was killed; what it had begun was cut off",
+                self.config.grace_ms.div_ceil(1_000)
+            )
+            .into();
+        }
+        Ok(seen)
+    }
+
     async fn probe_stop(&self, attempt: &Attempt) -> Result<Probed, ReadError> {
+        // Whatever it shows meanwhile, ready among it: it was asked to end, and is not through with what it has.
+        if let Some(since) = self.is_stopping(&attempt.token) {
+            return Ok(Probed::InProgress(Progress {
+                done: since.as_secs(),
+                total: self.config.grace_ms.div_ceil(1_000),
+                unit: "seconds".into(),
+                note: format!(
+                    "it was asked to end {} s ago, and has {} s before it is killed",
+                    since.as_secs(),
+                    self.config.grace_ms.div_ceil(1_000)
+                ),
+            }));
+        }
         let status = self.look().await?.status();
         match &status.state {
             State::Stopped => Ok(Probed::Applied {
-                evidence: evidence(&status)?,
+                evidence: self.evidence_of_stop(&status, attempt)?,
                 ours: attempt.answer.is_some(),
             }),
             State::Ready => Ok(Probed::Absent(evidence(&status)?)),
@@ -782,7 +949,7 @@ impl Inner {
             .any(|process| look.found.processes.contains(process));
         match &status.state {
             State::Ready if ours && !is_same => Ok(Probed::Applied {
-                evidence: evidence(&status)?,
+                evidence: self.evidence_of_stop(&status, attempt)?,
                 ours: true,
             }),
             State::Ready if is_same => Ok(Probed::Absent(evidence(&status)?)),
@@ -846,6 +1013,11 @@ async fn blocking<T: Send + 'static>(
         }),
         Err(error) => Err(ReadError::Unavailable(error.to_string())),
     }
+}
+
+/// The directory that was named before the attempt.
+fn artifact_before(attempt: &Attempt) -> Option<FileName> {
+    FileName::new(attempt.kept.get("artifact")?.as_str()?).ok()
 }
 
 fn evidence(status: &Status) -> Result<Value, ReadError> {

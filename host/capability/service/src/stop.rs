@@ -1,6 +1,11 @@
 //! Signal, grace, kill.
+//!
+//! All of it is done by a task of its own, which goes on when nobody waits for it: a grace can be longer than a change
+//! may take to be answered. Until that task is over the probe says *in progress*. It ends with this process; then
+//! nothing is killed any more, and a resume finds what the signal alone came to.
 
 use std::io;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use liftlock_types::Acted;
@@ -24,10 +29,40 @@ const KILL_DEADLINE: Duration = Duration::from_secs(5);
 /// Longest text of a command's complaint in an answer.
 const COMPLAINT_CHARS_MAX: usize = 500;
 
+/// How long a stop is waited for before it is followed by its probe: the longest grace of a restart, a kill and a
+/// margin, well within the two minutes that the gate gives.
+const ANSWER_WITHIN: Duration = Duration::from_secs(75);
+
 impl Inner {
     /// Asks the service to end, waits, kills what is left. Once anything was sent the answer is `Ok`, and a look
-    /// at the service says what came of it.
-    pub(crate) async fn stop(&self, token: &str) -> Result<Value, Acted> {
+    /// at the service says what came of it, when [`Inner::is_stopping`] says no.
+    pub(crate) async fn stop(self: &Arc<Self>, token: &str) -> Result<Value, Acted> {
+        self.stopping
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(token.to_owned(), Instant::now());
+        let (inner, of) = (Arc::clone(self), token.to_owned());
+        let work = tokio::spawn(async move {
+            let over = Over(Arc::clone(&inner), of);
+            inner.end(&over.1).await
+        });
+        match tokio::time::timeout(ANSWER_WITHIN, work).await {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(error)) => Err(Acted::Unanswered(format!("it was not followed: {error}"))),
+            Err(_) => Ok(json!({ "grace_ms": self.config.grace_ms })),
+        }
+    }
+
+    /// Since when the processes of this attempt's service are asked to end, while that goes on.
+    pub(crate) fn is_stopping(&self, token: &str) -> Option<Duration> {
+        self.stopping
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(token)
+            .map(Instant::elapsed)
+    }
+
+    async fn end(&self, token: &str) -> Result<Value, Acted> {
         let look = self
             .look()
             .await
@@ -88,6 +123,11 @@ impl Inner {
             }
         };
         let killed = left.len();
+        if killed > 0
+            && let Err(error) = self.home.set_killing(token)
+        {
+            tracing::warn!(%error, "a kill cannot be written down");
+        }
         let until = Instant::now() + KILL_DEADLINE;
         while !left.is_empty() && Instant::now() < until {
             // Again and again: one can be made while another is killed.
@@ -109,6 +149,19 @@ impl Inner {
             "left": left.len(),
             "complaint": complaint,
         }))
+    }
+}
+
+/// Takes an attempt off the list of those that go on, however it ends.
+struct Over(Arc<Inner>, String);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0
+            .stopping
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.1);
     }
 }
 

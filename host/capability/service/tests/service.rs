@@ -16,8 +16,8 @@ use liftlock_service::{
 };
 use liftlock_types::rules::{Borrow, RULES};
 use liftlock_types::{
-    Acted, Attempt, Binding, Capability, Change, Facts, Predicate, Probed, Read, ReadError, RunId,
-    SecretRef, StepId,
+    Acted, Attempt, Binding, Capability, Change, Facts, FileName, Predicate, Probed, Read,
+    ReadError, RunId, SecretRef, StepId,
 };
 use rustix::process::{Pid, Signal};
 use secrecy::SecretString;
@@ -275,14 +275,19 @@ async fn every_row_of_the_table_is_implemented() {
     let site = site();
     let mut config = site.config(&[]);
     config.tasks = toml::from_str("x = { command = [\"true\"] }").unwrap();
+    config.artifact = toml::from_str("link = \"current\"\nversions = \"versions\"").ok();
+    for version in ["old", "new"] {
+        fs::create_dir_all(site.path("versions").join(version)).unwrap();
+    }
+    std::os::unix::fs::symlink("versions/old", site.path("current")).unwrap();
     let service = site.open(&config);
     let mut verbs: Vec<&str> = RULES
         .iter()
         .map(|rule| rule.verb)
         .filter(|verb| verb.starts_with("service."))
         .collect();
-    // A stop needs something that runs.
-    verbs.sort_by_key(|verb| *verb == "service.stop");
+    // A stop needs something that runs, a switch something that does not.
+    verbs.sort_by_key(|verb| (*verb == "service.switch-artifact", *verb == "service.stop"));
     assert!(verbs.len() >= 4);
     eventually(&service, "stopped").await;
     let mut starts = verbs.clone();
@@ -293,6 +298,10 @@ async fn every_row_of_the_table_is_implemented() {
             "service.start" => START,
             "service.restart" => RESTART,
             "service.run-task" => task("x"),
+            "service.switch-artifact" => Change::SwitchArtifact {
+                to: FileName::new("new").unwrap(),
+                while_it_is: None,
+            },
             verb => panic!("no implementation of {verb}"),
         };
         let done = perform(&service, &verb.replace('.', "-"), &change).await;

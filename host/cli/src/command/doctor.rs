@@ -2,6 +2,8 @@
 
 use liftlock_gate::now_ms;
 use liftlock_types::facts::cluster::{Health, Identity, Node, TemplateKind};
+use liftlock_types::facts::endpoint;
+use liftlock_types::facts::service::Artifact;
 use liftlock_types::facts::traffic::{Administrative, Server};
 use liftlock_types::{Binding, Capability, Read};
 use schemars::JsonSchema;
@@ -279,11 +281,62 @@ async fn look_at_targets(state: &State, site: &Site, book: &mut Book) {
                 {
                     book.ok(about, format!("{:?}", status.state));
                 }
+                look_at_artifact(site, binding, capability.as_ref(), book).await;
             }
             "traffic" => look_at_balancer(about, capability.as_ref(), book).await,
+            "endpoint" => look_at_endpoint(binding, capability.as_ref(), book).await,
+            "database" => look_at_database(about, capability.as_ref(), book).await,
             _ => {}
         }
         look_at_claims(state, binding, capability.as_ref(), book).await;
+    }
+}
+
+/// The version that a service runs, where the site says how that is switched.
+async fn look_at_artifact(
+    site: &Site,
+    binding: &Binding,
+    service: &dyn Capability,
+    book: &mut Book,
+) {
+    let has_one = site
+        .services
+        .get(binding)
+        .is_some_and(|config| config.artifact.is_some());
+    if !has_one {
+        return;
+    }
+    let about = binding.as_str();
+    let read_of = &Read::ServiceArtifact;
+    if let Some(found) = read::<Artifact>(service, read_of, about, book).await {
+        let of = view::count(found.available.len(), "version", "versions");
+        match found.current {
+            Some(current) => book.ok(about, format!("runs {current}, of {of}")),
+            None => book.warn(
+                about,
+                format!("its link is not there, {of} are"),
+                "make the link that it is started through: `ln -s` to one of them",
+            ),
+        }
+    }
+}
+
+/// Does anyone answer there? What an answer means, the plugin knows.
+async fn look_at_endpoint(binding: &Binding, api: &dyn Capability, book: &mut Book) {
+    let about = binding.as_str();
+    let root = Read::EndpointAnswer {
+        path: "/".into(),
+        query: Vec::new(),
+    };
+    if let Some(found) = read::<endpoint::Answer>(api, &root, about, book).await {
+        match found.status {
+            401 | 403 => book.warn(
+                about,
+                format!("answers, with status {}", found.status),
+                "see that `auth` in site.toml is what it wants",
+            ),
+            status => book.ok(about, format!("answers, with status {status} at its root")),
+        }
     }
 }
 
@@ -314,6 +367,44 @@ async fn read<T: DeserializeOwned>(
                 None
             }
         },
+    }
+}
+
+/// Its isolation, and what the role may alter: a script that is refused at its first statement is found here.
+async fn look_at_database(about: &str, database: &dyn Capability, book: &mut Book) {
+    use liftlock_types::facts::database::{Identity, Table};
+    let Some(identity) = read::<Identity>(database, &Read::DatabaseIdentity, about, book).await
+    else {
+        return;
+    };
+    let all = Read::Tables {
+        pattern: "*".into(),
+    };
+    let Some(tables) = read::<Vec<Table>>(database, &all, about, book).await else {
+        return;
+    };
+    let text = format!(
+        "schema `{}`, {}, isolation {}, as `{}`",
+        identity.schema,
+        view::count(tables.len(), "table", "tables"),
+        identity.isolation,
+        identity.user
+    );
+    let foreign = tables.iter().filter(|table| !table.alterable).count();
+    if identity.read_only {
+        book.warn(
+            about,
+            format!("{text}: it takes no changes"),
+            "name the server that writes",
+        );
+    } else if foreign > 0 {
+        book.warn(
+            about,
+            format!("{text}: it may not alter {foreign} of them"),
+            "connect as the role that owns the tables",
+        );
+    } else {
+        book.ok(about, text);
     }
 }
 

@@ -391,6 +391,14 @@ impl Draft<'_> {
                     "\n# {needed}: {why}\n# [{binding}]\n# path = \"/etc/...\"\n# redact = []   # patterns that no plugin and no log may see\n"
                 ));
             }
+            "database" => {
+                ask("say where the database is");
+                out.push_str(&format!(
+                    "\n# {needed}: {why}\n# [{binding}]\n# kind = \"postgresql\"      # or \"mariadb\", \"mysql\"\n\
+                     # host = \"...\"\n# database = \"...\"\n# user = \"...\"             # the role that owns the tables\n\
+                     # password = {{ env = \"DATABASE_PASSWORD\" }}\n# tls = \"require\"          # or \"off\"\n"
+                ));
+            }
             "service" => {
                 ask("say how it is stopped and when it is ready");
                 out.push_str(&format!(
@@ -406,6 +414,13 @@ impl Draft<'_> {
                     "\n# {needed}: {why}\n# [{binding}]\n# kind = \"haproxy\"                   # or \"nginx\": include, backend, pid-file, test\n\
                      # socket = \"/run/haproxy/admin.sock\"   # of level admin; or address = \"127.0.0.1:9999\"\n\
                      # at-least = 1                         # so many other servers of a backend go on to serve\n"
+                ));
+            }
+            "endpoint" => {
+                ask("name the address of its API");
+                out.push_str(&format!(
+                    "\n# {needed}: {why}\n# [{binding}]\n# url = \"http://127.0.0.1:8080/...\"\n\
+                     # auth = {{ basic = {{ username = \"...\", password = {{ env = \"NAME\" }} }} }}   # or bearer, header\n"
                 ));
             }
             _ => {}

@@ -179,10 +179,14 @@ fn looks(targets: &Targets) -> String {
             "service" => {
                 "stopped by that run, perhaps: start it when you know which version stands there"
             }
+            "database" => {
+                "columns, indexes and rows of a script, half of which may be done; sessions whose name begins with `liftlock`"
+            }
             "snapshot" => "what that run took before it changed anything",
             "traffic" => {
                 "servers that it took and did not give back: `liftlock doctor` names those that do not serve"
             }
+            "endpoint" => "what that run asked it to do: its record has the requests",
             "disk" => "files that it edited; the copies it kept lie in its own state directory",
             _ => continue,
         };

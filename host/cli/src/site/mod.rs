@@ -13,7 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use liftlock_cluster::ClusterConfig;
+use liftlock_database::DatabaseConfig;
 use liftlock_disk::DiskConfig;
+use liftlock_endpoint::EndpointConfig;
 use liftlock_service::ServiceConfig;
 use liftlock_snapshot::SnapshotConfig;
 use liftlock_traffic::TrafficConfig;
@@ -48,6 +50,9 @@ pub(crate) const SIDE_BY_SIDE_MAX: u32 = 32;
 /// users. Chosen, not measured; the bench prints what side by side brings.
 const SIDE_BY_SIDE: u32 = 4;
 
+/// What a binding's name can begin with, where a label names one.
+const CAPABILITIES: [&str; 5] = ["cluster", "snapshot", "disk", "service", "endpoint"];
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct SiteToml {
@@ -69,6 +74,10 @@ struct SiteToml {
     service: BTreeMap<String, ServiceConfig>,
     #[serde(default)]
     traffic: BTreeMap<String, TrafficConfig>,
+    #[serde(default)]
+    endpoint: BTreeMap<String, EndpointConfig>,
+    #[serde(default)]
+    database: BTreeMap<String, DatabaseConfig>,
 }
 
 fn one() -> u32 {
@@ -125,6 +134,10 @@ pub(crate) struct Site {
     pub(crate) services: BTreeMap<Binding, ServiceConfig>,
     /// Load balancers.
     pub(crate) balancers: BTreeMap<Binding, TrafficConfig>,
+    /// APIs of products.
+    pub(crate) endpoints: BTreeMap<Binding, EndpointConfig>,
+    /// Relational databases.
+    pub(crate) databases: BTreeMap<Binding, DatabaseConfig>,
 }
 
 /// The site file that `--site` means.
@@ -171,6 +184,8 @@ impl Site {
             disks: BTreeMap::new(),
             services: BTreeMap::new(),
             balancers: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            databases: BTreeMap::new(),
             file,
             text,
         };
@@ -194,8 +209,12 @@ impl Site {
         site.disks = site.bindings("disk", raw.disk)?;
         site.services = site.bindings("service", raw.service)?;
         site.balancers = site.bindings("traffic", raw.traffic)?;
+        site.endpoints = site.bindings("endpoint", raw.endpoint)?;
+        site.databases = site.bindings("database", raw.database)?;
+        site.check_databases()?;
         site.check_snapshots()?;
         site.check_balancers()?;
+        site.check_labels()?;
         Ok(site)
     }
 
@@ -220,6 +239,8 @@ impl Site {
             .chain(self.disks.keys())
             .chain(self.services.keys())
             .chain(self.balancers.keys())
+            .chain(self.endpoints.keys())
+            .chain(self.databases.keys())
     }
 
     /// A mistake at this key, with what would be right.
@@ -271,6 +292,34 @@ impl Site {
             config.check().map_err(|mistake| {
                 self.wrong(&["traffic", binding.name(), mistake.key], &mistake.right)
             })?;
+        }
+        Ok(())
+    }
+
+    /// A label that names a binding names one of this file: a node whose API is another's would be judged by it.
+    fn check_labels(&self) -> Result<(), Failure> {
+        for (binding, config) in &self.services {
+            for (label, value) in &config.labels {
+                let names_one = Binding::new(value.as_str())
+                    .is_ok_and(|named| CAPABILITIES.contains(&named.capability()));
+                if names_one && !self.names().any(|known| known.as_str() == value) {
+                    return Err(self.wrong(
+                        &["service", binding.name(), "labels", label],
+                        "it names a binding that this file does not have",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the parser cannot see of a database.
+    fn check_databases(&self) -> Result<(), Failure> {
+        for (binding, config) in &self.databases {
+            if let Err(error) = config.check() {
+                let path = ["database", binding.name(), error.field];
+                return Err(self.wrong(&path, &format!("`{}`: {}", error.value, error.right)));
+            }
         }
         Ok(())
     }

@@ -33,6 +33,12 @@ port = 8090
 kind = \"haproxy\"
 socket = \"/run/haproxy/admin.sock\"
 at-least = 2
+labels = { pool = \"rest\", endpoint = \"endpoint.n1\" }
+artifact = { link = \"current\", versions = \"/opt/versions\" }
+
+[endpoint.n1]
+url = \"http://127.0.0.1:8080/engine-rest\"
+auth = { bearer = { env = \"TOKEN\" } }
 ";
 
 fn parse(text: &str) -> Result<Site, Failure> {
@@ -66,7 +72,8 @@ fn a_site_reads_as_it_is_written() {
             "snapshot.backups",
             "disk.config",
             "service.optimize",
-            "traffic.front"
+            "traffic.front",
+            "endpoint.n1"
         ]
     );
     assert_eq!(site.dir(), Path::new("dir"));
@@ -205,4 +212,66 @@ fn a_directory_and_a_file_are_both_a_place_of_a_site() {
         dir.path().join("x.toml")
     );
     assert_eq!(Site::load(dir.path()).unwrap_err().code(), Code::NoSite);
+}
+
+#[test]
+fn a_label_that_names_a_binding_names_one_of_the_file() {
+    let (line, column, text) = said("\"endpoint.n1\" }", "\"endpoint.n2\" }");
+    assert_eq!((line, column), (23, 38));
+    assert!(
+        text.contains("it names a binding that this file does not have"),
+        "{text}"
+    );
+    // What only looks like one is a text.
+    let version = GOOD.replacen("pool = \"rest\"", "pool = \"v7.22\"", 1);
+    parse(&version).unwrap();
+}
+
+#[test]
+fn an_unknown_key_of_an_endpoint_and_of_an_artifact_is_marked() {
+    let (line, _, text) = said("url = ", "ulr = ");
+    assert_eq!(line, 27);
+    assert!(text.contains("did you mean `url`?"), "{text}");
+    let (line, _, text) = said("versions = ", "version = ");
+    assert_eq!(line, 24);
+    assert!(text.contains("did you mean `versions`?"), "{text}");
+}
+
+#[test]
+fn a_mistake_in_a_database_names_file_field_value_and_what_would_be_right() {
+    let good = "name = \"prod\"\nproduct-plugin = \"p\"\n[database.engine]\nkind = \"postgresql\"\n\
+                host = \"db1\"\ndatabase = \"camunda\"\nuser = \"camunda\"\npassword = { env = \"P\" }\n";
+    let parse = |text: &str| Site::parse("site.toml".into(), text.to_owned());
+    let site = parse(good).unwrap();
+    assert_eq!(
+        site.names().map(Binding::as_str).collect::<Vec<_>>(),
+        ["database.engine"]
+    );
+    for (from, to, says) in [
+        (
+            "host = \"db1\"",
+            "host = \"db1:5432\"\nport = 0",
+            "`database.engine.port` in `site.toml`: `0`: it must be 1",
+        ),
+        ("\"db1\"", "\"postgresql://db1\"", "`database.engine.host`"),
+        (
+            "kind = \"postgresql\"",
+            "kind = \"mariadb\"\nschema = \"x\"",
+            "only PostgreSQL has schemas",
+        ),
+        (
+            "kind = \"postgresql\"",
+            "kind = \"postgresql\"\nread-ms = 1",
+            "`1`: it must be 100 to 600000",
+        ),
+        ("kind = \"postgresql\"", "kind = \"oracle\"", "site.toml"),
+        ("{ env = \"P\" }", "\"canary-4711\"", "site.toml"),
+    ] {
+        let text = good.replace(from, to);
+        assert_ne!(text, good);
+        let failure = parse(&text).unwrap_err();
+        let shown = format!("{:?}", failure.data());
+        assert!(shown.contains(says), "{to}: {shown}");
+        assert!(!shown.contains("canary-4711"), "{shown}");
+    }
 }

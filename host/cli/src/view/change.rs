@@ -104,6 +104,19 @@ pub(crate) fn object(change: &Change) -> String {
             server,
             weight,
         } => format!("{backend}/{server} to weight {weight}"),
+        Change::Execute { statement, .. } => statement.text().to_owned(),
+        Change::ExecuteTogether { statements, .. } => {
+            let statements = statements.statements();
+            let texts: Vec<&str> = statements.iter().map(|it| it.text()).collect();
+            format!(
+                "{}: {}",
+                count(statements.len(), "statement", "statements"),
+                texts.join("; ")
+            )
+        }
+        Change::EndSession {
+            id, application, ..
+        } => format!("{id} of {application}"),
         _ => change.names().join(", "),
     };
     escape::line(&text)

@@ -236,6 +236,10 @@ impl Worst {
                 "{many} of {binding} taken, never the last that serve"
             ));
         }
+        if name == "endpoint.request" {
+            self.parts
+                .push(format!("whatever its requests do at {binding}"));
+        }
         if !change::takes_away(name) {
             return;
         }

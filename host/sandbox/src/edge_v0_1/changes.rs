@@ -24,11 +24,15 @@ const PLAIN_NAME_BYTES_MAX: usize = 255;
 /// Most bytes of a new file, as the contract says.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
-type Answer<T> = Result<Resource<T>, HostError>;
+pub(super) type Answer<T> = Result<Resource<T>, HostError>;
 
 impl State {
     /// A change on a binding, when the grant allows it.
-    fn propose(&mut self, binding: liftlock_types::Binding, change: Change) -> Answer<Planned> {
+    pub(super) fn propose(
+        &mut self,
+        binding: liftlock_types::Binding,
+        change: Change,
+    ) -> Answer<Planned> {
         let planned = self.session.propose(Planned {
             binding,
             change,
@@ -37,7 +41,7 @@ impl State {
         Ok(self.table.push(planned)?)
     }
 
-    fn wait_for(
+    pub(super) fn wait_for(
         &mut self,
         binding: &liftlock_types::Binding,
         predicate: Predicate,
@@ -46,7 +50,11 @@ impl State {
         Ok(self.table.push(condition)?)
     }
 
-    fn look_at(&mut self, binding: &liftlock_types::Binding, read: Read) -> Answer<Reading> {
+    pub(super) fn look_at(
+        &mut self,
+        binding: &liftlock_types::Binding,
+        read: Read,
+    ) -> Answer<Reading> {
         let reading = self.session.reading(binding, read)?;
         Ok(self.table.push(reading)?)
     }
@@ -718,6 +726,15 @@ impl service_changes::Host for State {
     async fn ready(&mut self, on: Resource<Service>) -> Answer<Condition> {
         let binding = self.service(&on)?;
         self.wait_for(&binding, Predicate::Ready)
+    }
+
+    async fn switch_artifact(&mut self, on: Resource<Service>, to: String) -> Answer<Planned> {
+        let binding = self.service(&on)?;
+        let change = Change::SwitchArtifact {
+            to: FileName::new(to)?,
+            while_it_is: None,
+        };
+        self.propose(binding, change)
     }
 }
 

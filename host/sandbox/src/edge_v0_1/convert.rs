@@ -1,6 +1,6 @@
 //! Records and enums of the contract, to and from the host's own.
 
-use liftlock_types::facts::{cluster, disk, service, snapshot, traffic};
+use liftlock_types::facts::{cluster, disk, endpoint, service, snapshot, traffic};
 use liftlock_types::{
     Descriptor, Edge, Evaluated, Fact, Finding, Inventory, KnownFinding, Moment, Need, OnExpiry,
     OptionKind, OptionSpec, Phase, ReadError, Request, Severity, Target, Verb, VerbRequest,
@@ -324,6 +324,25 @@ impl From<service::Status> for wit::service::Status {
             },
             pids: it.pids,
             since: it.since_ms,
+        }
+    }
+}
+
+impl From<service::Artifact> for wit::service::Artifact {
+    fn from(it: service::Artifact) -> Self {
+        Self {
+            current: it.current,
+            available: it.available,
+        }
+    }
+}
+
+impl From<endpoint::Answer> for wit::endpoint::Answer {
+    fn from(it: endpoint::Answer) -> Self {
+        Self {
+            status: it.status,
+            content_type: it.content_type,
+            body: it.body,
         }
     }
 }

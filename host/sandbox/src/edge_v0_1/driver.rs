@@ -18,14 +18,21 @@ use wasmtime::component::Resource;
 
 use super::wit::cluster::HostCluster;
 use super::wit::cluster_changes::Host as _;
+use super::wit::database::HostDatabase as _;
+use super::wit::database_changes::Host as _;
 use super::wit::disk::HostDirectory as _;
 use super::wit::disk_changes::Host as _;
 use super::wit::draft::{HostChange as _, HostCondition as _, HostDraft as _, HostStep};
+use super::wit::endpoint::HostEndpoint;
 use super::wit::service_changes::Host as _;
 use super::wit::snapshot_changes::Host as _;
 use super::wit::traffic_changes::Host as _;
-use super::wit::{cluster, cluster_changes, disk_changes, draft, traffic};
-use super::{Balancer, Cluster, Directory, DraftHandle, Repository, Service, StepHandle};
+use super::wit::{
+    cluster, cluster_changes, database_changes, disk_changes, draft, endpoint_changes, traffic,
+};
+use super::{
+    Balancer, Cluster, Database, Directory, DraftHandle, Endpoint, Repository, Service, StepHandle,
+};
 use crate::call::{Call, ReadSource, RunView, SiteView};
 use crate::draft::Draft;
 use crate::limits::Limits;
@@ -55,7 +62,11 @@ pub(crate) fn drive(bytes: &[u8]) {
         site: SiteView {
             name: "fuzz".into(),
             options: BTreeMap::new(),
-            bindings: BTreeMap::new(),
+            // Its product says whose SQL is meant.
+            bindings: Binding::new("database.engine")
+                .map(|binding| (binding, "PostgreSQL".to_owned()))
+                .into_iter()
+                .collect(),
             grant: grant.clone(),
         },
         run: RunView::none(Moment::Asked),
@@ -212,6 +223,19 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
         binding: binding("traffic.front")?,
     })?;
     let drain = traffic::Administrative::Drain;
+    let rep = table
+        .push(Endpoint {
+            binding: binding("endpoint.api")?,
+        })?
+        .rep();
+    let api = || Resource::<Endpoint>::new_own(rep);
+    let database = table.push(Database {
+        binding: binding("database.engine")?,
+    })?;
+    let waits = || database_changes::LockPatience {
+        timeout_ms: None,
+        attempts: None,
+    };
     let rep = on.rep();
     let on = || Resource::<Cluster>::new_own(rep);
     let legacy = cluster::TemplateKind::Legacy;
@@ -329,6 +353,60 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
         b'R' => condition(now(state.idle(balancer, a, b))),
         b'S' => condition(now(state.serving_at_least(balancer, a, 1))),
         b'T' => reading(now(state.read_servers(balancer, a))),
+        b'U' => change(now(state.switch_artifact(service, a))),
+        b'V' => now(HostEndpoint::get(state, api(), a, vec![(b, c)])).map(|_| Got::Nothing),
+        b'W' => {
+            let asked = endpoint_changes::Host::answers(
+                state,
+                api(),
+                words.at(3),
+                vec![("a".into(), words.at(5))],
+                200,
+                words.at(4),
+            );
+            let done_when = now(asked)?;
+            let what = endpoint_changes::ApiRequest {
+                method: endpoint_changes::Method::Post,
+                path: a,
+                query: vec![("a".into(), c)],
+                body: Some(b),
+            };
+            let request = endpoint_changes::Host::request(state, api(), what, done_when);
+            change(now(request))
+        }
+        b'X' => condition(now(endpoint_changes::Host::answers(
+            state,
+            api(),
+            a,
+            vec![(b, c)],
+            u16::try_from(words.number(4)).unwrap_or(200),
+            words.at(3),
+        ))),
+        b'Y' => reading(now(endpoint_changes::Host::read_answer(
+            state,
+            api(),
+            a,
+            vec![(b, c)],
+        ))),
+        b'0' => change(now(state.execute(database, a, waits()))),
+        b'1' => change(now(state.execute_together(
+            database,
+            words.from(0),
+            waits(),
+        ))),
+        b'2' => change(now(state.end_session(database, 1, a, b))),
+        b'3' => {
+            let values = words.perhaps(1).into_iter().map(Some).collect();
+            let expected = vec![words.from(2).into_iter().map(Some).collect()];
+            condition(now(state.query_is(database, a, values, expected)))
+        }
+        b'4' => condition(now(state.index_valid(database, a, b))),
+        b'5' => condition(now(state.no_session(database, a))),
+        b'6' => reading(now(state.read_columns(database, a))),
+        b'7' => {
+            let values = words.from(1).into_iter().map(Some).collect();
+            now(state.query(database, a, values)).map(|_| Got::Nothing)
+        }
         _ => Ok(Got::Nothing),
     }
 }
@@ -381,6 +459,7 @@ fn look_at(proposal: &Proposal, grant: &Grant) {
 fn covered(name: &str) {
     let name = name
         .strip_prefix("PUT /_ingest/pipeline/")
+        .or_else(|| name.strip_prefix("POST /"))
         .or_else(|| name.strip_prefix('/'))
         .unwrap_or(name);
     assert!(
@@ -414,10 +493,13 @@ fn grant() -> Option<Grant> {
             "snapshot" => "snapshot.backups",
             "disk" => "disk.config",
             "traffic" => "traffic.front",
+            "endpoint" => "endpoint.api",
+            "database" => "database.engine",
             _ => "service.app",
         };
         let before = match verb {
-            "cluster.raw-read" => "/",
+            "cluster.raw-read" | "endpoint.read" => "/",
+            "endpoint.request" => "POST /",
             "cluster.raw-change" => "PUT /_ingest/pipeline/",
             _ => "",
         };

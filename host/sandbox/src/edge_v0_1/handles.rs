@@ -45,3 +45,13 @@ pub struct Service {
 pub struct Balancer {
     pub(super) binding: Binding,
 }
+
+/// A product's own API.
+pub struct Endpoint {
+    pub(super) binding: Binding,
+}
+
+/// A database.
+pub struct Database {
+    pub(super) binding: Binding,
+}

@@ -11,16 +11,21 @@
 //! | `site` | `site` and `run` |
 //! | `draft` | `draft` |
 //! | `cluster`, `snapshot`, `disk`, `service`, `traffic` | the reads |
+//! | `endpoint` | reads and constructors of a product's own API |
 //! | `driver` | calls all of these with other people's bytes |
-//! | `changes` | the inert constructors of all of them |
+//! | `database`, `database_facts` | its reads and its inert constructors; its facts as records |
+//! | `changes` | the inert constructors of all others |
 
 mod changes;
 mod cluster;
 mod convert;
+mod database;
+mod database_facts;
 mod disk;
 mod draft;
 #[cfg(feature = "doors")]
 mod driver;
+mod endpoint;
 mod exports;
 mod handles;
 mod service;
@@ -38,14 +43,15 @@ use crate::session::HostError;
 pub(crate) use driver::drive;
 pub(crate) use exports::Edge;
 use handles::{
-    Balancer, Cluster, Directory, DraftHandle, Repository, Run, Service, Site, StepHandle,
+    Balancer, Cluster, Database, Directory, DraftHandle, Endpoint, Repository, Run, Service, Site,
+    StepHandle,
 };
 
 /// Versions that this module answers: all of 0.1, as the linker matches them.
 pub(crate) const VERSIONS: &str = "0.1.";
 
 /// Interfaces that a plugin of this version can import.
-pub(crate) const INTERFACES: [&str; 14] = [
+pub(crate) const INTERFACES: [&str; 18] = [
     "types",
     "site",
     "run",
@@ -60,6 +66,10 @@ pub(crate) const INTERFACES: [&str; 14] = [
     "service-changes",
     "traffic",
     "traffic-changes",
+    "endpoint",
+    "endpoint-changes",
+    "database",
+    "database-changes",
 ];
 
 mod bindings {
@@ -81,6 +91,8 @@ mod bindings {
             "liftlock:upgrade/disk.directory": crate::edge_v0_1::handles::Directory,
             "liftlock:upgrade/service.service": crate::edge_v0_1::handles::Service,
             "liftlock:upgrade/traffic.balancer": crate::edge_v0_1::handles::Balancer,
+            "liftlock:upgrade/endpoint.endpoint": crate::edge_v0_1::handles::Endpoint,
+            "liftlock:upgrade/database.database": crate::edge_v0_1::handles::Database,
         },
         trappable_error_type: {
             "liftlock:upgrade/types.error" => crate::session::HostError,
@@ -128,6 +140,16 @@ impl State {
 
     /// Likewise of a balancer.
     fn balancer(&mut self, on: &Resource<Balancer>) -> Result<Binding, HostError> {
+        Ok(self.at(on)?.binding.clone())
+    }
+
+    /// Likewise of an endpoint.
+    fn endpoint(&mut self, on: &Resource<Endpoint>) -> Result<Binding, HostError> {
+        Ok(self.at(on)?.binding.clone())
+    }
+
+    /// Likewise of a database.
+    fn database(&mut self, on: &Resource<Database>) -> Result<Binding, HostError> {
         Ok(self.at(on)?.binding.clone())
     }
 

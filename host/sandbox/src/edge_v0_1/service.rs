@@ -58,6 +58,17 @@ impl wit::HostService for State {
         Ok(answer.into())
     }
 
+    async fn labels(&mut self, on: Resource<Service>) -> Result<Vec<(String, String)>, HostError> {
+        let binding = self.service(&on)?;
+        self.session.read(&binding, Read::ServiceLabels).await
+    }
+
+    async fn artifact(&mut self, on: Resource<Service>) -> Result<wit::Artifact, HostError> {
+        let binding = self.service(&on)?;
+        let answer: facts::Artifact = self.session.read(&binding, Read::ServiceArtifact).await?;
+        Ok(answer.into())
+    }
+
     async fn drop(&mut self, service: Resource<Service>) -> wasmtime::Result<()> {
         self.table.delete(service)?;
         Ok(())

@@ -319,6 +319,22 @@ fn answers() -> Vec<(&'static str, Read, Value)> {
             read(json!({"read": "service-ask", "name": "version"})),
             json!({"exit_code": 0, "stdout": "21", "stderr": ""}),
         ),
+        (app, Read::ServiceLabels, json!([])),
+        (
+            app,
+            Read::ServiceArtifact,
+            json!({"current": "7.22", "available": ["7.22", "7.23"]}),
+        ),
+        (
+            "service.n1",
+            Read::ServiceLabels,
+            json!([["pool", "rest"], ["server", "be/n1"]]),
+        ),
+        (
+            "endpoint.api",
+            read(json!({"read": "endpoint-answer", "path": "/a-1", "query": []})),
+            json!({"status": 404, "content_type": "text/plain", "body": "none"}),
+        ),
     ]
 }
 
@@ -392,6 +408,8 @@ pub(crate) fn grant() -> Grant {
                     verb("service.stop", &[]),
                 ],
             ),
+            on("service.n1", vec![verb("service.read", &[])]),
+            on("endpoint.api", vec![verb("endpoint.read", &["/a-*"])]),
             // Granted without a verb, which is as good as not granted.
             on("cluster.empty", vec![]),
             // Granted, and not in the site.
@@ -432,6 +450,10 @@ pub(crate) fn call_on(options: &[(&str, &str)], reader: Arc<dyn ReadSource>) -> 
                 "snapshot.backups",
                 "disk.config",
                 "service.app",
+                "service.n1",
+                // A node that is there and not granted.
+                "service.n2",
+                "endpoint.api",
             ]
             .map(|name| (binding(name), format!("product at {name}")))
             .into(),

@@ -65,6 +65,9 @@ async fn every_read_reaches_its_source_and_comes_back_as_its_record() {
         ("service-tasks", "migrate"),
         ("log-tail", "l1"),
         ("ask", "stdout: \"21\""),
+        ("labels", "ok: []"),
+        ("artifact", "current: Some(\"7.22\")"),
+        ("endpoint", "status: 404, content-type: \"text/plain\""),
     ] {
         let text = seen
             .get(name)
@@ -74,7 +77,7 @@ async fn every_read_reaches_its_source_and_comes_back_as_its_record() {
     }
     assert!(called.denials.is_empty(), "{:?}", called.denials);
     // Each of them is recorded, in order, with its answer.
-    assert_eq!(called.reads.len(), 32);
+    assert_eq!(called.reads.len(), 35);
     assert_eq!(called.reads[0].1.as_ref().unwrap()["version"], "2.19.1");
     assert!(called.peak_memory_bytes > 0);
 }
@@ -106,6 +109,17 @@ async fn the_site_shows_only_what_is_granted() {
         !seen["bindings"].contains("cluster.empty"),
         "{}",
         seen["bindings"]
+    );
+}
+
+#[tokio::test]
+async fn a_plugin_learns_its_nodes_from_the_bindings_and_what_is_said_of_them() {
+    let seen = seen(&inspect(&[("do", "nodes")]).await);
+    let names: Vec<&str> = seen.keys().map(String::as_str).collect();
+    assert_eq!(names, ["service.app", "service.n1"]);
+    assert_eq!(
+        seen["service.n1"],
+        "ok: [(\"pool\", \"rest\"), (\"server\", \"be/n1\")]"
     );
 }
 
@@ -204,7 +218,7 @@ async fn calls_run_on_any_thread_and_side_by_side() {
         })
         .collect();
     for task in tasks {
-        assert_eq!(task.await.unwrap(), 32);
+        assert_eq!(task.await.unwrap(), 35);
     }
 }
 

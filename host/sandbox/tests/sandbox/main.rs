@@ -9,3 +9,4 @@ mod faults;
 mod loading;
 mod observing;
 mod plans;
+mod traffic;

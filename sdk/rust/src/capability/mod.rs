@@ -5,7 +5,9 @@
 //! component: the import section says what it can ever read and propose.
 
 mod cluster;
+mod database;
 mod disk;
+mod endpoint;
 mod service;
 mod snapshot;
 mod traffic;
@@ -20,11 +22,25 @@ pub use crate::bindings::liftlock::upgrade::cluster_changes::{
 pub use crate::bindings::liftlock::upgrade::disk::{Directory, Entry, EntryKind, Space};
 pub use crate::bindings::liftlock::upgrade::disk_changes::Hunk;
 pub use crate::bindings::liftlock::upgrade::draft::{Change, Condition, OnExpiry, Reading};
-pub use crate::bindings::liftlock::upgrade::service::{CommandOutput, Service, State, Status};
+pub use crate::bindings::liftlock::upgrade::endpoint::{Answer, Endpoint};
+pub use crate::bindings::liftlock::upgrade::endpoint_changes::{
+    ApiRequest as EndpointRequest, Method as EndpointMethod,
+};
+pub use crate::bindings::liftlock::upgrade::service::{
+    Artifact, CommandOutput, Service, State, Status,
+};
 pub use crate::bindings::liftlock::upgrade::snapshot::{Repository, Taken as Snapshot};
 pub use crate::bindings::liftlock::upgrade::traffic::{
     Administrative, Balancer, Server as BalancedServer,
 };
+
+pub use endpoint::RUN_ID;
+
+pub use crate::bindings::liftlock::upgrade::database::{
+    Column, Constraint, Database, Identity as DatabaseIdentity, Index as TableIndex, Product, Rows,
+    Session as DatabaseSession, Table,
+};
+pub use crate::bindings::liftlock::upgrade::database_changes::LockPatience;
 
 use crate::Result;
 

@@ -61,4 +61,24 @@ impl Service {
     pub fn ready(&self) -> Result<Condition> {
         service_changes::ready(self)
     }
+
+    /// Proposes that it runs another of the directories that [`Service::artifact`] lists, while it is stopped.
+    ///
+    /// # Errors
+    /// The host's: outside the grant, or no name of a directory.
+    pub fn switch_artifact(&self, to: &str) -> Result<Change> {
+        service_changes::switch_artifact(self, to)
+    }
+
+    /// What the operator says of it under this name; none where nothing is said.
+    ///
+    /// # Errors
+    /// The host's: not granted.
+    pub fn label(&self, name: &str) -> Result<Option<String>> {
+        let labels = self.labels()?;
+        Ok(labels
+            .into_iter()
+            .find(|(label, _)| label == name)
+            .map(|(_, value)| value))
+    }
 }

@@ -13,7 +13,7 @@ const METADATA: [IpAddr; 3] = [
 ];
 
 /// An address that nobody means unless it is written down as one.
-pub(crate) fn is_refused(address: IpAddr) -> bool {
+pub fn is_refused(address: IpAddr) -> bool {
     let link_local = match address {
         IpAddr::V4(it) => it.is_link_local(),
         IpAddr::V6(it) => match it.to_ipv4_mapped() {
@@ -28,7 +28,7 @@ pub(crate) fn is_refused(address: IpAddr) -> bool {
 ///
 /// An address that stands in the configuration as a number is not resolved, so it is not refused.
 #[derive(Debug)]
-pub(crate) struct Guarded;
+pub struct Guarded;
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {

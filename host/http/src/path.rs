@@ -11,7 +11,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// A path that has no encoding.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PathError {
+pub enum PathError {
     /// `.` and `..` mean something else in an address, encoded or not.
     #[error("`{0}` cannot be a part of a path")]
     Dots(String),
@@ -22,11 +22,11 @@ pub(crate) enum PathError {
 
 /// `/a/b`, encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ApiPath(String);
+pub struct ApiPath(String);
 
 impl ApiPath {
     /// Of parts, each a name as it is.
-    pub(crate) fn new<S: AsRef<str>>(parts: &[S]) -> Result<Self, PathError> {
+    pub fn new<S: AsRef<str>>(parts: &[S]) -> Result<Self, PathError> {
         let mut path = String::new();
         for part in parts {
             let part = part.as_ref();
@@ -46,13 +46,14 @@ impl ApiPath {
         Ok(Self(path))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// The text.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// One part of a path or a query, encoded.
-pub(crate) fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
 }
 

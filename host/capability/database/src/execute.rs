@@ -1,0 +1,263 @@
+//! Statements that are sent: one by one, or several in one transaction; tried again while somebody holds their lock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use liftlock_types::Acted;
+use liftlock_types::sql::{LockPatience, Shape, Statement};
+use serde_json::json;
+
+use crate::connection::{Place, Purpose, Session};
+use crate::judge::Verdict;
+use crate::trouble::Trouble;
+use crate::{look, marker, sessions};
+
+/// How long one act may go on trying for a lock, milliseconds.
+///
+/// A minute: half of what the gate waits for an answer. It asks again later.
+const TRYING_MS: u32 = 60_000;
+
+/// First and longest pause between two tries, milliseconds. Whoever waited behind us has that long to go on.
+const PAUSE_MS: (u64, u64) = (250, 4_000);
+
+/// What is sent.
+pub(crate) enum What {
+    One(Statement),
+    Together(Vec<Statement>),
+}
+
+/// Statements on their way.
+pub(crate) struct Work {
+    pub(crate) place: Arc<Place>,
+    pub(crate) token: String,
+    /// Which attempt of the gate: from 1.
+    pub(crate) number: u32,
+    pub(crate) what: What,
+    pub(crate) waits: LockPatience,
+}
+
+/// A no, whether anything left this process before it, and the part that it is about.
+struct No {
+    trouble: Trouble,
+    sent: bool,
+    about: String,
+}
+
+impl No {
+    fn before(trouble: Trouble) -> Self {
+        Self {
+            trouble,
+            sent: false,
+            about: String::new(),
+        }
+    }
+
+    fn after(trouble: Trouble) -> Self {
+        Self {
+            trouble,
+            sent: true,
+            about: String::new(),
+        }
+    }
+
+    fn into_acted(self) -> Acted {
+        match self.trouble.into_acted(self.sent) {
+            Acted::Refused {
+                status,
+                kind,
+                text,
+                later,
+            } => Acted::Refused {
+                status,
+                kind,
+                text: format!("{}{text}", self.about),
+                later,
+            },
+            acted => acted,
+        }
+    }
+}
+
+/// How many tries one act has, and whether another act follows this one.
+fn tries(waits: LockPatience, number: u32) -> (u32, bool) {
+    // A pause is a second on average.
+    let fit = TRYING_MS / waits.timeout_ms().saturating_add(1_000);
+    let tries = fit.clamp(1, waits.attempts());
+    let acts = waits.attempts().div_ceil(tries);
+    // A resumed run has as many again.
+    (tries, !number.is_multiple_of(acts))
+}
+
+impl Work {
+    /// Sends it, and again while a lock is not given.
+    pub(crate) async fn run(&self) -> Acted {
+        let (tries, is_followed) = tries(self.waits, self.number);
+        let mut pause_ms = PAUSE_MS.0;
+        for attempt in 1..=tries {
+            let no = match self.once().await {
+                Ok(()) => return Acted::Answered(json!({ "tries": attempt })),
+                Err(no) => no,
+            };
+            if !no.trouble.is_lock() {
+                return no.into_acted();
+            }
+            if attempt == tries {
+                return self.not_given(no, is_followed).await;
+            }
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+            pause_ms = (pause_ms * 2).min(PAUSE_MS.1);
+        }
+        Acted::NotSent("it was tried no time".into())
+    }
+
+    async fn not_given(&self, no: No, later: bool) -> Acted {
+        let held_by = match self.place.session(sessions::OURS, Purpose::Read).await {
+            Ok(mut session) => sessions::holders(&mut session, &self.names())
+                .await
+                .unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        match no.into_acted() {
+            Acted::Refused {
+                status, kind, text, ..
+            } => Acted::Refused {
+                status,
+                kind,
+                text: format!(
+                    "{text}: no lock within {} ms, of which there are {} tries; {}nothing was changed",
+                    self.waits.timeout_ms(),
+                    self.waits.attempts(),
+                    if held_by.is_empty() {
+                        String::new()
+                    } else {
+                        format!("held by session {}; ", held_by.join(", "))
+                    }
+                ),
+                later,
+            },
+            acted => acted,
+        }
+    }
+
+    fn names(&self) -> Vec<&str> {
+        match &self.what {
+            What::One(statement) => statement.names(),
+            What::Together(statements) => statements.iter().flat_map(Statement::names).collect(),
+        }
+    }
+
+    async fn once(&self) -> Result<(), No> {
+        let name = sessions::name_of(&self.token);
+        let purpose = Purpose::Change(self.waits.timeout_ms());
+        let mut session = self
+            .place
+            .session(&name, purpose)
+            .await
+            .map_err(No::before)?;
+        let done = match &self.what {
+            What::One(statement) => match statement.shape() {
+                Shape::CreateIndex {
+                    concurrently: true,
+                    name,
+                    ..
+                } => beside_writers(&mut session, statement, name).await,
+                _ => session.run(statement.text()).await.map_err(No::after),
+            },
+            What::Together(statements) => self.transaction(&mut session, statements).await,
+        };
+        // Ends what is open of a transaction.
+        session.close().await;
+        done
+    }
+
+    async fn transaction(&self, session: &mut Session, statements: &[Statement]) -> Result<(), No> {
+        session.run("BEGIN").await.map_err(No::before)?;
+        // It landed before: this is the identical repeat of a request that had no answer.
+        if !marker::write(session, &self.token)
+            .await
+            .map_err(before_commit)?
+        {
+            return Ok(());
+        }
+        for (n, statement) in statements.iter().enumerate() {
+            session.run(statement.text()).await.map_err(|trouble| No {
+                about: format!(
+                    "statement {} of {}, `{}`: ",
+                    n + 1,
+                    statements.len(),
+                    statement.text()
+                ),
+                ..before_commit(trouble)
+            })?;
+        }
+        session.run("COMMIT").await.map_err(No::after)
+    }
+}
+
+/// A connection that breaks before the commit was sent takes the transaction with it.
+fn before_commit(trouble: Trouble) -> No {
+    No {
+        sent: false,
+        trouble,
+        about: String::new(),
+    }
+}
+
+/// Builds an index beside writers: what an earlier build left unfinished is dropped first, and what this one leaves.
+async fn beside_writers(
+    session: &mut Session,
+    statement: &Statement,
+    name: &str,
+) -> Result<(), No> {
+    drop_unfinished(session, statement, name)
+        .await
+        .map_err(No::before)?;
+    let Err(trouble) = session.run(statement.text()).await else {
+        return Ok(());
+    };
+    if let Trouble::Refused { .. } = trouble
+        && let Err(left) = drop_unfinished(session, statement, name).await
+    {
+        // It changed something: no refusal. The probe sees what is left.
+        return Err(No::after(Trouble::Lost(format!(
+            "{trouble:?}; and what it left cannot be dropped: {left:?}"
+        ))));
+    }
+    Err(No::after(trouble))
+}
+
+async fn drop_unfinished(
+    session: &mut Session,
+    statement: &Statement,
+    name: &str,
+) -> Result<(), Trouble> {
+    if look::verdict(session, statement).await? != Verdict::Unfinished {
+        return Ok(());
+    }
+    let name = session.dialect().quoted(name);
+    session
+        .run(&format!("DROP INDEX CONCURRENTLY {name}"))
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_fit_into_what_the_gate_waits_and_end() {
+        let of = |ms, attempts, number| {
+            tries(LockPatience::new(Some(ms), Some(attempts)).unwrap(), number)
+        };
+        // The default: 10 tries of 3 s and their pauses are one act.
+        assert_eq!(of(3_000, 10, 1), (10, false));
+        assert_eq!(of(60_000, 3, 1), (1, true));
+        assert_eq!(of(60_000, 3, 2), (1, true));
+        assert_eq!(of(60_000, 3, 3), (1, false));
+        // Resumed: as many again.
+        assert_eq!(of(60_000, 3, 4), (1, true));
+        assert_eq!(of(100, 1, 1), (1, false));
+        assert_eq!(of(100, 100, 1), (54, true));
+        assert_eq!(of(100, 100, 2), (54, false));
+    }
+}
