@@ -14,6 +14,7 @@ pub use crate::capability::{
     Reading, Reindexing, Repository, Script, Search, Service, SettingScope, Shard, Snapshot, State,
     Status, Task, Template, TemplateKind,
 };
+pub use crate::capability::{Database, LockPatience, Rows};
 pub use crate::error::{Maybe, Result};
 pub use crate::observing::{Observation, Observing};
 pub use crate::plan::{Phase, Plan, StepBuilder, asked};

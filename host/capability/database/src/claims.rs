@@ -74,8 +74,7 @@ pub(crate) async fn make(session: &mut Session, claim: &Claim) -> Result<bool, R
     );
     for _ in 0..TRIES_MAX {
         match session.run(&create).await {
-            // Two that make it at once: PostgreSQL refuses one of them by its own catalog.
-            Err(trouble) if trouble.is(TAKEN) => {}
+            Err(trouble) if trouble.is_made_at_once() => {}
             other => other.map_err(Trouble::into_read_error)?,
         }
         match session.run(&insert).await {

@@ -16,12 +16,24 @@ pub(crate) async fn write(session: &mut Session, token: &str) -> Result<bool, Tr
     let table = format!(
         "CREATE TABLE IF NOT EXISTS {MARKER} (token text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
     );
-    session.run(&table).await?;
+    session.run(&table).await.map_err(or_again)?;
     let row = format!(
         "INSERT INTO {MARKER} (token) VALUES ({}) ON CONFLICT DO NOTHING RETURNING token",
         literal::text(token)
     );
-    Ok(!session.rows(&row).await?.rows.is_empty())
+    let written = session.rows(&row).await.map_err(or_again)?;
+    Ok(!written.rows.is_empty())
+}
+
+/// Another transaction of ours makes or drops the table at this moment: all of this one is tried again.
+fn or_again(trouble: Trouble) -> Trouble {
+    if trouble.is_made_at_once() || trouble.is(&["42P01"]) {
+        return Trouble::Refused {
+            code: "40001".into(),
+            text: format!("`{MARKER}` comes and goes: {trouble:?}"),
+        };
+    }
+    trouble
 }
 
 /// Is it there?

@@ -47,7 +47,12 @@ fn remedy(code: &str) -> &'static str {
 impl Trouble {
     /// Somebody holds what it needs, or it lost against another: nothing happened, and it can be tried again.
     pub(crate) fn is_lock(&self) -> bool {
-        self.is(&["55P03", "40P01", "1205", "1213"])
+        self.is(&["55P03", "40P01", "40001", "1205", "1213"])
+    }
+
+    /// Two made a table of ours at the same time: PostgreSQL refuses one of them by its own catalog.
+    pub(crate) fn is_made_at_once(&self) -> bool {
+        self.is(&["23505", "42P07", "42710", "XX000", "1050"])
     }
 
     /// The session is no more.
