@@ -44,7 +44,7 @@ pub fn online(address: &str) -> Online {
             .filter_map(|parameter| parameter.split_once('='))
             .filter(|(key, _)| *key == name)
             .map(|(_, value)| value)
-            .last()
+            .next_back()
     };
     let is_safe = SAFE
         .iter()

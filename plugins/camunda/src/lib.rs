@@ -5,7 +5,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `version` | the versions, and the ways between them as data: one minor at a time |
+//! | `version` | the versions |
+//! | `edges` | the ways between them as data: one minor version at a time |
 //! | `log` | what the schema's own log says of its version, and whose product wrote it |
 //! | `catalog` | what a database says of its tables, in plain values |
 //! | `manifest` | what the tables of each version are, compared with what is there |
@@ -21,6 +22,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod catalog;
+pub mod edges;
 pub mod estimate;
 pub mod groups;
 pub mod jar;

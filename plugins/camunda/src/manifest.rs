@@ -6,6 +6,7 @@
 //! Not in it are collation, the order of columns and what a foreign key does on deletion.
 
 mod compare;
+mod difference;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod text;
@@ -13,8 +14,8 @@ mod text;
 use std::collections::BTreeMap;
 
 pub use compare::Comparison;
-pub use compare::Difference;
-pub use compare::Fault;
+pub use difference::Difference;
+pub use difference::Fault;
 
 use crate::catalog::Catalog;
 use crate::catalog::Family;

@@ -178,8 +178,8 @@ pub struct Parts {
     pub indexes: Vec<Statement>,
     /// Constraints: each row is looked at, and both tables are held.
     pub constraints: Vec<Statement>,
-    /// Changes to rows of the engine, or what is not recognised: in nothing after 7.10 (but for 7.11 on MariaDB, which
-    /// writes tables anew), and no part of a rolling upgrade.
+    /// Rows or columns that are there and change, or what is not recognised: no part of a rolling upgrade. No script
+    /// to a version after 7.11 has any.
     pub others: Vec<Statement>,
 }
 

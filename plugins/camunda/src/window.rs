@@ -4,15 +4,17 @@
 //! feature is used until every node is upgraded. Before the window a baseline is taken, and at every step of it the
 //! same is read again and compared.
 
+mod breach;
 mod compare;
+mod policy;
 mod reads;
 
 use std::collections::BTreeMap;
 
-pub use compare::Action;
-pub use compare::Breach;
-pub use compare::Policy;
+pub use breach::Breach;
 pub use compare::compare;
+pub use policy::Action;
+pub use policy::Policy;
 pub use reads::Definitions;
 pub use reads::FEATURES;
 pub use reads::Feature;
