@@ -228,10 +228,7 @@ mod tests {
 
     #[test]
     fn it_names_every_table_that_it_touches() {
-        let names = |dialect, text| {
-            let names = understood(dialect, text).names().join(" ");
-            names
-        };
+        let names = |dialect, text| understood(dialect, text).names().join(" ");
         let pg = Dialect::Postgresql;
         assert_eq!(names(pg, "alter table A add column b integer"), "a");
         assert_eq!(

@@ -35,7 +35,7 @@ async fn one_of_several(place: &Place) {
     let (first, second) = (made.0.unwrap(), made.1.unwrap());
     assert!(first != second, "one of two");
     let holds = if first { a } else { b };
-    assert_eq!(two.claims().await.unwrap(), [holds.clone()]);
+    assert_eq!(two.claims().await.unwrap(), std::slice::from_ref(&holds));
     // A repeat of a create without an answer finds its own nonce.
     assert!(one.make_claim(&holds).await.unwrap());
     assert!(!two.make_claim(&claim(1, "c")).await.unwrap());
