@@ -27,6 +27,12 @@ const KNOWN: &[[&str; 4]] = &[
         OURS,
     ],
     [
+        "artifact-missing",
+        "A node's directory of versions has none of the name that it is to run. It would be stopped for nothing.",
+        "put the new version's files there, in a directory that is named like the target: `7.23.0`",
+        OURS,
+    ],
+    [
         "backwards",
         "The target is older than what is there. A schema goes back only by a restore; nodes go back by the back-out \
          of the run that upgraded them, and keep the newer schema.",
@@ -307,6 +313,14 @@ const KNOWN: &[[&str; 4]] = &[
         GUIDE,
     ],
     [
+        "no-canary",
+        "No process is named of which an instance may be started on each new node. An engine that is newer than its \
+         schema starts, is healthy, serves reads, and fails at its first write: without a write nobody sees that before \
+         users do.",
+        "deploy a process that ends by itself before the upgrade, and name its key in the option `canary-process`",
+        SEEN,
+    ],
+    [
         "no-nodes",
         "No pool has a node: there is nothing to upgrade but the schema.",
         "name the nodes in site.toml",
@@ -336,6 +350,13 @@ const KNOWN: &[[&str; 4]] = &[
          Enterprise edition has patches.",
         "upgrade the nodes to the latest patch first; if they are, say so by the option",
         MANUAL,
+    ],
+    [
+        "not-online",
+        "The script changes rows or columns that are there: engines would stand still, or read what is half changed. \
+         Nothing after 7.11 does.",
+        "upgrade to 7.12 with a downtime, by the vendor's guide; then go on with this plugin",
+        READ,
     ],
     [
         "not-owner",
@@ -464,6 +485,15 @@ const KNOWN: &[[&str; 4]] = &[
         READ,
     ],
 ];
+
+/// What an id means and what to do, for a finding of it.
+pub(crate) fn page(id: &str) -> (&'static str, &'static str) {
+    let short = id.trim_start_matches("camunda.");
+    KNOWN
+        .iter()
+        .find(|[known, ..]| *known == short)
+        .map_or(("", ""), |[_, means, remedy, _]| (*means, *remedy))
+}
 
 /// Every finding of this plugin.
 pub fn findings() -> Vec<KnownFinding> {

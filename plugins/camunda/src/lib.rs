@@ -1,7 +1,6 @@
 //! Upgrades Camunda 7 from one minor version to the next while it serves: the schema first, then node by node.
 //!
-//! What is here so far is the knowledge of the product, as data and pure functions over plain values: nothing asks a
-//! host, and the same input gives the same answer.
+//! The knowledge of the product is data and pure functions over plain values; what asks the host stands apart from it.
 //!
 //! | module | holds |
 //! |---|---|
@@ -18,8 +17,23 @@
 //! | `estimate` | how much work a statement is |
 //! | `jdbc` | what a node's JDBC address does when a column is added |
 //! | `reads` | the queries of the checks |
+//! | `descriptor`, `options` | what the plugin says of itself and asks for; the operator's choices |
+//! | `schema`, `nodes` | the site as it stands: its database, its nodes and their servers in balancers |
+//! | `goal` | where the upgrade goes from there |
+//! | `check`, `plan`, `observe`, `validate`, `inspect` | findings, steps, the window's guard, what is so afterwards, what is shown |
 //! | `known` | what each finding means, its remedy and where that is known from |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod check;
+mod descriptor;
+mod goal;
+mod inspect;
+mod nodes;
+mod observe;
+mod options;
+mod plan;
+mod schema;
+mod validate;
 
 pub mod catalog;
 pub mod edges;
@@ -35,3 +49,70 @@ pub mod script;
 pub mod standing;
 pub mod version;
 pub mod window;
+
+use liftlock_sdk::prelude::*;
+
+use goal::Goal;
+use nodes::Nodes;
+use options::Options;
+use schema::Schema;
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Camunda;
+
+impl Plugin for Camunda {
+    fn describe() -> Descriptor {
+        descriptor::descriptor()
+    }
+
+    fn inspect(site: &Site) -> Result<Inventory> {
+        Ok(inspect::inventory(
+            &Schema::gather(site)?,
+            &Nodes::gather(site)?,
+        ))
+    }
+
+    fn check(site: &Site, _run: &Run, target: &Target) -> Result<Vec<Finding>> {
+        let schema = Schema::gather(site)?;
+        let nodes = Nodes::gather(site)?;
+        let goal = Goal::of(site, &schema, &nodes, target);
+        let options = Options::of(site)?;
+        Ok(check::findings(&schema, &nodes, &goal, &options))
+    }
+
+    fn plan(
+        site: &Site,
+        _run: &Run,
+        target: &Target,
+        plan: &Plan<'_>,
+    ) -> std::result::Result<(), Refusal> {
+        let schema = Schema::gather(site)?;
+        let nodes = Nodes::gather(site)?;
+        let options = Options::of(site)?;
+        match Goal::of(site, &schema, &nodes, target) {
+            Ok(goal) => plan::propose(site, &schema, &nodes, &goal, &options, plan),
+            Err(error) => Err(Refusal::Blocked(check::no_goal(&error, &schema))),
+        }
+    }
+
+    fn validate(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
+        let schema = Schema::gather(site)?;
+        let nodes = Nodes::gather(site)?;
+        validate::findings(site, run, &schema, &nodes, target)
+    }
+}
+
+impl Observing for Camunda {
+    fn observe(
+        site: &Site,
+        run: &Run,
+        name: &str,
+        input: &Value,
+        _last: Option<&Value>,
+    ) -> Result<Observation> {
+        observe::observe(site, run, name, input)
+    }
+}
+
+liftlock_sdk::export!(Camunda, observing);

@@ -16,7 +16,8 @@ pub const PLUGIN_TARGET: &str = "wasm32-wasip2";
 
 /// What a component's content depends on, relative to the root. The lock file is among it, because
 /// a newer dependency is another component.
-const PLUGIN_SOURCES: [&str; 7] = [
+const PLUGIN_SOURCES: [&str; 8] = [
+    "plugins/camunda",
     "plugins/optimize",
     "tests/optimize-test",
     "sdk/rust",
@@ -112,6 +113,14 @@ pub fn optimize_plugin() -> anyhow::Result<Component> {
         return component(Path::new(&named), false);
     }
     built("liftlock-plugin-optimize", "optimize")
+}
+
+/// The Camunda 7 plugin; built likewise, unless `LIFTLOCK_CAMUNDA_PLUGIN` names one.
+pub fn camunda_plugin() -> anyhow::Result<Component> {
+    if let Some(named) = std::env::var_os("LIFTLOCK_CAMUNDA_PLUGIN") {
+        return component(Path::new(&named), false);
+    }
+    built("liftlock-plugin-camunda", "camunda")
 }
 
 /// The same with its hop for tests, which is in nothing that is shipped: a component of its own, so that neither

@@ -4,6 +4,7 @@
 //! - [`operator`]: a person at a terminal: runs commands and keeps all that was printed
 //! - [`stage`]: a cluster, a proxy before it, an 8.7 site, an operator with new folders
 //! - [`proof`]: the checks that run on simulated clusters and on real servers alike
+//! - [`rolling`]: real Camunda engines behind a balancer, upgraded while they serve
 //! - [`tally`]: named checks, counted
 //! - [`golden`]: scripts whose whole output is compared
 //! - [`schema`]: whether a JSON answer is what its committed schema says
@@ -16,6 +17,7 @@ pub mod artifacts;
 pub mod golden;
 pub mod operator;
 pub mod proof;
+pub mod rolling;
 pub mod schema;
 pub mod simulated;
 pub mod stage;

@@ -25,6 +25,7 @@ mod lab;
 mod licences;
 mod plugins;
 mod prove;
+mod prove_camunda;
 mod suite;
 mod summary;
 mod sweep;

@@ -16,6 +16,7 @@ use liftlock_lab::Server;
 use liftlock_lab::ServerKind;
 
 use crate::plugins;
+use crate::prove_camunda;
 use crate::summary::Summary;
 use crate::tools;
 
@@ -45,18 +46,24 @@ pub(crate) struct Options {
 enum Product {
     /// Camunda Optimize, 3.13 to 8.8.
     Optimize,
+    /// Camunda 7, 7.22 to 7.24, engines that serve meanwhile.
+    Camunda,
 }
 
 impl Options {
     pub(crate) fn product(&self) -> &'static str {
         match self.product {
             Product::Optimize => "optimize",
+            Product::Camunda => "camunda",
         }
     }
 }
 
 pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
     summary.step("look for a JDK and Maven", tools::install_for_servers)?;
+    if matches!(options.product, Product::Camunda) {
+        return prove_camunda::run(summary).await;
+    }
     plugins::ensure(summary)?;
     let kit = summary.step("build the binaries", Kit::build)?;
     let distribution = options.distribution.as_deref();

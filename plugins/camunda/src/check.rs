@@ -1,0 +1,391 @@
+//! What speaks against the upgrade, or should be known before it.
+
+use liftlock_sdk::prelude::*;
+
+use crate::catalog::Family;
+use crate::descriptor::ENGINE;
+use crate::estimate::{self, TableSize};
+use crate::goal::{Goal, NoGoal};
+use crate::groups::{self, NoRoll};
+use crate::known;
+use crate::log::Told;
+use crate::nodes::{Node, Nodes};
+use crate::options::{CachedPlans, Options};
+use crate::schema::{NoScript, Schema};
+use crate::script::Statement;
+use crate::standing::Standing;
+use crate::version::Minor;
+
+/// Tables that an ALTER of this role fails on are told up to this many.
+const TOLD_MAX: usize = 5;
+
+/// A transaction that is open longer than this keeps statements of the script waiting, and everybody behind them.
+const TRANSACTION_MS_LONG: u64 = 30_000;
+
+/// What is seen, told under the page of its id.
+pub(crate) fn found(
+    id: &str,
+    severity: Severity,
+    subject: &str,
+    what: impl Into<String>,
+) -> Finding {
+    let (means, remedy) = known::page(id);
+    let finding = match severity {
+        Severity::Blocker => Finding::blocker(id),
+        Severity::Warning => Finding::warning(id),
+        Severity::Info => Finding::info(id),
+    };
+    finding
+        .subject(subject)
+        .what(what)
+        .why(means)
+        .remedy(remedy)
+}
+
+fn blocker(id: &str, subject: &str, what: impl Into<String>) -> Finding {
+    found(id, Severity::Blocker, subject, what)
+}
+
+fn warning(id: &str, subject: &str, what: impl Into<String>) -> Finding {
+    found(id, Severity::Warning, subject, what)
+}
+
+/// The nodes cannot be taken while others serve.
+pub(crate) fn cannot_roll(error: &NoRoll) -> Finding {
+    blocker(error.id(), "nodes", error.to_string())
+}
+
+/// A statement that no rolling upgrade can hold.
+pub(crate) fn not_online(statement: &Statement) -> Finding {
+    blocker(
+        "camunda.not-online",
+        &format!("line {} of the script", statement.line),
+        format!("`{}` changes what is there", statement.text),
+    )
+}
+
+/// Everything that is found of a site, and where it goes.
+pub(crate) fn findings(
+    schema: &Schema,
+    nodes: &Nodes,
+    goal: &std::result::Result<Goal, NoGoal>,
+    options: &Options,
+) -> Vec<Finding> {
+    let mut all = match goal {
+        Ok(goal) if goal.from == goal.to && goal.script.is_none() => vec![found(
+            "camunda.already-there",
+            Severity::Info,
+            "site",
+            format!("every node is {}", goal.to),
+        )],
+        Ok(_) => Vec::new(),
+        // Told with the schema.
+        Err(NoGoal::Schema) if schema.minor().is_none() => Vec::new(),
+        Err(error) => no_goal(error, schema),
+    };
+    of_schema(schema, &mut all);
+    of_nodes(nodes, schema, goal.as_ref().ok(), &mut all);
+    if let Err(error) = groups::groups(&nodes.pools(options), options.group) {
+        all.push(cannot_roll(&error));
+    }
+    if let Ok(goal) = goal {
+        of_script(schema, goal, options, &mut all);
+    }
+    if options.canary.is_none() {
+        all.push(warning(
+            "camunda.no-canary",
+            "option canary-process",
+            "no process is named that may be started on a new node",
+        ));
+    }
+    all
+}
+
+/// Why there is no goal; empty where what is found of the schema itself says it.
+pub(crate) fn no_goal(error: &NoGoal, schema: &Schema) -> Vec<Finding> {
+    vec![match error {
+        NoGoal::NoRelease(what) => blocker("camunda.unknown-version", "target", what),
+        NoGoal::Unknown => blocker(
+            "camunda.version-not-told",
+            "nodes",
+            "no node says its version",
+        ),
+        NoGoal::Mixed(nodes) => {
+            let all: Vec<String> = nodes
+                .iter()
+                .map(|(node, version)| format!("{node} {version}"))
+                .collect();
+            blocker("camunda.node-of-another-version", "nodes", all.join(", "))
+        }
+        NoGoal::NoWay(error) => blocker(error.id(), "target", error.to_string()),
+        NoGoal::Schema => match schema.minor() {
+            Some(minor) => blocker(
+                "camunda.newer-node",
+                "schema",
+                format!("it is of {minor}, which is neither where the nodes are nor where they go"),
+            ),
+            None => {
+                let mut found = Vec::new();
+                of_schema(schema, &mut found);
+                return found;
+            }
+        },
+        NoGoal::NoScript(error) => {
+            let id = match error {
+                NoScript::Read(_) | NoScript::NoJar(_) => "camunda.script-missing",
+                NoScript::Jar { why, .. } => why.id().unwrap_or("camunda.jar-broken"),
+                NoScript::Script { why, .. } => why.id(),
+            };
+            blocker(id, ENGINE, error.to_string())
+        }
+    }]
+}
+
+fn of_schema(schema: &Schema, all: &mut Vec<Finding>) {
+    match &schema.told {
+        Err(error) => all.push(blocker(error.id(), "ACT_GE_SCHEMA_LOG", error.to_string())),
+        Ok(Told::Fork { fork, version }) => all.push(blocker(
+            "camunda.fork",
+            "schema",
+            format!("it is of {fork}, {version}"),
+        )),
+        Ok(_) => {}
+    }
+    if let Some(standing) = &schema.standing
+        && let Some(id) = standing.id()
+    {
+        all.push(of_standing(id, standing));
+    }
+    if !schema
+        .identity
+        .isolation
+        .eq_ignore_ascii_case("read-committed")
+    {
+        all.push(blocker(
+            "camunda.isolation",
+            "database",
+            format!(
+                "a session that says nothing gets `{}`",
+                schema.identity.isolation
+            ),
+        ));
+    }
+    let foreign: Vec<&str> = schema
+        .tables
+        .iter()
+        .filter(|table| !table.alterable)
+        .map(|table| table.name.as_str())
+        .collect();
+    if let Some(first) = foreign.first() {
+        all.push(
+            blocker(
+                "camunda.not-owner",
+                first,
+                format!(
+                    "`{}` may not alter {} of {} tables",
+                    schema.identity.user,
+                    foreign.len(),
+                    schema.tables.len()
+                ),
+            )
+            .evidence(
+                "tables",
+                foreign
+                    .iter()
+                    .take(TOLD_MAX)
+                    .copied()
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            ),
+        );
+    }
+    if let Some(liquibase) = &schema.liquibase {
+        if liquibase.is_of_the_engine {
+            all.push(blocker(
+                "camunda.liquibase",
+                "DATABASECHANGELOG",
+                "it has change sets of the engine",
+            ));
+        }
+        if let Some(holder) = &liquibase.locked_by {
+            all.push(blocker(
+                "camunda.liquibase-lock",
+                "DATABASECHANGELOGLOCK",
+                format!("it is held by {holder}"),
+            ));
+        }
+    }
+    for session in &schema.sessions {
+        if session.ours
+            || session
+                .transaction_ms
+                .is_none_or(|ms| ms < TRANSACTION_MS_LONG)
+        {
+            continue;
+        }
+        all.push(warning(
+            "camunda.foreign-lock",
+            &format!("session {} of {}", session.id, session.application),
+            format!(
+                "its transaction is open for {} s, {}",
+                session.transaction_ms.unwrap_or_default() / 1_000,
+                session.state
+            ),
+        ));
+    }
+}
+
+fn of_standing(id: &str, standing: &Standing) -> Finding {
+    match standing {
+        Standing::Settled(settled) => warning(id, "schema", told(&settled.patches)),
+        Standing::Between(between) if between.wrong.is_empty() => warning(
+            id,
+            "schema",
+            format!(
+                "of the script from {} to {}, {} of {} objects are there; the plan does the rest",
+                between.from,
+                between.to,
+                between.present.len(),
+                between.present.len() + between.missing.len()
+            ),
+        ),
+        Standing::Between(between) => blocker(id, "schema", told(&between.wrong)),
+        Standing::Damaged { minor, found } => blocker(
+            id,
+            "schema",
+            format!("it says {minor}; {}", told(&found.differences)),
+        ),
+    }
+}
+
+fn told<T: std::fmt::Display>(differences: &[T]) -> String {
+    let mut text: Vec<String> = differences
+        .iter()
+        .take(TOLD_MAX)
+        .map(ToString::to_string)
+        .collect();
+    let more = differences.len().saturating_sub(TOLD_MAX);
+    if more > 0 {
+        text.push(format!("and {more} more"));
+    }
+    text.join("; ")
+}
+
+fn of_nodes(nodes: &Nodes, schema: &Schema, goal: Option<&Goal>, all: &mut Vec<Finding>) {
+    for (node, server) in &nodes.unplaced {
+        all.push(blocker(
+            "camunda.node-not-in-balancer",
+            node,
+            format!("no balancer has a server `{server}`"),
+        ));
+    }
+    for (balancer, backend, server) in &nodes.strangers {
+        all.push(warning(
+            "camunda.server-without-node",
+            &format!("{backend}/{server}"),
+            format!("`{balancer}` sends it requests, and no node of the site is behind it"),
+        ));
+    }
+    for node in &nodes.all {
+        of_node(node, schema, goal, all);
+    }
+}
+
+fn of_node(node: &Node, schema: &Schema, goal: Option<&Goal>, all: &mut Vec<Finding>) {
+    if let (Some(its), Some(ours)) = (&node.said.installation, &schema.installation)
+        && its != ours
+    {
+        all.push(blocker(
+            "camunda.node-on-another-database",
+            &node.name,
+            format!("it is installation {its}, the database's is {ours}"),
+        ));
+    }
+    if node.said.version.is_some() && !node.said.reads_database {
+        all.push(blocker(
+            "camunda.database-down",
+            &node.name,
+            "it says its version, and answers nothing that needs the database",
+        ));
+    }
+    if let Some(product) = &node.said.product
+        && !product.starts_with("Camunda")
+    {
+        all.push(blocker(
+            "camunda.fork",
+            &node.name,
+            format!("it says that it is {product}"),
+        ));
+    }
+    if node.places.iter().any(|place| place.is_sticky) {
+        all.push(found(
+            "camunda.sticky",
+            Severity::Info,
+            &node.name,
+            "the balancer binds clients to it, so it is put into maintenance and not only drained",
+        ));
+    }
+    if let Some(goal) = goal
+        && !node.available.contains(&goal.artifact)
+    {
+        all.push(blocker(
+            "camunda.artifact-missing",
+            &node.name,
+            format!(
+                "its versions are {}; there is no `{}`",
+                node.available.join(", "),
+                goal.artifact
+            ),
+        ));
+    }
+}
+
+fn of_script(schema: &Schema, goal: &Goal, options: &Options, all: &mut Vec<Finding>) {
+    let Some(script) = &goal.script else { return };
+    let adds = script
+        .parts()
+        .columns
+        .iter()
+        .any(|statement| statement.kind == crate::script::Kind::Column);
+    if schema.family == Family::Postgres && adds {
+        match options.cached_plans {
+            CachedPlans::Safe => {}
+            CachedPlans::Unknown => all.push(blocker(
+                "camunda.jdbc-cached-plans",
+                "option cached-plans",
+                "nothing says how the engines' drivers are set, and the script adds columns",
+            )),
+            CachedPlans::Accepted => all.push(warning(
+                "camunda.jdbc-cached-plans",
+                "option cached-plans",
+                "some requests may fail for two seconds when columns are added, which was accepted",
+            )),
+        }
+    }
+    if schema.family != Family::Postgres && goal.to.minor >= Minor::new(23) {
+        all.push(warning(
+            "camunda.mariadb-given-up",
+            "database",
+            format!("it is {}", schema.identity.version),
+        ));
+    }
+    let sizes: Vec<TableSize> = schema
+        .tables
+        .iter()
+        .map(|table| TableSize {
+            name: table.name.clone(),
+            rows: table.rows_estimate,
+            bytes: table.bytes,
+        })
+        .collect();
+    for big in estimate::estimate(script, schema.family, &sizes)
+        .into_iter()
+        .filter(estimate::Estimate::is_big)
+    {
+        all.push(warning(
+            "camunda.big-table",
+            &big.table,
+            format!("`{}` works on all of it", big.name),
+        ));
+    }
+}

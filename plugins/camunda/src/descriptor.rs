@@ -1,0 +1,168 @@
+//! What this plugin says of itself and asks for.
+
+use liftlock_sdk::prelude::*;
+
+use crate::edges::EDGES;
+use crate::known;
+
+/// The database that all engines share.
+pub(crate) const DATABASE: &str = "database.engine";
+/// The directory with the engine's jar of the version to go to.
+pub(crate) const ENGINE: &str = "disk.engine";
+/// What every load balancer's binding begins with.
+pub(crate) const BALANCERS: &str = "traffic.";
+/// What every node's binding begins with.
+pub(crate) const NODES: &str = "service.";
+
+/// The engine's own tables; PostgreSQL folds their names, MariaDB and MySQL do not.
+const TABLES: &[&str] = &["ACT_*", "act_*"];
+/// What Liquibase keeps, where it manages the schema.
+const LIQUIBASE: &[&str] = &["DATABASECHANGELOG*", "databasechangelog*"];
+
+pub(crate) fn descriptor() -> Descriptor {
+    Descriptor {
+        product: "Camunda 7".into(),
+        name: "camunda-7".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        summary: "takes Camunda 7 from one minor version to the next while it serves: the schema first, then node by node"
+            .into(),
+        edges: EDGES
+            .iter()
+            .map(|edge| {
+                describe::edge(&edge.from().to_string(), &edge.to.to_string(), edge.schema)
+            })
+            .collect(),
+        requests: vec![database(), engine(), balancers(), nodes(), endpoints()],
+        options: options(),
+        findings: known::findings(),
+        more: vec![("vendor".into(), "Camunda".into())],
+    }
+}
+
+fn database() -> Request {
+    let all: Vec<&str> = TABLES.iter().chain(LIQUIBASE).copied().collect();
+    describe::one(DATABASE, "the database that all engines share")
+        .verb("database.observe", &[], "its product, isolation level and sessions")
+        .verb("database.read", &all, "which version the schema is of, object by object")
+        .verb(
+            "database.query",
+            &all,
+            "the schema's log, and what must not happen while two versions run: deployments, batches, incidents",
+        )
+        .verb(
+            "database.execute",
+            TABLES,
+            "the vendor's script, statement by statement",
+        )
+        .verb(
+            "database.execute-together",
+            TABLES,
+            "its short statements in one transaction, on PostgreSQL",
+        )
+}
+
+fn engine() -> Request {
+    describe::one(
+        ENGINE,
+        "the vendor's engine of the new version, which holds the scripts",
+    )
+    .verb("disk.read", &["*"], "the script out of the engine's jar")
+}
+
+fn balancers() -> Request {
+    describe::many("traffic.*", "the load balancers before the nodes")
+        .verb("traffic.read", &["*"], "which servers get requests")
+        .verb(
+            "traffic.set-state",
+            &["*"],
+            "a node gets no request while it is changed",
+        )
+}
+
+fn nodes() -> Request {
+    describe::many("service.*", "the nodes")
+        .verb("service.read", &[], "their state, labels and versions")
+        .verb("service.stop", &[], "a node is changed while it is down")
+        .verb(
+            "service.switch-artifact",
+            &["*"],
+            "it runs the new version then",
+        )
+}
+
+fn endpoints() -> Request {
+    describe::many(
+        "endpoint.*",
+        "each node's own REST interface, past the balancer",
+    )
+    .verb("endpoint.read", &["*"], "its version, database and health")
+    .verb(
+        "endpoint.request",
+        &["POST /process-definition/*"],
+        "an instance is started on each new node: only a write shows that schema and engine fit",
+    )
+}
+
+fn options() -> Vec<OptionSpec> {
+    vec![
+        describe::text(
+            "group",
+            "33%",
+            "how many nodes of a pool are taken at a time: a number, or a share as the vendor suggests",
+        ),
+        describe::number(
+            "minimum-available",
+            1,
+            "how many nodes of each pool must be up at every moment",
+        ),
+        describe::text(
+            "canary-process",
+            "",
+            "the key of a process that ends by itself; an instance of it is started on each new node. Without it no \
+             write is tried before a node gets requests",
+        ),
+        describe::number(
+            "drain-seconds",
+            120,
+            "how long open requests of a node are waited for; then it is stopped, and those that are left are cut and \
+             counted",
+        ),
+        describe::number(
+            "soak-seconds",
+            600,
+            "how long the nodes of a group must serve without a break before the next group is taken",
+        ),
+        describe::choice(
+            "indexes",
+            &["plain", "concurrently"],
+            "how PostgreSQL makes new indexes: as the vendor's script, which blocks writers of the table meanwhile, or \
+             beside writers, which deviates from it",
+        ),
+        describe::choice(
+            "cached-plans",
+            &["unknown", "safe", "accepted"],
+            "PostgreSQL only. `safe`: every engine's JDBC URL has `autosave=conservative` or `prepareThreshold=0`. \
+             `accepted`: they have not, and some requests may fail when columns are added",
+        ),
+        describe::choice(
+            "on-deployment",
+            &["pause", "warn", "stop"],
+            "what to do when somebody deploys while two versions run",
+        ),
+        describe::choice(
+            "on-trouble",
+            &["warn", "pause", "stop"],
+            "what to do when there are more incidents or failed jobs than before",
+        ),
+        describe::choice(
+            "on-batch",
+            &["pause", "warn", "stop"],
+            "what to do when a batch begins",
+        ),
+        describe::choice(
+            "on-feature",
+            &["stop", "pause", "warn"],
+            "what to do when a feature of the new version is used, which the older engines may not read",
+        ),
+    ]
+}

@@ -1,0 +1,111 @@
+//! The window guard: what must not happen while two versions run, compared with the baseline.
+
+use liftlock_sdk::prelude::*;
+
+use crate::descriptor::DATABASE;
+use crate::options::Options;
+use crate::plan::BASELINE;
+use crate::version::Minor;
+use crate::window::{self, Action, Watch};
+
+/// The condition's name.
+const WINDOW: &str = "window";
+
+/// Most breaches that are told.
+const TOLD_MAX: usize = 5;
+
+/// The guard's label.
+pub(crate) fn label(action: Action) -> &'static str {
+    match action {
+        Action::Warn => "nothing that the window's policy warns of",
+        Action::Pause => "nothing that the window's policy pauses for",
+        Action::Stop => "nothing that the window's policy stops for",
+    }
+}
+
+/// Nothing happened in the window that calls for this.
+pub(crate) fn window(action: Action, to: Minor) -> Result<Condition> {
+    let action = match action {
+        Action::Warn => "warn",
+        Action::Pause => "pause",
+        Action::Stop => "stop",
+    };
+    asked(WINDOW, &json!({ "action": action, "to": to.to_string() }))
+}
+
+/// Reads what is watched now, and compares.
+pub(crate) fn observe(site: &Site, run: &Run, name: &str, input: &Value) -> Result<Observation> {
+    let wrong = || {
+        Error::Invalid(format!(
+            "`{name}` with {input} is no condition of this plugin"
+        ))
+    };
+    let text = |member: &str| input.get(member).and_then(Value::as_str).ok_or_else(wrong);
+    if name != WINDOW {
+        return Err(wrong());
+    }
+    let action: Action = text("action")?.parse().map_err(|_| wrong())?;
+    let to: Minor = text("to")?.parse().map_err(|_| wrong())?;
+    let Some(baseline) = baseline(run, to)? else {
+        return Ok(Observation {
+            holds: true,
+            seen: Value::Null,
+            why: "the window has not begun".into(),
+        });
+    };
+    let now = now(site, to)?;
+    let told: Vec<String> = window::compare(&baseline, &now, &Options::of(site)?.policy)
+        .into_iter()
+        .filter(|(its, _)| *its == action)
+        .map(|(_, breach)| format!("{breach} ({})", breach.id()))
+        .collect();
+    let more = told.len().saturating_sub(TOLD_MAX);
+    let mut why = told
+        .iter()
+        .take(TOLD_MAX)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("; ");
+    if more > 0 {
+        why.push_str(&format!("; and {more} more"));
+    }
+    Ok(Observation {
+        holds: told.is_empty(),
+        seen: json!(told),
+        why,
+    })
+}
+
+/// What the run kept when the window began; none before that.
+pub(crate) fn baseline(run: &Run, to: Minor) -> Result<Option<Watch>> {
+    let Some(kept) = run.capture(BASELINE)? else {
+        return Ok(None);
+    };
+    let mut watch = Watch::default();
+    for (subject, captured) in window::subjects(to).into_iter().zip(&kept) {
+        let rows: Rows = captured.parse()?;
+        watch
+            .add(subject, &rows.rows)
+            .map_err(|error| Error::Invalid(error.to_string()))?;
+    }
+    Ok(Some(watch))
+}
+
+/// The same as it is now.
+pub(crate) fn now(site: &Site, to: Minor) -> Result<Watch> {
+    let database = Database::open(site, DATABASE)?;
+    let mut watch = Watch::default();
+    for subject in window::subjects(to) {
+        let rows = database.query(&subject.sql(), &[])?;
+        watch
+            .add(subject, &rows.rows)
+            .map_err(|error| Error::Invalid(error.to_string()))?;
+    }
+    Ok(watch)
+}
+
+/// An answer to a query, as a capture keeps it.
+#[derive(serde::Deserialize)]
+struct Rows {
+    rows: Vec<Vec<Option<String>>>,
+}

@@ -1,0 +1,115 @@
+//! The operator's choices, parsed.
+
+use liftlock_sdk::prelude::*;
+
+use crate::groups::Size;
+use crate::window::{Action, Policy};
+
+/// Everything that the operator chose.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// How many nodes at a time.
+    pub(crate) group: Size,
+    /// How many of each pool stay up.
+    pub(crate) minimum: usize,
+    /// The process that is started on each new node.
+    pub(crate) canary: Option<String>,
+    /// Patience with open requests.
+    pub(crate) drain_ms: u64,
+    /// How long a group must serve before the next one.
+    pub(crate) soak_ms: u64,
+    /// Indexes are made beside writers.
+    pub(crate) concurrently: bool,
+    /// What is known of the engines' drivers.
+    pub(crate) cached_plans: CachedPlans,
+    /// What happens in the window, and what follows.
+    pub(crate) policy: Policy,
+}
+
+/// Whether engines on PostgreSQL survive a column that is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CachedPlans {
+    /// The operator says nothing.
+    Unknown,
+    /// The driver repeats what went stale, or keeps no plans.
+    Safe,
+    /// Some requests may fail.
+    Accepted,
+}
+
+impl Options {
+    /// Reads the site's options; an error names the option, its value and what would be right.
+    pub(crate) fn of(site: &Site) -> Result<Self> {
+        let canary = site.option("canary-process")?;
+        Ok(Self {
+            group: group(&site.option("group")?)?,
+            minimum: usize::try_from(number(site, "minimum-available")?).unwrap_or(usize::MAX),
+            canary: (!canary.is_empty()).then_some(canary),
+            drain_ms: number(site, "drain-seconds")?.saturating_mul(1_000),
+            soak_ms: number(site, "soak-seconds")?.saturating_mul(1_000),
+            concurrently: site.option("indexes")? == "concurrently",
+            cached_plans: match site.option("cached-plans")?.as_str() {
+                "safe" => CachedPlans::Safe,
+                "accepted" => CachedPlans::Accepted,
+                _ => CachedPlans::Unknown,
+            },
+            policy: policy(site)?,
+        })
+    }
+}
+
+/// What follows from what happens in the window.
+fn policy(site: &Site) -> Result<Policy> {
+    Ok(Policy {
+        deployment: action(site, "on-deployment")?,
+        trouble: action(site, "on-trouble")?,
+        batch: action(site, "on-batch")?,
+        feature: action(site, "on-feature")?,
+        ..Policy::default()
+    })
+}
+
+fn action(site: &Site, name: &str) -> Result<Action> {
+    let text = site.option(name)?;
+    text.parse()
+        .map_err(|why| Error::Invalid(format!("the option `{name}`: {why}")))
+}
+
+fn number(site: &Site, name: &str) -> Result<u64> {
+    let text = site.option(name)?;
+    text.parse().map_err(|_| {
+        Error::Invalid(format!(
+            "the option `{name}` is `{}`; a whole number is wanted",
+            text.escape_debug()
+        ))
+    })
+}
+
+fn group(text: &str) -> Result<Size> {
+    let (digits, of): (&str, fn(usize) -> Size) = match text.strip_suffix('%') {
+        Some(digits) => (digits, Size::Percent),
+        None => (text, Size::Nodes),
+    };
+    match digits.parse::<usize>() {
+        Ok(number) if number > 0 => Ok(of(number)),
+        _ => Err(Error::Invalid(format!(
+            "the option `group` is `{}`; a number of nodes from 1 or a share such as `33%` is wanted",
+            text.escape_debug()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_a_number_or_a_share() {
+        assert_eq!(group("2"), Ok(Size::Nodes(2)));
+        assert_eq!(group("33%"), Ok(Size::Percent(33)));
+        for text in ["0", "0%", "", "a third", "-1"] {
+            let error = group(text).unwrap_err();
+            assert!(matches!(error, Error::Invalid(_)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The proof that the Camunda 7 plugin upgrades engines while they serve.
+//!
+//! Real engines, a real balancer, a real database, and clients that never repeat a request: see [`stage`].
+
+pub mod stage;
+
+mod ways;
+mod whole;
+mod window;
+
+pub use stage::RollingSite;
+pub use stage::RollingSpec;
+pub use ways::goes_back_by_one_node;
+pub use whole::equals_the_vendors_way;
+pub use whole::upgrades_under_traffic;
+pub use window::stops_for_a_deployment;
+
+use anyhow::Context;
+
+use crate::operator::Told;
+
+impl RollingSite {
+    /// Adds the plugin, grants what it asks for, plans and approves; gives the plan's file.
+    pub async fn approved(&self) -> anyhow::Result<String> {
+        let plugin = self.plugin().to_str().context("the plugin's path")?;
+        let operator = &self.operator;
+        operator
+            .run(&["plugin", "add", plugin, "--allow-unsigned"])
+            .await?
+            .expect(0)?;
+        operator.run(&["grant", "--yes"]).await?.expect(0)?;
+        self.plan().await
+    }
+
+    /// Plans once more and approves.
+    pub async fn plan(&self) -> anyhow::Result<String> {
+        let out = self.folder().join("plan.json");
+        let out = out.to_str().context("the plan's path")?.to_owned();
+        self.operator
+            .run(&["plan", self.spec.to.name(), "--out", &out])
+            .await?
+            .expect(0)?;
+        self.operator
+            .run(&["approve", &out, "--by", "prover"])
+            .await?
+            .expect(0)?;
+        Ok(out)
+    }
+
+    /// Runs an approved plan.
+    pub async fn run(&self, plan: &str) -> anyhow::Result<Told> {
+        self.operator.run(&["run", plan]).await
+    }
+
+    /// Every node runs this version, and says so.
+    pub async fn all_run(&self, version: &str) -> anyhow::Result<()> {
+        for node in &self.nodes {
+            let said = node.rest()?.get("/version").await?;
+            if node.current()? != version || said["version"] != version {
+                anyhow::bail!("`{}` runs `{}` and says {said}", node.name, node.current()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every server is ready and up in the balancer.
+    pub async fn all_serve(&self) -> anyhow::Result<()> {
+        let stats = self.balancer.stats().await?;
+        for node in &self.nodes {
+            let status = stats.get(&node.name).map(|stat| stat.status.clone());
+            if status.as_deref() != Some("UP") {
+                anyhow::bail!("the balancer has `{}` as {status:?}", node.name);
+            }
+        }
+        Ok(())
+    }
+}

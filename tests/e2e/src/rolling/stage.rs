@@ -1,0 +1,347 @@
+//! A Camunda 7 site as an operator has it: engines that run from folders which can be switched, a balancer before them,
+//! a database behind them, and `site.toml` for all of it.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context;
+use anyhow::bail;
+use liftlock_lab::BehindIt;
+use liftlock_lab::DatabaseKind;
+use liftlock_lab::DatabaseServer;
+use liftlock_lab::HaProxy;
+use liftlock_lab::HttpTarget;
+use liftlock_lab::Login;
+use liftlock_lab::camunda::EngineDatabase;
+use liftlock_lab::camunda::EngineVersion;
+use liftlock_lab::camunda::NodeSpec;
+use liftlock_lab::camunda::PgJdbc;
+use liftlock_lab::camunda::Seed;
+use liftlock_lab::camunda::StartCommand;
+use liftlock_lab::camunda::schema;
+use liftlock_lab::camunda::seed::TEMPLATE;
+use tempfile::TempDir;
+
+use crate::artifacts::Component;
+use crate::operator::Operator;
+
+/// Name of the site in `site.toml`.
+const SITE: &str = "engines";
+
+/// The database of the engines.
+pub const DATABASE: &str = "camunda";
+
+/// Variables with the password of the database's owner, for Liftlock and for the engines that it starts.
+const PASSWORD: &str = "LIFTLOCK_LAB_DATABASE_PASSWORD";
+
+/// What HAProxy asks each engine for. It needs no database, so it proves nothing but a listener.
+const CHECK: &str = "/engine-rest/engine";
+
+/// Longest start of an engine: 7 s on a quiet machine of two cores, 125 s were seen on a busy one.
+const START_PATIENCE: Duration = Duration::from_secs(180);
+
+/// A process of the seed that ends by itself, through a job.
+const CANARY: &str = "batch";
+
+/// What a site is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct RollingSpec {
+    /// What runs there.
+    pub from: EngineVersion,
+    /// What lies ready beside it.
+    pub to: EngineVersion,
+    /// Which database.
+    pub database: DatabaseKind,
+    /// How many engines: `n1`, `n2`, ...
+    pub nodes: usize,
+    /// How many of them go at a time.
+    pub group: usize,
+    /// How PostgreSQL's driver is set.
+    pub pgjdbc: PgJdbc,
+}
+
+/// One engine of a site.
+#[derive(Debug)]
+pub struct RollingNode {
+    /// Its name in the balancer and in `site.toml`.
+    pub name: String,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+    /// The folder with `current` and `versions`.
+    dir: PathBuf,
+}
+
+impl RollingNode {
+    /// Its REST interface, directly.
+    pub fn rest(&self) -> anyhow::Result<HttpTarget> {
+        Ok(HttpTarget::new(format!(
+            "http://127.0.0.1:{}/engine-rest",
+            self.port
+        ))?)
+    }
+
+    /// The version whose folder it runs from.
+    pub fn current(&self) -> anyhow::Result<String> {
+        let link = self.dir.join("current");
+        let to = fs::read_link(&link).with_context(|| format!("`{}`", link.display()))?;
+        let name = to.file_name().map(|name| name.to_string_lossy());
+        Ok(name.unwrap_or_default().into_owned())
+    }
+
+    /// Processes that run as this engine, whoever started them.
+    fn pids(&self) -> Vec<u32> {
+        let port = format!("--server.port={}", self.port);
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|pid: &u32| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                line.split(|byte| *byte == 0)
+                    .any(|argument| argument == port.as_bytes())
+            })
+            .collect()
+    }
+}
+
+impl Drop for RollingNode {
+    fn drop(&mut self) {
+        for pid in self.pids() {
+            let _ = Command::new("kill")
+                .args(["-KILL", &pid.to_string()])
+                .status();
+        }
+    }
+}
+
+/// A running site, and an operator who knows nothing of it yet.
+#[derive(Debug)]
+pub struct RollingSite {
+    /// The engines; first, as they end before what they use.
+    pub nodes: Vec<RollingNode>,
+    /// Before them.
+    pub balancer: HaProxy,
+    /// Behind them.
+    pub database: DatabaseServer,
+    /// What it was to be.
+    pub spec: RollingSpec,
+    /// Who runs the commands.
+    pub operator: Operator,
+    plugin: Component,
+    folder: TempDir,
+}
+
+impl RollingSite {
+    /// Starts everything, one engine after another.
+    pub async fn start(
+        liftlock: &Path,
+        plugin: &Component,
+        spec: RollingSpec,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let data = folder.path().join("database");
+        Seed::new(spec.from, spec.database)
+            .lay(&data, &folder.path().join("seed"))
+            .await?;
+        let database = DatabaseServer::start(spec.database, &data).await?;
+        database.address().copy(TEMPLATE, DATABASE).await?;
+        let mut nodes = Vec::new();
+        for number in 1..=spec.nodes {
+            let node = RollingNode {
+                name: format!("n{number}"),
+                port: free_port()?,
+                dir: folder.path().join(format!("n{number}")),
+            };
+            install(&node, &database, spec).await?;
+            start(&node, &database).await?;
+            nodes.push(node);
+        }
+        let behind: Vec<BehindIt> = nodes
+            .iter()
+            .map(|node| BehindIt::new(&node.name, node.port))
+            .collect();
+        let balancer = HaProxy::start(folder.path().join("haproxy"), &behind, CHECK).await?;
+        for server in &behind {
+            balancer
+                .wait_status(&server.name, "UP", Duration::from_secs(30))
+                .await?;
+        }
+        let [site, state, engine] =
+            ["site", "state", "engine"].map(|name| folder.path().join(name));
+        for dir in [&site, &engine] {
+            fs::create_dir(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
+        }
+        let jar = schema::engine_jar(spec.to).await?;
+        let name = jar.file_name().context("the engine's jar has no name")?;
+        fs::copy(&jar, engine.join(name)).context("cannot copy the engine's jar")?;
+        let secret = database.address().password(Login::Owner);
+        let operator = Operator::new(liftlock, &site, &state).env(PASSWORD, secret.reveal());
+        let this = Self {
+            nodes,
+            balancer,
+            database,
+            spec,
+            operator,
+            plugin: plugin.clone(),
+            folder,
+        };
+        fs::write(site.join("site.toml"), this.site_toml().await?)?;
+        Ok(this)
+    }
+
+    /// The plugin's file.
+    pub fn plugin(&self) -> &Path {
+        &self.plugin.path
+    }
+
+    /// A folder for whatever a test needs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs SQL on the engines' database, as its owner; the answer as the server's own client prints it.
+    pub async fn sql(&self, sql: &str) -> anyhow::Result<String> {
+        Ok(self.database.address().sql(DATABASE, sql).await?)
+    }
+
+    async fn site_toml(&self) -> anyhow::Result<String> {
+        let kind = match self.spec.database {
+            DatabaseKind::PostgreSql => "postgresql",
+            DatabaseKind::MariaDb => "mariadb",
+        };
+        let mut text = format!(
+            "name = \"{SITE}\"\nproduct-plugin = \"camunda-7\"\n\n\
+             [options]\ngroup = \"{}\"\ncanary-process = \"{CANARY}\"\nsoak-seconds = 1\ncached-plans = \"{}\"\n\n\
+             [database.engine]\nkind = \"{kind}\"\nhost = \"127.0.0.1\"\nport = {}\ndatabase = \"{DATABASE}\"\n\
+             user = \"{}\"\npassword = {{ env = \"{PASSWORD}\" }}\ntls = \"off\"\n\n\
+             [disk.engine]\npath = \"{}\"\n\n\
+             [traffic.balancer]\nkind = \"haproxy\"\nsocket = \"{}\"\n\n",
+            self.spec.group,
+            match self.spec.pgjdbc {
+                PgJdbc::ConservativeAutosave => "safe",
+                PgJdbc::Default => "accepted",
+            },
+            self.database.address().port(),
+            Login::Owner.user(),
+            self.folder.path().join("engine").display(),
+            self.balancer.runtime_socket().display(),
+        );
+        for node in &self.nodes {
+            let RollingNode { name, port, dir } = node;
+            let command = start_command(node, &self.database, self.spec.from, self.spec).await?;
+            text.push_str(&format!(
+                "[endpoint.{name}]\nurl = \"http://127.0.0.1:{port}/engine-rest\"\n\n\
+                 [service.{name}]\n\
+                 start = [\"{java}\", \"@{dir}/current/java.args\"]\n\
+                 directory = \"{dir}\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+                 process = \"--server\\\\.port={port}( |$)\"\n\
+                 ready = {{ http = \"http://127.0.0.1:{port}/engine-rest/engine\" }}\n\
+                 grace-ms = 27000\n\n\
+                 [service.{name}.environment]\n\
+                 SPRING_DATASOURCE_PASSWORD = {{ secret = {{ env = \"{PASSWORD}\" }} }}\n\n\
+                 [service.{name}.labels]\npool = \"rest\"\nserver = \"be/{name}\"\nendpoint = \"endpoint.{name}\"\n\
+                 jobs = \"yes\"\n\n\
+                 [service.{name}.artifact]\nlink = \"{dir}/current\"\nversions = \"{dir}/versions\"\n\n",
+                java = command.program.display(),
+                dir = dir.display(),
+            ));
+        }
+        Ok(text)
+    }
+}
+
+/// Puts both versions into the engine's folder, the older one as the current one.
+async fn install(
+    node: &RollingNode,
+    database: &DatabaseServer,
+    spec: RollingSpec,
+) -> anyhow::Result<()> {
+    for version in [spec.from, spec.to] {
+        let home = node.dir.join("versions").join(version.name());
+        fs::create_dir_all(&home).with_context(|| format!("cannot make `{}`", home.display()))?;
+        let command = start_command(node, database, version, spec).await?;
+        let arguments: Vec<String> = command
+            .arguments
+            .iter()
+            .map(|argument| {
+                format!(
+                    "\"{}\"\n",
+                    argument.replace('\\', "\\\\").replace('"', "\\\"")
+                )
+            })
+            .collect();
+        fs::write(home.join("java.args"), arguments.concat())?;
+    }
+    symlink(
+        node.dir.join("versions").join(spec.from.name()),
+        node.dir.join("current"),
+    )?;
+    Ok(())
+}
+
+async fn start_command(
+    node: &RollingNode,
+    database: &DatabaseServer,
+    version: EngineVersion,
+    spec: RollingSpec,
+) -> anyhow::Result<StartCommand> {
+    let of = EngineDatabase::owned(database.address(), DATABASE);
+    let mut its = NodeSpec::new(version, &node.name, of);
+    its.pgjdbc = spec.pgjdbc;
+    Ok(StartCommand::new(&its, node.port, &node.dir).await?)
+}
+
+/// Starts the engine as its own supervisor would have, and waits until it answers.
+async fn start(node: &RollingNode, database: &DatabaseServer) -> anyhow::Result<()> {
+    let of = EngineDatabase::owned(database.address(), DATABASE);
+    let spec = NodeSpec::new(EngineVersion::V7_22, &node.name, of);
+    let command = StartCommand::new(&spec, node.port, &node.dir).await?;
+    let log = fs::File::create(node.dir.join("server.log"))?;
+    let mut java = Command::new(&command.program);
+    java.arg(format!("@{}/current/java.args", node.dir.display()))
+        .current_dir(&node.dir)
+        .stdin(Stdio::null())
+        .stderr(log.try_clone()?)
+        .stdout(log)
+        .process_group(0);
+    for (name, value) in &command.environment {
+        java.env(name, value.reveal());
+    }
+    let mut child = java.spawn().context("cannot start an engine")?;
+    let rest = node.rest()?;
+    let end = Instant::now() + START_PATIENCE;
+    while let Err(error) = rest.get("/engine").await {
+        if let Some(ended) = child.try_wait()? {
+            bail!(
+                "engine `{}` ended with {ended}: {}",
+                node.name,
+                log_of(node)
+            );
+        }
+        if Instant::now() > end {
+            bail!("engine `{}` does not answer: {error}", node.name);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // Whoever stops it waits for its end, so it must not stay a zombie of ours.
+    std::thread::spawn(move || child.wait());
+    Ok(())
+}
+
+fn log_of(node: &RollingNode) -> String {
+    let text = fs::read_to_string(node.dir.join("server.log")).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().rev().take(20).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    Ok(listener.local_addr()?.port())
+}
