@@ -132,8 +132,7 @@ pub(crate) fn no_goal(error: &NoGoal, schema: &Schema) -> Vec<Finding> {
         },
         NoGoal::NoScript(error) => {
             let id = match error {
-                NoScript::Read(_) | NoScript::NoJar(_) => "camunda.script-missing",
-                NoScript::Jar { why, .. } => why.id().unwrap_or("camunda.jar-broken"),
+                NoScript::Read(_) | NoScript::NoFile(_) => "camunda.script-missing",
                 NoScript::Script { why, .. } => why.id(),
             };
             blocker(id, ENGINE, error.to_string())

@@ -7,7 +7,7 @@ use crate::known;
 
 /// The database that all engines share.
 pub(crate) const DATABASE: &str = "database.engine";
-/// The directory with the engine's jar of the version to go to.
+/// The directory with the vendor's upgrade scripts, as they lie in the engine's jar.
 pub(crate) const ENGINE: &str = "disk.engine";
 /// What every load balancer's binding begins with.
 pub(crate) const BALANCERS: &str = "traffic.";

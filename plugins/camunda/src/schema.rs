@@ -5,7 +5,6 @@ use liftlock_sdk::prelude::*;
 
 use crate::catalog::{Catalog, Column, Constraint, Family, Index};
 use crate::descriptor::{DATABASE, ENGINE};
-use crate::jar::{self, JarError};
 use crate::log::{self, LogError, Row, Told};
 use crate::manifest::Manifest;
 use crate::reads;
@@ -16,12 +15,6 @@ use crate::version::Minor;
 /// What every table of the engine begins with, as each server's catalog has it.
 const UPPER: &str = "ACT_*";
 const LOWER: &str = "act_*";
-
-/// Where the jars are that a bound directory can hold.
-const JAR: &str = "camunda-engine-";
-
-/// The most that one read of a file gives.
-const READ_BYTES_MAX: usize = 1 << 20;
 
 /// Everything that is read of the database.
 #[derive(Debug)]
@@ -216,68 +209,35 @@ fn liquibase(database: &Database, is_folded: bool) -> Result<Option<Liquibase>> 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoScript {
     /// The host's answer.
-    #[error("cannot read the directory with the engine's jar: {0:?}")]
+    #[error("cannot read the directory with the vendor's scripts: {0:?}")]
     Read(Error),
-    /// No jar, or several of the version.
-    #[error("`{ENGINE}` has no file `{JAR}{0}.*.jar`")]
-    NoJar(Minor),
-    /// The jar.
-    #[error("`{jar}`: {why}")]
-    Jar {
-        /// Its name.
-        jar: String,
-        /// What is wrong with it.
-        why: JarError<Error>,
-    },
-    /// The script in it.
-    #[error("`{jar}`: {why}")]
+    /// It is not there.
+    #[error("`{ENGINE}` has no file `{0}`")]
+    NoFile(String),
+    /// It is another.
+    #[error("`{file}`: {why}")]
     Script {
-        /// The jar.
-        jar: String,
-        /// What is wrong with the script in it.
+        /// Its name.
+        file: String,
+        /// What is wrong with it.
         why: ScriptError,
     },
 }
 
-/// The vendor's script of a schema's family to a version, out of the jar that the operator bound.
+/// The vendor's script of a schema's family to a version, out of the directory that the operator bound.
 pub(crate) fn script(
     site: &Site,
     family: Family,
     to: Minor,
 ) -> std::result::Result<Script, NoScript> {
-    let directory = Directory::open(site, ENGINE).map_err(NoScript::Read)?;
-    let prefix = format!("{JAR}{to}.");
-    let entries = directory.entries().map_err(NoScript::Read)?;
-    let entry = entries
-        .into_iter()
-        .find(|entry| entry.name.starts_with(&prefix) && entry.name.ends_with(".jar"))
-        .ok_or(NoScript::NoJar(to))?;
-    let mut read = |offset: u64, length: usize| -> Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(length);
-        while bytes.len() < length {
-            let part = (length - bytes.len()).min(READ_BYTES_MAX);
-            let at = offset + bytes.len() as u64;
-            let read = directory.read(&entry.name, at, u32::try_from(part).unwrap_or(u32::MAX))?;
-            if read.is_empty() {
-                return Err(Error::Invalid(format!("`{}` ends early", entry.name)));
-            }
-            bytes.extend(read);
-        }
-        Ok(bytes)
-    };
     let path = script::path(family, to);
-    let text =
-        jar::read_file(&mut read, entry.bytes, &path, script::BYTES_MAX).map_err(|error| {
-            match error {
-                JarError::Read(error) => NoScript::Read(error),
-                other => NoScript::Jar {
-                    jar: entry.name.clone(),
-                    why: other,
-                },
-            }
-        })?;
-    script::read(&text, family, to).map_err(|why| NoScript::Script {
-        jar: entry.name.clone(),
-        why,
-    })
+    let file = path.rsplit('/').next().unwrap_or_default().to_owned();
+    let directory = Directory::open(site, ENGINE).map_err(NoScript::Read)?;
+    let length = u32::try_from(script::BYTES_MAX + 1).unwrap_or(u32::MAX);
+    let text = match directory.read(&file, 0, length) {
+        Ok(text) => text,
+        Err(Error::NotFound(_)) => return Err(NoScript::NoFile(file)),
+        Err(error) => return Err(NoScript::Read(error)),
+    };
+    script::read(&text, family, to).map_err(|why| NoScript::Script { file, why })
 }

@@ -34,12 +34,15 @@ impl RollingSite {
 
     /// Plans once more and approves.
     pub async fn plan(&self) -> anyhow::Result<String> {
-        let out = self.folder().join("plan.json");
-        let out = out.to_str().context("the plan's path")?.to_owned();
-        self.operator
-            .run(&["plan", self.spec.to.name(), "--out", &out])
+        let told = self
+            .operator
+            .run(&["plan", self.spec.to.name(), "--json"])
             .await?
             .expect(0)?;
+        let out = told.data()?["file"]
+            .as_str()
+            .context("the plan's file")?
+            .to_owned();
         self.operator
             .run(&["approve", &out, "--by", "prover"])
             .await?

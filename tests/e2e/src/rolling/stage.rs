@@ -98,14 +98,14 @@ impl RollingNode {
 
     /// Processes that run as this engine, whoever started them.
     fn pids(&self) -> Vec<u32> {
-        let port = format!("--server.port={}", self.port);
+        let arguments = format!("@{}/current/java.args", self.dir.display());
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         entries
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .filter(|pid: &u32| {
                 let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                 line.split(|byte| *byte == 0)
-                    .any(|argument| argument == port.as_bytes())
+                    .any(|argument| argument == arguments.as_bytes())
             })
             .collect()
     }
@@ -178,9 +178,12 @@ impl RollingSite {
         for dir in [&site, &engine] {
             fs::create_dir(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
         }
-        let jar = schema::engine_jar(spec.to).await?;
-        let name = jar.file_name().context("the engine's jar has no name")?;
-        fs::copy(&jar, engine.join(name)).context("cannot copy the engine's jar")?;
+        let scripts = schema::scripts(spec.to).await?.join("upgrade");
+        for entry in fs::read_dir(&scripts)? {
+            let file = entry?.path();
+            let name = file.file_name().context("a script's name")?;
+            fs::copy(&file, engine.join(name)).context("cannot copy a script")?;
+        }
         let secret = database.address().password(Login::Owner);
         let operator = Operator::new(liftlock, &site, &state).env(PASSWORD, secret.reveal());
         let this = Self {
@@ -241,12 +244,12 @@ impl RollingSite {
                  [service.{name}]\n\
                  start = [\"{java}\", \"@{dir}/current/java.args\"]\n\
                  directory = \"{dir}\"\nhost = \"127.0.0.1\"\nport = {port}\n\
-                 process = \"--server\\\\.port={port}( |$)\"\n\
+                 process = \"@{dir}/current/java.args\"\n\
                  ready = {{ http = \"http://127.0.0.1:{port}/engine-rest/engine\" }}\n\
                  grace-ms = 27000\n\n\
                  [service.{name}.environment]\n\
                  SPRING_DATASOURCE_PASSWORD = {{ secret = {{ env = \"{PASSWORD}\" }} }}\n\n\
-                 [service.{name}.labels]\npool = \"rest\"\nserver = \"be/{name}\"\nendpoint = \"endpoint.{name}\"\n\
+                 [service.{name}.labels]\npool = \"rest\"\nserver = \"camunda/{name}\"\nendpoint = \"endpoint.{name}\"\n\
                  jobs = \"yes\"\n\n\
                  [service.{name}.artifact]\nlink = \"{dir}/current\"\nversions = \"{dir}/versions\"\n\n",
                 java = command.program.display(),

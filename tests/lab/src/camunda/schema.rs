@@ -66,11 +66,6 @@ pub async fn scripts(version: EngineVersion) -> Result<PathBuf, LabError> {
     Ok(Software::ensure(version).await?.sql())
 }
 
-/// The engine's own jar, which holds them. Fetched if need be.
-pub async fn engine_jar(version: EngineVersion) -> Result<PathBuf, LabError> {
-    Ok(Software::ensure(version).await?.engine_jar())
-}
-
 /// Whose scripts they are. MariaDB's own have other types than MySQL's: a schema stays with one.
 fn family(kind: DatabaseKind, version: EngineVersion) -> &'static str {
     match kind {

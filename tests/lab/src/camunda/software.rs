@@ -58,12 +58,6 @@ impl Software {
         self.home.join("sql")
     }
 
-    /// The jar that the scripts were taken out of.
-    pub(crate) fn engine_jar(&self) -> PathBuf {
-        let name = format!("camunda-engine-{}.jar", self.version);
-        self.home.join("lib").join(name)
-    }
-
     /// Our jar, then every library by its name: an archive of classes is good for one order only.
     pub(crate) fn class_path(&self) -> Result<String, LabError> {
         let lib = self.home.join("lib");
