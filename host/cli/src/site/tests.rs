@@ -28,13 +28,13 @@ path = \"conf\"
 [service.optimize]
 start = [\"bin/start\"]
 port = 8090
+labels = { pool = \"rest\", endpoint = \"endpoint.n1\" }
+artifact = { link = \"current\", versions = \"/opt/versions\" }
 
 [traffic.front]
 kind = \"haproxy\"
 socket = \"/run/haproxy/admin.sock\"
 at-least = 2
-labels = { pool = \"rest\", endpoint = \"endpoint.n1\" }
-artifact = { link = \"current\", versions = \"/opt/versions\" }
 
 [endpoint.n1]
 url = \"http://127.0.0.1:8080/engine-rest\"
@@ -134,23 +134,23 @@ fn a_repository_must_be_of_a_cluster_of_the_file() {
 fn a_balancer_says_which_key_is_wrong_and_what_would_be_right() {
     let socket = "socket = \"/run/haproxy/admin.sock\"";
     let (line, column, text) = said(socket, "address = \"9999\"");
-    assert_eq!((line, column), (26, 11));
+    assert_eq!((line, column), (28, 11));
     assert!(
         text.contains("`traffic.front.address` in `dir/site.toml`: `9999` is no `host:port`"),
         "{text}"
     );
     let (line, _, text) = said("at-least = 2", "at-least = 0");
-    assert_eq!(line, 27);
+    assert_eq!(line, 29);
     assert!(text.contains("it must be 1 to 1000"), "{text}");
     // Where nothing is written, the eye is led to the binding.
     let (line, _, text) = said(socket, "");
-    assert_eq!(line, 24);
+    assert_eq!(line, 26);
     assert!(text.contains("`traffic.front.socket`"), "{text}");
     let (line, _, text) = said("kind = \"haproxy\"", "kind = \"nginx\"");
-    assert_eq!(line, 26);
+    assert_eq!(line, 28);
     assert!(text.contains("it is a key of kind `haproxy`"), "{text}");
     let (line, _, text) = said("kind = \"haproxy\"", "kind = \"apache\"");
-    assert_eq!(line, 25);
+    assert_eq!(line, 27);
     assert!(text.contains("expected `haproxy` or `nginx`"), "{text}");
 }
 
@@ -230,7 +230,7 @@ fn a_label_that_names_a_binding_names_one_of_the_file() {
 #[test]
 fn an_unknown_key_of_an_endpoint_and_of_an_artifact_is_marked() {
     let (line, _, text) = said("url = ", "ulr = ");
-    assert_eq!(line, 27);
+    assert_eq!(line, 32);
     assert!(text.contains("did you mean `url`?"), "{text}");
     let (line, _, text) = said("versions = ", "version = ");
     assert_eq!(line, 24);
