@@ -63,7 +63,7 @@ fn an_import_that_no_plugin_is_given_is_named_with_what_there_is() {
     for name in [
         "wasi:http/types@0.2.10",
         "evil:host/shell@1.0.0",
-        "liftlock:upgrade/database@0.1.0",
+        "liftlock:upgrade/nothing@0.1.0",
         "liftlock:upgrade/cluster@0.2.0",
         "wasi:cli/stdin@0.3.0",
     ] {
