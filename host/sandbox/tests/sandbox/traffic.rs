@@ -134,7 +134,7 @@ async fn what_is_outside_the_grant_is_denied_and_what_is_no_name_is_invalid() {
         (
             "traffic.servers",
             [("backend", "a-be;x"), ("server", "")],
-            "invalid: ",
+            "denied: ",
         ),
     ] {
         let called = asked(what, &fields).await;

@@ -47,16 +47,27 @@ impl Lab {
         self.proxy.stats().await.unwrap()[name].status.clone()
     }
 
+    /// The process that answers.
+    async fn worker(&self) -> Option<String> {
+        let told = self.proxy.command("show info").await.ok()?;
+        let line = told.lines().find(|line| line.starts_with("Pid: "))?;
+        Some(line.to_owned())
+    }
+
     /// Loads the configuration with something replaced; the new socket is awaited.
     async fn reload_with(&self, old: &str, new: &str, socket: &Path) {
         let file = self.proxy.config_file();
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains(old), "{text}");
         std::fs::write(&file, text.replace(old, new)).unwrap();
+        // Until the new worker answers on the old socket too, the old one may close it in an answer.
+        let before = self.worker().await;
         let pid = i32::try_from(self.proxy.process().pid).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), Signal::USR2).unwrap();
         let end = Instant::now() + PATIENCE;
-        while tokio::net::UnixStream::connect(socket).await.is_err() {
+        while tokio::net::UnixStream::connect(socket).await.is_err()
+            || self.worker().await.is_none_or(|now| Some(now) == before)
+        {
             assert!(Instant::now() < end, "no `{}`", socket.display());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
