@@ -9,6 +9,7 @@ use liftlock_e2e::Login;
 use liftlock_e2e::Simulated;
 use liftlock_e2e::Stage;
 use liftlock_e2e::Tally;
+use liftlock_e2e::artifacts;
 use liftlock_e2e::proof;
 use liftlock_e2e::proof::Position;
 use liftlock_e2e::proof::Upgrader;
@@ -17,6 +18,7 @@ use liftlock_lab::ServerKind;
 
 use crate::plugins;
 use crate::prove_camunda;
+use crate::prove_camunda::Part;
 use crate::summary::Summary;
 use crate::tools;
 
@@ -37,6 +39,9 @@ pub(crate) struct Options {
     /// Only the checks of the strategy `vendor`, with the stand-in for the vendor's upgrader.
     #[arg(long, conflicts_with = "distribution")]
     vendor: bool,
+    /// Only this part of Camunda's proof; may be given again.
+    #[arg(long, conflicts_with_all = ["server", "distribution", "vendor", "ways_out"])]
+    part: Vec<Part>,
     /// Only the checks of what leads out of a run that went wrong: rollback, takeover, replan.
     #[arg(long, conflicts_with_all = ["distribution", "vendor"])]
     ways_out: bool,
@@ -62,7 +67,7 @@ impl Options {
 pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
     summary.step("look for a JDK and Maven", tools::install_for_servers)?;
     if matches!(options.product, Product::Camunda) {
-        return prove_camunda::run(summary).await;
+        return camunda(&options.part, summary).await;
     }
     plugins::ensure(summary)?;
     let kit = summary.step("build the binaries", Kit::build)?;
@@ -84,6 +89,25 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
         Some(upgrader) => by_the_vendor(&kit, kinds, upgrader, summary).await?,
     };
     summary.field("servers", kinds.len());
+    summary.field("checks", tally.passed());
+    summary.field("failed", tally.failed().len());
+    tally.into_count().map(drop)
+}
+
+async fn camunda(parts: &[Part], summary: &mut Summary) -> anyhow::Result<()> {
+    summary.step(
+        "look for databases and balancers",
+        tools::install_for_camunda,
+    )?;
+    let plugin = summary.step("build the plugin", artifacts::camunda_plugin)?;
+    let liftlock = summary.step("build the binary", artifacts::liftlock)?;
+    let parts = if parts.is_empty() {
+        &Part::ALL[..]
+    } else {
+        parts
+    };
+    let tally = prove_camunda::prove(&liftlock, &plugin, parts, summary).await;
+    summary.field("parts", parts.len());
     summary.field("checks", tally.passed());
     summary.field("failed", tally.failed().len());
     tally.into_count().map(drop)

@@ -1,7 +1,9 @@
 //! `cargo xtask prove camunda`: real engines behind a real balancer, upgraded while clients work.
 
+use std::path::Path;
+
+use anyhow::bail;
 use liftlock_e2e::Tally;
-use liftlock_e2e::artifacts;
 use liftlock_e2e::artifacts::Component;
 use liftlock_e2e::rolling;
 use liftlock_e2e::rolling::RollingSite;
@@ -22,88 +24,102 @@ const THREE: RollingSpec = RollingSpec {
     pgjdbc: PgJdbc::ConservativeAutosave,
 };
 
-/// What is proved, each on a site of its own.
-const SITES: [(&str, RollingSpec); 4] = [
-    ("7.22 to 7.23 on PostgreSQL", THREE),
-    (
-        "7.22 to 7.23 on MariaDB",
-        RollingSpec {
-            database: DatabaseKind::MariaDb,
-            ..THREE
-        },
-    ),
-    (
-        "7.23 to 7.24 on MariaDB",
-        RollingSpec {
-            from: EngineVersion::V7_23,
-            to: EngineVersion::V7_24,
-            database: DatabaseKind::MariaDb,
-            ..THREE
-        },
-    ),
-    (
-        "six nodes in groups of two",
-        RollingSpec {
-            nodes: 6,
-            group: 2,
-            ..THREE
-        },
-    ),
-];
-
-pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
-    let plugin = summary.step("build the plugin", artifacts::camunda_plugin)?;
-    let liftlock = summary.step("build the binary", artifacts::liftlock)?;
-    let mut tally = Tally::loud();
-    let mut answered = 0;
-    for (name, spec) in SITES {
-        tally.about(name);
-        let proof = async {
-            let site = RollingSite::start(&liftlock, &plugin, spec).await?;
-            let report = rolling::upgrades_under_traffic(&site, &mut tally).await?;
-            println!("   {}", report.last_line());
-            tally.check(
-                "the catalog is the vendor's",
-                rolling::equals_the_vendors_way(&site).await,
-            );
-            Ok(report.ok())
-        };
-        let result = summary.wait(name, proof).await;
-        let result = result.map(|ok| answered += ok);
-        tally.check("the proof came to its end", result);
-    }
-    for (name, way) in [
-        ("one node goes back", Way::Node),
-        ("a deployment in the window", Way::Window),
-    ] {
-        tally.about(name);
-        let result = summary
-            .wait(name, way.prove(&liftlock, &plugin, &mut tally))
-            .await;
-        tally.check("the proof came to its end", result);
-    }
-    summary.field("requests", answered);
-    summary.field("checks", tally.passed());
-    summary.field("failed", tally.failed().len());
-    tally.into_count().map(drop)
-}
-
-enum Way {
-    Node,
+/// One part of the proof, on a site of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// 7.22 to 7.23 on PostgreSQL.
+    Postgresql,
+    /// 7.22 to 7.23 on MariaDB.
+    Mariadb,
+    /// 7.23 to 7.24, without a change of the schema.
+    Next,
+    /// Six nodes in groups of two.
+    Groups,
+    /// One node goes back by itself, and is done anew.
+    Unit,
+    /// Somebody deploys while two versions run.
     Window,
 }
 
-impl Way {
+impl Part {
+    /// Every one.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Postgresql,
+        Self::Mariadb,
+        Self::Next,
+        Self::Groups,
+        Self::Unit,
+        Self::Window,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Postgresql => "7.22 to 7.23 on PostgreSQL",
+            Self::Mariadb => "7.22 to 7.23 on MariaDB",
+            Self::Next => "7.23 to 7.24 on MariaDB",
+            Self::Groups => "six nodes in groups of two",
+            Self::Unit => "one node goes back",
+            Self::Window => "a deployment in the window",
+        }
+    }
+
+    fn spec(self) -> RollingSpec {
+        let database = DatabaseKind::MariaDb;
+        match self {
+            Self::Postgresql | Self::Unit | Self::Window => THREE,
+            Self::Mariadb => RollingSpec { database, ..THREE },
+            Self::Next => RollingSpec {
+                from: EngineVersion::V7_23,
+                to: EngineVersion::V7_24,
+                database,
+                ..THREE
+            },
+            Self::Groups => RollingSpec {
+                nodes: 6,
+                group: 2,
+                ..THREE
+            },
+        }
+    }
+
     async fn prove(
         self,
-        liftlock: &std::path::Path,
+        liftlock: &Path,
         plugin: &Component,
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
-        let site = RollingSite::start(liftlock, plugin, THREE).await?;
+        let site = RollingSite::start(liftlock, plugin, self.spec()).await?;
         match self {
-            Self::Node => rolling::goes_back_by_one_node(&site, tally).await,
+            Self::Unit => rolling::goes_back_by_one_node(&site, tally).await,
             Self::Window => rolling::stops_for_a_deployment(&site, tally).await,
+            _ => {
+                let report = rolling::upgrades_under_traffic(&site, tally).await?;
+                tally.note(&format!("{} requests, {}", report.ok(), report.last_line()));
+                if report.ok() == 0 {
+                    bail!("nobody asked for anything meanwhile");
+                }
+                let same = rolling::equals_the_vendors_way(&site).await;
+                tally.check("the catalog is the vendor's", same);
+                Ok(())
+            }
         }
     }
+}
+
+/// Proves these parts. An error of one does not keep the next from being looked at: it is a failed check.
+pub(crate) async fn prove(
+    liftlock: &Path,
+    plugin: &Component,
+    parts: &[Part],
+    summary: &Summary,
+) -> Tally {
+    let mut tally = Tally::loud();
+    for part in parts {
+        tally.about(part.name());
+        let what = format!("prove camunda, {}", part.name());
+        let proof = part.prove(liftlock, plugin, &mut tally);
+        let result = summary.wait(&what, proof).await;
+        tally.check("the proof came to its end", result);
+    }
+    tally
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use anyhow::bail;
 use liftlock_e2e::Kit;
 use liftlock_e2e::Tally;
+use liftlock_e2e::artifacts;
 use liftlock_e2e::artifacts::cargo;
 use liftlock_e2e::trap;
 use liftlock_lab::ServerKind;
@@ -16,6 +17,8 @@ use crate::fuzz;
 use crate::golden;
 use crate::plugins;
 use crate::prove;
+use crate::prove_camunda;
+use crate::prove_camunda::Part;
 use crate::suite;
 use crate::summary::Summary;
 use crate::sweep;
@@ -93,7 +96,16 @@ pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
         .await
         .and_then(Tally::into_count);
     let proof = tiers.counted("prove optimize", proof);
-    summary.field("real", servers + same + proof);
+    let engines = match artifacts::camunda_plugin() {
+        Ok(plugin) => {
+            let parts = [Part::Postgresql];
+            let tally = prove_camunda::prove(&kit.liftlock, &plugin, &parts, summary).await;
+            tally.into_count()
+        }
+        Err(error) => Err(error),
+    };
+    let engines = tiers.counted("prove camunda", engines);
+    summary.field("real", servers + same + proof + engines);
 
     if tiers.failed.is_empty() {
         Ok(())
