@@ -1,6 +1,8 @@
 //! Guards: conditions that hold over a span of steps.
 
-use liftlock_types::{Grant, Guard, Step, StepId};
+use std::ops::RangeInclusive;
+
+use liftlock_types::{Condition, Grant, Guard, Step, StepId};
 
 use crate::FreezeError;
 use crate::runner::{Halt, Runner};
@@ -30,17 +32,26 @@ pub(crate) fn check(guards: &[Guard], steps: &[Step], grant: &Grant) -> Result<(
     Ok(())
 }
 
+/// A guard, with the places of the first and the last step that it spans.
+pub(crate) type Span<'a> = (RangeInclusive<usize>, &'a Condition);
+
 impl Runner {
-    /// Every guard that spans the step at this place holds, or what it says for its violation is done.
-    pub(crate) async fn guards_hold(&self, at: usize) -> Result<(), Halt> {
+    /// The plan's guards by the places of their steps: worked out once, and looked at before each step.
+    pub(crate) fn guards(&self) -> Vec<Span<'_>> {
         let place = |id: &StepId| self.plan.steps.iter().position(|step| step.id == *id);
-        for guard in &self.plan.guards {
-            let (Some(from), Some(until)) = (place(&guard.from), place(&guard.until)) else {
-                continue;
-            };
-            if (from..=until).contains(&at) {
-                self.wait_for(&self.plan.steps[at].id, &guard.condition)
-                    .await?;
+        let guards = self.plan.guards.iter();
+        guards
+            .filter_map(|guard| {
+                Some((place(&guard.from)?..=place(&guard.until)?, &guard.condition))
+            })
+            .collect()
+    }
+
+    /// Every guard that spans the step at this place holds, or what it says for its violation is done.
+    pub(crate) async fn guards_hold(&self, guards: &[Span<'_>], at: usize) -> Result<(), Halt> {
+        for (span, condition) in guards {
+            if span.contains(&at) {
+                self.wait_for(&self.plan.steps[at].id, condition).await?;
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
 use crate::beside::Order;
+use crate::guard::Span;
 use crate::observer::Happening;
 use crate::pass::{Origin, Passing};
 use crate::runner::{Halt, Runner};
@@ -19,6 +20,7 @@ impl Runner {
     pub(crate) async fn steps(&self) -> Result<(), Halt> {
         let steps = &self.plan.steps;
         let mut order = Order::new(steps);
+        let guards = &self.guards();
         let mut under_way = FuturesUnordered::new();
         let mut halt: Option<Halt> = None;
         loop {
@@ -42,7 +44,7 @@ impl Runner {
                     break;
                 }
                 order.begun(at);
-                under_way.push(async move { (at, self.one_step(at, step).await) });
+                under_way.push(async move { (at, self.one_step(at, step, guards).await) });
             }
             match under_way.next().await {
                 None => break,
@@ -64,7 +66,7 @@ impl Runner {
         halt.map_or(Ok(()), Err)
     }
 
-    async fn one_step(&self, at: usize, step: &Step) -> Result<(), Halt> {
+    async fn one_step(&self, at: usize, step: &Step, guards: &[Span<'_>]) -> Result<(), Halt> {
         self.tell(Happening::StepBegun {
             step: step.id.clone(),
             title: step.title.clone(),
@@ -72,7 +74,7 @@ impl Runner {
             of: self.plan.steps.len(),
         });
         self.approved_by_itself(step)?;
-        self.guards_hold(at).await?;
+        self.guards_hold(guards, at).await?;
         for condition in &step.opens_when {
             self.wait_for(&step.id, condition).await?;
         }

@@ -479,7 +479,6 @@ fn soak(
     Ok(Some(step.captures(&name, readings).add()?))
 }
 
-/// The script's statements that stand in the plan, for tests.
 #[cfg(test)]
 mod tests {
     use super::*;

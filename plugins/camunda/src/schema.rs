@@ -54,7 +54,7 @@ impl Schema {
         let is_folded = identity.product == Product::Postgresql;
         let pattern = if is_folded { LOWER } else { UPPER };
         let tables = database.tables(pattern)?;
-        let catalog = catalog(&database, pattern)?;
+        let catalog = catalog(&database, pattern, &tables)?;
         let family = match identity.product {
             Product::Postgresql => Family::Postgres,
             // Without the engine's tables it makes no difference.
@@ -113,13 +113,9 @@ impl Schema {
     }
 }
 
-fn catalog(database: &Database, pattern: &str) -> Result<Catalog> {
+fn catalog(database: &Database, pattern: &str, tables: &[Table]) -> Result<Catalog> {
     Ok(Catalog {
-        tables: database
-            .tables(pattern)?
-            .into_iter()
-            .map(|table| table.name)
-            .collect(),
+        tables: tables.iter().map(|table| table.name.clone()).collect(),
         columns: database
             .columns(pattern)?
             .into_iter()
