@@ -1,6 +1,7 @@
 //! What the gate asks of a capability: one trait, the same for each.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,18 @@ pub struct Attempt {
     pub referred: Option<Value>,
     /// Objects that this run made, by fact key (`index/NAME/uuid`).
     pub made_by_run: BTreeMap<String, Value>,
+}
+
+impl Attempt {
+    /// Its intent was written less than so many milliseconds ago. A clock that was set back makes none young for ever.
+    fn is_younger_than(&self, ms: i64) -> bool {
+        let now_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| {
+                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+            });
+        (0..ms).contains(&(now_ms - self.intent_at_ms))
+    }
 }
 
 /// What was found before anything is sent.
@@ -100,6 +113,34 @@ pub enum Probed {
     Partial(Value),
     /// It cannot be told.
     Indeterminate(Value),
+}
+
+/// How long after its intent the post-condition of a request that no kind of change covers may read false and the request
+/// still be on its way, milliseconds.
+///
+/// A minute: twice the 30 s that a search node waits for its manager and that any server is given to say anything.
+const OWN_CONDITION_MS: i64 = 60_000;
+
+impl Probed {
+    /// Of a request of which nothing is known but its own post-condition, as it reads now.
+    pub fn by_own_condition(found: &Evaluated, evidence: Value, attempt: &Attempt) -> Self {
+        if found.holds {
+            Self::Applied {
+                evidence,
+                ours: false,
+            }
+        } else if attempt.is_younger_than(OWN_CONDITION_MS) {
+            Self::InProgress(Progress {
+                done: 0,
+                total: 0,
+                unit: "requests".into(),
+                note: format!("its post-condition does not read true yet: {}", found.why),
+            })
+        } else {
+            // Nothing tells whether it did nothing, half of it, or something else.
+            Self::Indeterminate(evidence)
+        }
+    }
 }
 
 /// A predicate's answer.

@@ -15,6 +15,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::name;
 use crate::raw::{check_query, check_written_out};
 use crate::{DoneWhen, Json, Method, NameError, Predicate};
 
@@ -31,60 +32,18 @@ pub(crate) fn json_with_run_id(json: &Json, run: &str) -> Json {
     Json::new(&with_run_id(json.as_str(), run)).unwrap_or_else(|_| json.clone())
 }
 
-/// One path of a product's API, beneath the binding's own: `/`, or parts that are each a name as it is; encoded where
-/// it is sent.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct EndpointPath(String);
+name!(
+    /// One path of a product's API, beneath the binding's own: `/`, or parts that are each a name as it is; encoded where
+    /// it is sent.
+    EndpointPath,
+    "path of an endpoint",
+    check_path
+);
 
 impl EndpointPath {
-    /// Parses; says which rule it breaks otherwise.
-    pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
-        let text = text.into();
-        match check_path(&text) {
-            Ok(()) => Ok(Self(text)),
-            Err(why) => Err(NameError {
-                what: "path of an endpoint",
-                text: text.chars().take(300).collect(),
-                why,
-            }),
-        }
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Its parts, none of them empty; of `/` there are none.
     pub fn parts(&self) -> impl Iterator<Item = &str> {
-        self.0.split('/').filter(|part| !part.is_empty())
-    }
-}
-
-impl fmt::Display for EndpointPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for EndpointPath {
-    type Err = NameError;
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        Self::new(text)
-    }
-}
-
-impl TryFrom<String> for EndpointPath {
-    type Error = NameError;
-    fn try_from(text: String) -> Result<Self, NameError> {
-        Self::new(text)
-    }
-}
-
-impl From<EndpointPath> for String {
-    fn from(path: EndpointPath) -> String {
-        path.0
+        self.as_str().split('/').filter(|part| !part.is_empty())
     }
 }
 

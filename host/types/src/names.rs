@@ -85,6 +85,8 @@ macro_rules! name {
     };
 }
 
+pub(crate) use name;
+
 name!(
     /// One index of a search cluster: never a wildcard, a list, date math, `_all` or a path.
     ///

@@ -14,6 +14,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::name;
 use crate::{AliasName, Json, NameError, Predicate};
 
 /// Longest path: the servers take 4 KiB with its query; names have 255 bytes each.
@@ -85,59 +86,17 @@ impl fmt::Display for Method {
     }
 }
 
-/// One path of a raw request: `/`, then parts, each a name as it is; encoded where it is sent.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct RequestPath(String);
+name!(
+    /// One path of a raw request: `/`, then parts, each a name as it is; encoded where it is sent.
+    RequestPath,
+    "path of a raw request",
+    check_path
+);
 
 impl RequestPath {
-    /// Parses; says which rule it breaks otherwise.
-    pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
-        let text = text.into();
-        match check_path(&text) {
-            Ok(()) => Ok(Self(text)),
-            Err(why) => Err(NameError {
-                what: "path of a raw request",
-                text: text.chars().take(300).collect(),
-                why,
-            }),
-        }
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Its parts, none of them empty.
     pub fn parts(&self) -> impl Iterator<Item = &str> {
-        parts(&self.0)
-    }
-}
-
-impl fmt::Display for RequestPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for RequestPath {
-    type Err = NameError;
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        Self::new(text)
-    }
-}
-
-impl TryFrom<String> for RequestPath {
-    type Error = NameError;
-    fn try_from(text: String) -> Result<Self, NameError> {
-        Self::new(text)
-    }
-}
-
-impl From<RequestPath> for String {
-    fn from(path: RequestPath) -> String {
-        path.0
+        parts(self.as_str())
     }
 }
 

@@ -1,19 +1,13 @@
 //! A request as a change: its own post-condition is all that is known of it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use liftlock_http::Lost;
 use liftlock_types::{
-    Acted, Attempt, EndpointRequest, Evaluated, Method, Observed, Probed, Progress, ReadError,
+    Acted, Attempt, EndpointRequest, Evaluated, Method, Observed, Probed, ReadError,
 };
 use serde_json::{Value, json};
 
 use crate::endpoint::Endpoint;
 use crate::http::Answer;
-
-/// How long after its intent a post-condition may read false and the request still be on its way, as for every
-/// request that no kind of change covers: twice the 30 s that a server is given to say anything.
-const EFFECT_MS: i64 = 60_000;
 
 /// Longest text of a refusal that is shown.
 const REFUSAL_CHARS_MAX: usize = 600;
@@ -71,22 +65,7 @@ impl Endpoint {
     ) -> Result<Probed, ReadError> {
         let found = self.is_done(request).await?;
         let evidence = evidence(request, &found);
-        Ok(if found.holds {
-            Probed::Applied {
-                evidence,
-                ours: false,
-            }
-        } else if is_young(attempt) {
-            Probed::InProgress(Progress {
-                done: 0,
-                total: 0,
-                unit: "requests".into(),
-                note: format!("its post-condition does not read true yet: {}", found.why),
-            })
-        } else {
-            // Nothing tells whether it did nothing, half of it, or something else.
-            Probed::Indeterminate(evidence)
-        })
+        Ok(Probed::by_own_condition(&found, evidence, attempt))
     }
 }
 
@@ -149,16 +128,6 @@ fn refusal(answer: &Answer) -> (String, String) {
     let kind = first(&["type", "error", "title", "code"]).unwrap_or_else(|| "refused".into());
     let text = first(&["message", "detail", "reason"]).unwrap_or_else(|| cut(&body));
     (kind, text)
-}
-
-/// It can still land. A clock that was set back makes no attempt young for ever.
-fn is_young(attempt: &Attempt) -> bool {
-    let now_ms = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        });
-    (0..EFFECT_MS).contains(&(now_ms - attempt.intent_at_ms))
 }
 
 #[cfg(test)]

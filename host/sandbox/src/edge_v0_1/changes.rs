@@ -4,17 +4,15 @@
 //! author learns at this very line what is wrong, or what the operator would have to allow.
 
 use liftlock_types::{
-    AliasAction, AliasName, BackendName, Change, Condition, DocumentId, DoneWhen, FileName, Hunk,
-    IndexName, Json, Method, Planned, Predicate, RawRequest, Read, Reading, RequestPath, Script,
-    ServerName, SnapshotName, StepId, TemplateName,
+    AliasAction, AliasName, Change, Condition, DocumentId, DoneWhen, FileName, Hunk, IndexName,
+    Json, Method, Planned, Predicate, RawRequest, Read, Reading, RequestPath, Script, SnapshotName,
+    StepId, TemplateName,
 };
 use wasmtime::component::Resource;
 
 use super::cluster::optional;
-use super::wit::{
-    self, cluster_changes, disk_changes, service_changes, snapshot_changes, traffic_changes,
-};
-use super::{Balancer, Cluster, Directory, Repository, Service, convert, invalid};
+use super::wit::{self, cluster_changes, disk_changes, service_changes, snapshot_changes};
+use super::{Cluster, Directory, Repository, Service, convert, invalid};
 use crate::plugin::State;
 use crate::session::{HostError, listed, texts};
 
@@ -736,118 +734,6 @@ impl service_changes::Host for State {
         };
         self.propose(binding, change)
     }
-}
-
-impl traffic_changes::Host for State {
-    async fn set_state(
-        &mut self,
-        on: Resource<Balancer>,
-        backend: String,
-        server: String,
-        to: wit::traffic::Administrative,
-    ) -> Answer<Planned> {
-        let binding = self.balancer(&on)?;
-        let change = Change::SetServerState {
-            backend: BackendName::new(backend)?,
-            server: ServerName::new(server)?,
-            to: convert::administrative(to),
-        };
-        self.propose(binding, change)
-    }
-
-    async fn set_weight(
-        &mut self,
-        on: Resource<Balancer>,
-        backend: String,
-        server: String,
-        weight: u32,
-    ) -> Answer<Planned> {
-        let binding = self.balancer(&on)?;
-        let change = Change::SetServerWeight {
-            backend: BackendName::new(backend)?,
-            server: ServerName::new(server)?,
-            weight,
-        };
-        self.propose(binding, change)
-    }
-
-    async fn idle(
-        &mut self,
-        on: Resource<Balancer>,
-        backend: String,
-        server: String,
-    ) -> Answer<Condition> {
-        let binding = self.balancer(&on)?;
-        let (backend, server) = one_server(backend, server)?;
-        self.wait_for(&binding, Predicate::ServerIdle { backend, server })
-    }
-
-    async fn in_state(
-        &mut self,
-        on: Resource<Balancer>,
-        backend: String,
-        server: String,
-        administrative: wit::traffic::Administrative,
-    ) -> Answer<Condition> {
-        let binding = self.balancer(&on)?;
-        let (backend, server) = one_server(backend, server)?;
-        let predicate = Predicate::ServerInState {
-            backend,
-            server,
-            administrative: convert::administrative(administrative),
-        };
-        self.wait_for(&binding, predicate)
-    }
-
-    async fn serving(
-        &mut self,
-        on: Resource<Balancer>,
-        backend: String,
-        server: String,
-    ) -> Answer<Condition> {
-        let binding = self.balancer(&on)?;
-        let (backend, server) = one_server(backend, server)?;
-        self.wait_for(&binding, Predicate::ServerServing { backend, server })
-    }
-
-    async fn serving_at_least(
-        &mut self,
-        on: Resource<Balancer>,
-        backend: String,
-        count: u32,
-    ) -> Answer<Condition> {
-        let binding = self.balancer(&on)?;
-        let backend = BackendName::new(backend)?.into();
-        self.wait_for(&binding, Predicate::ServingAtLeast { backend, count })
-    }
-
-    async fn receives(
-        &mut self,
-        on: Resource<Balancer>,
-        backend: String,
-        server: String,
-    ) -> Answer<Condition> {
-        let binding = self.balancer(&on)?;
-        let (backend, server) = one_server(backend, server)?;
-        self.wait_for(&binding, Predicate::ServerReceives { backend, server })
-    }
-
-    async fn read_servers(&mut self, on: Resource<Balancer>, backend: String) -> Answer<Reading> {
-        let binding = self.balancer(&on)?;
-        let read = Read::TrafficServers {
-            backend,
-            server: None,
-        };
-        self.look_at(&binding, read)
-    }
-}
-
-/// One server of one backend, as conditions have them.
-fn one_server(backend: String, server: String) -> Result<(String, String), HostError> {
-    Ok((
-        BackendName::new(backend)?.into(),
-        ServerName::new(server)?.into(),
-    ))
 }
 
 /// Most actions of one atomic alias update, as the contract says.

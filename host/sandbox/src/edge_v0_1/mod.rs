@@ -10,7 +10,8 @@
 //! | `handles` | what stands behind a handle |
 //! | `site` | `site` and `run` |
 //! | `draft` | `draft` |
-//! | `cluster`, `snapshot`, `disk`, `service`, `traffic` | the reads |
+//! | `cluster`, `snapshot`, `disk`, `service` | the reads |
+//! | `traffic` | reads and constructors of a load balancer |
 //! | `endpoint` | reads and constructors of a product's own API |
 //! | `driver` | calls all of these with other people's bytes |
 //! | `database`, `database_facts` | its reads and its inert constructors; its facts as records |

@@ -1,17 +1,11 @@
 //! A request that no other kind covers: its own post-condition is all that is known of it.
 
-use liftlock_types::{
-    Acted, Attempt, Evaluated, Method, Observed, Probed, Progress, RawRequest, ReadError,
-};
+use liftlock_types::{Acted, Attempt, Evaluated, Method, Observed, Probed, RawRequest, ReadError};
 use serde_json::{Value, json};
 
 use super::{observed, still_there};
 use crate::Cluster;
 use crate::call::Call;
-
-/// How long after its intent a post-condition may read false and the request still be on its way: twice the wait of
-/// a node for the manager, and as long as the gate waits for the effect of what was confirmed.
-const EFFECT_MS: i64 = 60_000;
 
 /// Does the post-condition hold now?
 async fn look(cluster: &Cluster, request: &RawRequest) -> Result<Evaluated, ReadError> {
@@ -78,30 +72,5 @@ pub(super) async fn probe(
 ) -> Result<Probed, ReadError> {
     let found = look(cluster, request).await?;
     let evidence = evidence(request, &found);
-    Ok(if found.holds {
-        Probed::Applied {
-            evidence,
-            ours: false,
-        }
-    } else if is_young(attempt) {
-        Probed::InProgress(Progress {
-            done: 0,
-            total: 0,
-            unit: "requests".into(),
-            note: format!("its post-condition does not read true yet: {}", found.why),
-        })
-    } else {
-        // Nothing tells whether it did nothing, half of it, or something else.
-        Probed::Indeterminate(evidence)
-    })
-}
-
-/// It can still land. A clock that was set back makes no attempt young for ever.
-fn is_young(attempt: &Attempt) -> bool {
-    let now_ms = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        });
-    (0..EFFECT_MS).contains(&(now_ms - attempt.intent_at_ms))
+    Ok(Probed::by_own_condition(&found, evidence, attempt))
 }
