@@ -51,7 +51,9 @@ pub(crate) const SIDE_BY_SIDE_MAX: u32 = 32;
 const SIDE_BY_SIDE: u32 = 4;
 
 /// What a binding's name can begin with, where a label names one.
-const CAPABILITIES: [&str; 5] = ["cluster", "snapshot", "disk", "service", "endpoint"];
+const CAPABILITIES: [&str; 7] = [
+    "cluster", "snapshot", "disk", "service", "endpoint", "database", "traffic",
+];
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -39,6 +39,15 @@ at-least = 2
 [endpoint.n1]
 url = \"http://127.0.0.1:8080/engine-rest\"
 auth = { bearer = { env = \"TOKEN\" } }
+
+[database.engine]
+kind = \"postgresql\"
+host = \"127.0.0.1\"
+port = 5432
+database = \"camunda\"
+user = \"camunda\"
+password = { env = \"DATABASE_PASSWORD\" }
+tls = \"off\"
 ";
 
 fn parse(text: &str) -> Result<Site, Failure> {
@@ -73,7 +82,8 @@ fn a_site_reads_as_it_is_written() {
             "disk.config",
             "service.optimize",
             "traffic.front",
-            "endpoint.n1"
+            "endpoint.n1",
+            "database.engine"
         ]
     );
     assert_eq!(site.dir(), Path::new("dir"));
@@ -216,12 +226,18 @@ fn a_directory_and_a_file_are_both_a_place_of_a_site() {
 
 #[test]
 fn a_label_that_names_a_binding_names_one_of_the_file() {
-    let (line, column, text) = said("\"endpoint.n1\" }", "\"endpoint.n2\" }");
-    assert_eq!((line, column), (23, 38));
-    assert!(
-        text.contains("it names a binding that this file does not have"),
-        "{text}"
-    );
+    for capability in CAPABILITIES {
+        let other = format!("\"{capability}.other\" }}");
+        let (line, column, text) = said("\"endpoint.n1\" }", &other);
+        assert_eq!((line, column), (23, 38));
+        assert!(
+            text.contains("it names a binding that this file does not have"),
+            "{text}"
+        );
+    }
+    let site = parse(GOOD).unwrap();
+    let of_the_file = |name: &Binding| CAPABILITIES.contains(&name.capability());
+    assert!(site.names().all(of_the_file));
     // What only looks like one is a text.
     let version = GOOD.replacen("pool = \"rest\"", "pool = \"v7.22\"", 1);
     parse(&version).unwrap();
