@@ -50,6 +50,8 @@ pub(crate) struct Place {
     pub(crate) server: String,
     /// Clients are bound to it.
     pub(crate) is_sticky: bool,
+    /// The balancer tells how many requests it got and works on. nginx does not, and cannot drain.
+    pub(crate) is_counted: bool,
 }
 
 /// What a node answers.
@@ -205,6 +207,7 @@ fn servers(site: &Site) -> Result<Vec<Place>> {
             backend: server.backend,
             server: server.name,
             is_sticky: server.sticky,
+            is_counted: server.current.is_some(),
         }));
     }
     Ok(places)

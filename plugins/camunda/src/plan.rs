@@ -255,10 +255,16 @@ fn group_steps(
     for node in nodes {
         for (at, place) in node.places.iter().enumerate() {
             let balancer = Balancer::open(site, &place.balancer)?;
-            let out = if place.is_sticky {
-                Administrative::Maintenance
-            } else {
-                Administrative::Drain
+            let (out, because) = match (place.is_sticky, place.is_counted) {
+                (true, _) => (
+                    Administrative::Maintenance,
+                    "clients are bound to it, and would go on to come if it were only drained",
+                ),
+                (false, true) => (Administrative::Drain, "what it works on comes to its end"),
+                (false, false) => (
+                    Administrative::Maintenance,
+                    "what it works on comes to its end in the balancer's workers of before",
+                ),
             };
             let mut step = plan
                 .step(
@@ -266,11 +272,7 @@ fn group_steps(
                     Phase::Switch,
                     &format!("{}: no new requests", node.name),
                 )
-                .because(if place.is_sticky {
-                    "clients are bound to it, and would go on to come if it were only drained"
-                } else {
-                    "what it works on comes to its end"
-                })
+                .because(because)
                 .unit(&node.name)
                 .does(balancer.set_state(&place.backend, &place.server, out));
             if first.is_none() {
@@ -401,7 +403,7 @@ fn back_steps(
     for (at, place) in node.places.iter().enumerate() {
         let balancer = Balancer::open(site, &place.balancer)?;
         let id = drain_id(node, at);
-        last = plan
+        let mut step = plan
             .step(
                 format!("{}-back", id),
                 Phase::Switch,
@@ -414,15 +416,17 @@ fn back_steps(
                 balancer
                     .serving(&place.backend, &place.server)
                     .stable_for_ms(SERVES_MS),
-            )
-            .ends_when(
+            );
+        if place.is_counted {
+            step = step.ends_when(
                 &format!("requests reach {}", node.name),
                 balancer
                     .receives(&place.backend, &place.server)
                     .patience_ms(RECEIVES_MS)
                     .when_expired(OnExpiry::GoOnAndReport),
-            )
-            .add()?;
+            );
+        }
+        last = step.add()?;
     }
     Ok(last)
 }

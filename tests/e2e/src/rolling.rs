@@ -2,17 +2,22 @@
 //!
 //! Real engines, a real balancer, a real database, and clients that never repeat a request: see [`stage`].
 
+pub mod front;
 pub mod stage;
 
 mod ways;
 mod whole;
 mod window;
 
+pub use front::Front;
+pub use front::FrontKind;
 pub use stage::RollingSite;
 pub use stage::RollingSpec;
 pub use ways::goes_back_by_one_node;
+pub use ways::leaves_the_last_one;
 pub use whole::equals_the_vendors_way;
 pub use whole::upgrades_under_traffic;
+pub use whole::upgrades_with_stale_statements;
 pub use window::stops_for_a_deployment;
 
 use anyhow::Context;
@@ -66,14 +71,10 @@ impl RollingSite {
         Ok(())
     }
 
-    /// Every server is ready and up in the balancer.
+    /// Every server gets requests.
     pub async fn all_serve(&self) -> anyhow::Result<()> {
-        let stats = self.balancer.stats().await?;
         for node in &self.nodes {
-            let status = stats.get(&node.name).map(|stat| stat.status.clone());
-            if status.as_deref() != Some("UP") {
-                anyhow::bail!("the balancer has `{}` as {status:?}", node.name);
-            }
+            self.balancer.expect_serving(&node.name).await?;
         }
         Ok(())
     }

@@ -145,18 +145,29 @@ impl Nginx {
         write_include(self.running.dir(), servers)
     }
 
+    /// The file with the process id of the master.
+    pub fn pid_file(&self) -> PathBuf {
+        self.running.dir().join("nginx.pid")
+    }
+
+    /// Program and arguments that let nginx look at its files.
+    pub fn test_command(&self) -> Result<Vec<String>, LabError> {
+        let words = [
+            program()?,
+            "-t".into(),
+            "-p".into(),
+            self.running.dir().into(),
+            "-c".into(),
+            self.config_file(),
+        ];
+        Ok(words.map(|word| word.to_string_lossy().into()).to_vec())
+    }
+
     /// Lets nginx look at its files (`nginx -t`); the error has what it objects to.
     pub async fn test(&self) -> Result<(), LabError> {
-        let dir = self.running.dir();
-        let config = self.config_file();
-        let arguments = [
-            "-t",
-            "-p",
-            &dir.to_string_lossy(),
-            "-c",
-            &config.to_string_lossy(),
-        ];
-        cache::run(&program()?, &arguments, dir).await
+        let command = self.test_command()?;
+        let arguments: Vec<&str> = command[1..].iter().map(String::as_str).collect();
+        cache::run(Path::new(&command[0]), &arguments, self.running.dir()).await
     }
 
     /// Tests the files, then makes nginx read them.

@@ -6,6 +6,7 @@ use anyhow::bail;
 use liftlock_e2e::Tally;
 use liftlock_e2e::artifacts::Component;
 use liftlock_e2e::rolling;
+use liftlock_e2e::rolling::FrontKind;
 use liftlock_e2e::rolling::RollingSite;
 use liftlock_e2e::rolling::RollingSpec;
 use liftlock_lab::DatabaseKind;
@@ -21,7 +22,9 @@ const THREE: RollingSpec = RollingSpec {
     database: DatabaseKind::PostgreSql,
     nodes: 3,
     group: 1,
+    minimum: 1,
     pgjdbc: PgJdbc::ConservativeAutosave,
+    front: FrontKind::HaProxy,
 };
 
 /// One part of the proof, on a site of its own.
@@ -39,17 +42,26 @@ pub(crate) enum Part {
     Unit,
     /// Somebody deploys while two versions run.
     Window,
+    /// Behind nginx.
+    Nginx,
+    /// With the defaults of PostgreSQL's driver: what fails, and why.
+    Driver,
+    /// Only one node serves.
+    Last,
 }
 
 impl Part {
     /// Every one.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Postgresql,
         Self::Mariadb,
         Self::Next,
         Self::Groups,
         Self::Unit,
         Self::Window,
+        Self::Nginx,
+        Self::Driver,
+        Self::Last,
     ];
 
     fn name(self) -> &'static str {
@@ -60,6 +72,9 @@ impl Part {
             Self::Groups => "six nodes in groups of two",
             Self::Unit => "one node goes back",
             Self::Window => "a deployment in the window",
+            Self::Nginx => "behind nginx",
+            Self::Driver => "the driver's defaults",
+            Self::Last => "the last node that serves",
         }
     }
 
@@ -79,6 +94,19 @@ impl Part {
                 group: 2,
                 ..THREE
             },
+            Self::Nginx => RollingSpec {
+                front: FrontKind::Nginx,
+                ..THREE
+            },
+            Self::Driver => RollingSpec {
+                pgjdbc: PgJdbc::Default,
+                ..THREE
+            },
+            Self::Last => RollingSpec {
+                nodes: 2,
+                minimum: 0,
+                ..THREE
+            },
         }
     }
 
@@ -92,6 +120,8 @@ impl Part {
         match self {
             Self::Unit => rolling::goes_back_by_one_node(&site, tally).await,
             Self::Window => rolling::stops_for_a_deployment(&site, tally).await,
+            Self::Last => rolling::leaves_the_last_one(&site, tally).await,
+            Self::Driver => rolling::upgrades_with_stale_statements(&site, tally).await,
             _ => {
                 let report = rolling::upgrades_under_traffic(&site, tally).await?;
                 tally.note(&format!("{} requests, {}", report.ok(), report.last_line()));

@@ -17,7 +17,6 @@ use anyhow::bail;
 use liftlock_lab::BehindIt;
 use liftlock_lab::DatabaseKind;
 use liftlock_lab::DatabaseServer;
-use liftlock_lab::HaProxy;
 use liftlock_lab::HttpTarget;
 use liftlock_lab::Login;
 use liftlock_lab::camunda::EngineDatabase;
@@ -30,6 +29,8 @@ use liftlock_lab::camunda::schema;
 use liftlock_lab::camunda::seed::TEMPLATE;
 use tempfile::TempDir;
 
+use super::front::Front;
+use super::front::FrontKind;
 use crate::artifacts::Component;
 use crate::operator::Operator;
 
@@ -42,11 +43,11 @@ pub const DATABASE: &str = "camunda";
 /// Variables with the password of the database's owner, for Liftlock and for the engines that it starts.
 const PASSWORD: &str = "LIFTLOCK_LAB_DATABASE_PASSWORD";
 
-/// What HAProxy asks each engine for. It needs no database, so it proves nothing but a listener.
-const CHECK: &str = "/engine-rest/engine";
-
 /// Longest start of an engine: 7 s on a quiet machine of two cores, 125 s were seen on a busy one.
 const START_PATIENCE: Duration = Duration::from_secs(180);
+
+/// Between two looks at an engine that starts or stops.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A process of the seed that ends by itself, through a job.
 const CANARY: &str = "batch";
@@ -64,8 +65,12 @@ pub struct RollingSpec {
     pub nodes: usize,
     /// How many of them go at a time.
     pub group: usize,
+    /// How many of them the plan always leaves.
+    pub minimum: usize,
     /// How PostgreSQL's driver is set.
     pub pgjdbc: PgJdbc,
+    /// What spreads the requests.
+    pub front: FrontKind,
 }
 
 /// One engine of a site.
@@ -127,7 +132,7 @@ pub struct RollingSite {
     /// The engines; first, as they end before what they use.
     pub nodes: Vec<RollingNode>,
     /// Before them.
-    pub balancer: HaProxy,
+    pub balancer: Front,
     /// Behind them.
     pub database: DatabaseServer,
     /// What it was to be.
@@ -167,12 +172,7 @@ impl RollingSite {
             .iter()
             .map(|node| BehindIt::new(&node.name, node.port))
             .collect();
-        let balancer = HaProxy::start(folder.path().join("haproxy"), &behind, CHECK).await?;
-        for server in &behind {
-            balancer
-                .wait_status(&server.name, "UP", Duration::from_secs(30))
-                .await?;
-        }
+        let balancer = Front::start(spec.front, &folder.path().join("balancer"), &behind).await?;
         let [site, state, engine] =
             ["site", "state", "engine"].map(|name| folder.path().join(name));
         for dir in [&site, &engine] {
@@ -209,6 +209,21 @@ impl RollingSite {
         self.folder.path()
     }
 
+    /// Stops and starts an engine without Liftlock: how long it takes until it answers, and reads its database.
+    pub async fn bounce(&self, node: &RollingNode) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        for pid in node.pids() {
+            let told = Command::new("kill").arg(pid.to_string()).status()?;
+            anyhow::ensure!(told.success(), "cannot stop `{}`", node.name);
+        }
+        while !node.pids().is_empty() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        start(node, &self.database).await?;
+        node.rest()?.get("/job/count").await?;
+        Ok(begun.elapsed())
+    }
+
     /// Runs SQL on the engines' database, as its owner; the answer as the server's own client prints it.
     pub async fn sql(&self, sql: &str) -> anyhow::Result<String> {
         Ok(self.database.address().sql(DATABASE, sql).await?)
@@ -221,12 +236,13 @@ impl RollingSite {
         };
         let mut text = format!(
             "name = \"{SITE}\"\nproduct-plugin = \"camunda-7\"\n\n\
-             [options]\ngroup = \"{}\"\ncanary-process = \"{CANARY}\"\nsoak-seconds = 1\ncached-plans = \"{}\"\n\n\
+             [options]\ngroup = \"{}\"\nminimum-available = \"{}\"\ncanary-process = \"{CANARY}\"\nsoak-seconds = 1\ncached-plans = \"{}\"\n\n\
              [database.engine]\nkind = \"{kind}\"\nhost = \"127.0.0.1\"\nport = {}\ndatabase = \"{DATABASE}\"\n\
              user = \"{}\"\npassword = {{ env = \"{PASSWORD}\" }}\ntls = \"off\"\n\n\
              [disk.engine]\npath = \"{}\"\n\n\
-             [traffic.balancer]\nkind = \"haproxy\"\nsocket = \"{}\"\n\n",
+             {}\n",
             self.spec.group,
+            self.spec.minimum,
             match self.spec.pgjdbc {
                 PgJdbc::ConservativeAutosave => "safe",
                 PgJdbc::Default => "accepted",
@@ -234,7 +250,7 @@ impl RollingSite {
             self.database.address().port(),
             Login::Owner.user(),
             self.folder.path().join("engine").display(),
-            self.balancer.runtime_socket().display(),
+            self.balancer.site_toml()?,
         );
         for node in &self.nodes {
             let RollingNode { name, port, dir } = node;
@@ -331,7 +347,7 @@ async fn start(node: &RollingNode, database: &DatabaseServer) -> anyhow::Result<
         if Instant::now() > end {
             bail!("engine `{}` does not answer: {error}", node.name);
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
     // Whoever stops it waits for its end, so it must not stay a zombie of ours.
     std::thread::spawn(move || child.wait());
