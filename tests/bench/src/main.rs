@@ -13,6 +13,7 @@
 //! | `memory` | peaks: an upgrade, a hostile plugin |
 //! | `start` | start to first output |
 //! | `whole`, `timeline`, `replay` | an upgrade against its own requests from a bare loop; durable writes a step |
+//! | `rolling` | engines upgraded one by one: time on top of their own, memory |
 //! | `beside` | six index updates side by side against one after another |
 //! | `ground` | clusters, sites and operators for the above |
 //! | `engine`, `stats`, `row` | the bare runtime; rounds, medians and spread; a row |
@@ -28,6 +29,7 @@ mod memory;
 mod peers;
 mod planning;
 mod replay;
+mod rolling;
 mod row;
 mod start;
 mod stats;
@@ -65,7 +67,7 @@ struct Group {
 }
 
 /// All there is, the quick ones first.
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     Group {
         names: &["host-call-count", "host-call-health"],
         measure: |runtime, cli| host_call::run(runtime, &ground::bytes(&cli.contract)?),
@@ -108,6 +110,10 @@ const GROUPS: [Group; 8] = [
     Group {
         names: &["side-by-side"],
         measure: |runtime, _| Ok(vec![beside::run(runtime, &Kit::build()?)?]),
+    },
+    Group {
+        names: &["node-overhead", "memory-rolling"],
+        measure: |runtime, _| rolling::run(runtime),
     },
 ];
 

@@ -91,6 +91,21 @@ impl Timeline {
         Ok(Window { from_ms, to_ms })
     }
 
+    /// From the first row of one step to the last of another.
+    pub(crate) fn of_steps(&self, first: &str, last: &str) -> anyhow::Result<Window> {
+        let is = |row: &&Row, step: &str| row.step.as_deref() == Some(step);
+        let from = self.rows.iter().find(|row| is(row, first));
+        let to = self.rows.iter().rfind(|row| is(row, last));
+        let at = |row: Option<&Row>, step| {
+            row.map(|row| row.at_ms)
+                .with_context(|| format!("the run has no row of step `{step}`"))
+        };
+        Ok(Window {
+            from_ms: at(from, first)?,
+            to_ms: at(to, last)?,
+        })
+    }
+
     /// How many steps wrote something.
     pub(crate) fn steps(&self) -> usize {
         let steps = self.rows.iter().filter_map(|row| row.step.as_deref());
@@ -162,6 +177,15 @@ mod tests {
     fn the_time_of_the_changes_begins_after_the_trial_and_ends_with_the_last_outcome() {
         let changes = Timeline::of(&audit()).unwrap().changes().unwrap();
         assert_eq!(changes.seconds(), 1.0);
+    }
+
+    #[test]
+    fn steps_take_from_their_first_row_to_their_last() {
+        let timeline = Timeline::of(&audit()).unwrap();
+        let window = timeline.of_steps("stop", "snapshot").unwrap();
+        assert_eq!(window.seconds(), 5.0);
+        let error = timeline.of_steps("stop", "start").unwrap_err();
+        assert!(error.to_string().contains("step `start`"), "{error}");
     }
 
     #[test]

@@ -30,21 +30,29 @@ pub(crate) struct Options {
 /// Rows with this beginning need a real server.
 const ON_A_SERVER: [&str; 3] = ["whole-run", "durable-writes", "side-by-side"];
 
+/// Rows with this beginning need real engines, with a database and a balancer.
+const ON_ENGINES: [&str; 2] = ["node-overhead", "memory-rolling"];
+
 pub(crate) fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
     if options.json {
         summary.talk_on_stderr();
     }
-    let needs_server = options.only.is_empty()
-        || options.only.iter().any(|only| {
-            ON_A_SERVER
-                .iter()
-                .any(|name| name.starts_with(only.as_str()))
-        });
-    if needs_server && !options.json {
+    let needs = |rows: &[&str]| {
+        let is_wanted = |only: &String| rows.iter().any(|name| name.starts_with(only.as_str()));
+        !options.json && (options.only.is_empty() || options.only.iter().any(is_wanted))
+    };
+    if needs(&ON_A_SERVER) {
         summary.step("look for a JDK and Maven", tools::install_for_servers)?;
+    }
+    if needs(&ON_ENGINES) {
+        summary.step(
+            "look for databases and balancers",
+            tools::install_for_camunda,
+        )?;
     }
     let folder = artifacts::target_dir().join("bench");
     let plugin = summary.step("build the plugin", artifacts::optimize_plugin)?;
+    let camunda = summary.step("build Camunda's plugin", artifacts::camunda_plugin)?;
     let test_plugin = summary.step(
         "build the plugin with its hop for tests",
         artifacts::optimize_test_plugin,
@@ -66,6 +74,7 @@ pub(crate) fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()
         .env("LIFTLOCK_PRETEND", built.join("pretend-optimize"))
         .env("LIFTLOCK_PLUGIN", &plugin.path)
         .env("LIFTLOCK_TEST_PLUGIN", &test_plugin.path)
+        .env("LIFTLOCK_CAMUNDA_PLUGIN", &camunda.path)
         .arg("--contract")
         .arg(guest("contract"))
         .arg("--tiny")
