@@ -13,7 +13,7 @@
 //! | `memory` | peaks: an upgrade, a hostile plugin |
 //! | `start` | start to first output |
 //! | `whole`, `timeline`, `replay` | an upgrade against its own requests from a bare loop; durable writes a step |
-//! | `rolling` | engines upgraded one by one: time on top of their own, memory |
+//! | `rolling`, `engines` | engines upgraded one by one: time on top of their own, memory; the plan of many |
 //! | `beside` | six index updates side by side against one after another |
 //! | `ground` | clusters, sites and operators for the above |
 //! | `engine`, `stats`, `row` | the bare runtime; rounds, medians and spread; a row |
@@ -23,6 +23,7 @@
 mod beside;
 mod commit;
 mod engine;
+mod engines;
 mod ground;
 mod host_call;
 mod memory;
@@ -67,7 +68,7 @@ struct Group {
 }
 
 /// All there is, the quick ones first.
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     Group {
         names: &["host-call-count", "host-call-health"],
         measure: |runtime, cli| host_call::run(runtime, &ground::bytes(&cli.contract)?),
@@ -114,6 +115,10 @@ const GROUPS: [Group; 9] = [
     Group {
         names: &["node-overhead", "memory-rolling"],
         measure: |runtime, _| rolling::run(runtime),
+    },
+    Group {
+        names: &["plan-1000-nodes"],
+        measure: |runtime, _| Ok(vec![rolling::plan(runtime)?]),
     },
 ];
 

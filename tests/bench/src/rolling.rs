@@ -1,4 +1,5 @@
-//! A rolling upgrade of real engines: what Liftlock adds to a node's own stop and start, and the memory of the run.
+//! A rolling upgrade of real engines: what Liftlock adds to a node's own stop and start, and the memory of the run. And
+//! the plan of a site of many.
 
 use anyhow::Context;
 use liftlock_e2e::artifacts;
@@ -8,8 +9,10 @@ use liftlock_lab::DatabaseKind;
 use liftlock_lab::camunda::{EngineVersion, PgJdbc};
 use tokio::runtime::Runtime;
 
+use crate::engines::{self, Engines, Store};
+use crate::ground;
 use crate::row::{Goal, Row};
-use crate::stats::{Sample, factor, time};
+use crate::stats::{Rounds, Sample, Side, factor, growth, time};
 use crate::timeline::Timeline;
 
 /// What a node may take over its own stop and start.
@@ -88,4 +91,67 @@ async fn measure(site: &RollingSite) -> anyhow::Result<Vec<Row>> {
             ),
         ),
     ])
+}
+
+/// Nodes of the site that the goal speaks of.
+const NODES: usize = 1_000;
+
+/// Sizes of the cost curve.
+const SIZES: [usize; 3] = [100, 300, NODES];
+
+const ROUNDS: usize = 3;
+
+/// What planning the site may take.
+const PLAN_SECONDS_MAX: f64 = 1.0;
+
+/// Plans sites of nodes that are one listener, on a real database and behind a real balancer.
+pub(crate) fn plan(runtime: &Runtime) -> anyhow::Result<Row> {
+    let (plugin, liftlock) = engines::built()?;
+    let store = runtime.block_on(Store::start())?;
+    let mut sites = Vec::new();
+    for size in SIZES {
+        sites.push(runtime.block_on(Engines::start(&store, &plugin, &liftlock, size))?);
+    }
+    let planned = |site: &Engines| -> anyhow::Result<f64> {
+        let begun = std::time::Instant::now();
+        let told = runtime.block_on(site.operator.run(&["plan", engines::TO.name()]))?;
+        let took = begun.elapsed().as_secs_f64();
+        told.expect(0)?;
+        Ok(took)
+    };
+    let sides = sites
+        .iter()
+        .map(|site| -> Side<'_> { Box::new(|| planned(site)) })
+        .collect();
+    let rounds = Rounds::take(ROUNDS, sides)?;
+    let mut points = Vec::new();
+    let mut curve = Vec::new();
+    for (which, (size, site)) in SIZES.into_iter().zip(&sites).enumerate() {
+        let took = rounds.side(which)?.median();
+        let before = ground::programs_cpu_seconds()?;
+        planned(site)?;
+        let own = ground::programs_cpu_seconds()? - before;
+        points.push((size as f64, took));
+        curve.push(format!(
+            "{size} nodes {} ({} of it at work itself)",
+            time(took),
+            time(own)
+        ));
+    }
+    let took = rounds.side(SIZES.len() - 1)?;
+    Ok(Row::new(
+        "plan-1000-nodes",
+        took.median() / PLAN_SECONDS_MAX,
+        Goal::AtMost(1.0),
+        format!(
+            "limit: {}, nodes that are one listener",
+            time(PLAN_SECONDS_MAX)
+        ),
+        format!(
+            "{} from start to exit of `liftlock plan`; curve: {}; it grows with the power {:.2} of the size",
+            took.told(time),
+            curve.join(", "),
+            growth(&points),
+        ),
+    ))
 }

@@ -38,6 +38,7 @@ use crate::process::ProcessId;
 use crate::running::Running;
 use crate::running::StopBy;
 use crate::running::log_file;
+use crate::tls;
 use crate::user;
 
 /// Longest start. Half a second on a quiet machine; a recovery after a crash takes a few.
@@ -314,6 +315,25 @@ impl DatabaseServer {
         Self::start_for(kind, dir.as_ref(), Lifetime::WithUs).await
     }
 
+    /// The same, and clients may speak TLS with it: it has a certificate for `localhost` and 127.0.0.1.
+    pub async fn start_with_tls(
+        kind: DatabaseKind,
+        dir: impl AsRef<Path>,
+    ) -> Result<Self, LabError> {
+        let folder = tls_folder(dir.as_ref());
+        fs::create_dir_all(&folder).doing("make", &folder)?;
+        let made = tls::make()?;
+        for (name, text) in [
+            ("ca.pem", &made.ca_certificate),
+            ("server.crt", &made.node_certificate),
+        ] {
+            let file = folder.join(name);
+            fs::write(&file, text).doing("write", &file)?;
+        }
+        write_private(&folder.join("server.key"), &made.node_key)?;
+        Self::start(kind, dir).await
+    }
+
     pub(crate) async fn start_for(
         kind: DatabaseKind,
         dir: &Path,
@@ -344,9 +364,12 @@ impl DatabaseServer {
     ) -> Result<Self, LabError> {
         let begun = Instant::now();
         let data = dir.join("data");
+        let tls = Some(tls_folder(dir)).filter(|folder| folder.is_dir());
         let (program, arguments) = match kind {
-            DatabaseKind::PostgreSql => postgresql::server(&data, port)?,
-            DatabaseKind::MariaDb => mariadb::server(&data, port, &dir.join("tmp"))?,
+            DatabaseKind::PostgreSql => postgresql::server(&data, port, tls.as_deref())?,
+            DatabaseKind::MariaDb => {
+                mariadb::server(&data, port, &dir.join("tmp"), tls.as_deref())?
+            }
         };
         let launch = Launch {
             program,
@@ -429,6 +452,11 @@ impl DatabaseServer {
         self.running.log_file()
     }
 
+    /// The authority of its certificate, in PEM; there is none but after [`DatabaseServer::start_with_tls`].
+    pub fn ca_file(&self) -> PathBuf {
+        tls_folder(self.dir()).join("ca.pem")
+    }
+
     /// Milliseconds from starting the process until it answered SQL.
     pub fn start_ms(&self) -> u64 {
         self.start_ms
@@ -494,6 +522,11 @@ pub(crate) fn address_of(
 }
 
 /// Makes the data folder if it is not there, and gives all to the user the server runs as.
+/// Where a server's certificate and key are, if it has any.
+fn tls_folder(dir: &Path) -> PathBuf {
+    dir.join("tls")
+}
+
 async fn prepare(kind: DatabaseKind, dir: &Path) -> Result<(), LabError> {
     let data = dir.join("data");
     let tmp = dir.join("tmp");

@@ -36,6 +36,7 @@ mod running;
 pub mod servers;
 pub mod site;
 pub mod sites;
+mod tls;
 mod user;
 
 pub use balancers::BehindIt;

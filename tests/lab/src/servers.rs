@@ -2,7 +2,6 @@
 
 mod elasticsearch;
 mod opensearch;
-mod tls;
 
 use std::collections::BTreeSet;
 use std::fmt;

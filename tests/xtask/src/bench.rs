@@ -31,7 +31,7 @@ pub(crate) struct Options {
 const ON_A_SERVER: [&str; 3] = ["whole-run", "durable-writes", "side-by-side"];
 
 /// Rows with this beginning need real engines, with a database and a balancer.
-const ON_ENGINES: [&str; 2] = ["node-overhead", "memory-rolling"];
+const ON_ENGINES: [&str; 3] = ["node-overhead", "memory-rolling", "plan-1000-nodes"];
 
 pub(crate) fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
     if options.json {

@@ -82,11 +82,12 @@ pub(super) fn first_sql(passwords: &Passwords) -> String {
     sql
 }
 
-/// The server's program and arguments.
+/// The server's program and arguments; `tls` is the folder with its certificate.
 pub(super) fn server(
     data: &Path,
     port: u16,
     tmp: &Path,
+    tls: Option<&Path>,
 ) -> Result<(PathBuf, Vec<OsString>), LabError> {
     let mut arguments: Vec<OsString> = vec![
         "--no-defaults".into(),
@@ -95,6 +96,11 @@ pub(super) fn server(
         format!("--port={port}").into(),
     ];
     arguments.extend(SETTINGS.iter().map(OsString::from));
+    if let Some(folder) = tls {
+        for (option, name) in [("cert", "server.crt"), ("key", "server.key")] {
+            arguments.push(format!("--ssl-{option}={}", folder.join(name).display()).into());
+        }
+    }
     let folders = [PathBuf::from("/usr/sbin")];
     Ok((program("mariadbd", &folders, PACKAGE)?, arguments))
 }

@@ -104,8 +104,12 @@ pub(super) fn install(
     ])
 }
 
-/// The server's program and arguments.
-pub(super) fn server(data: &Path, port: u16) -> Result<(PathBuf, Vec<OsString>), LabError> {
+/// The server's program and arguments; `tls` is the folder with its certificate.
+pub(super) fn server(
+    data: &Path,
+    port: u16,
+    tls: Option<&Path>,
+) -> Result<(PathBuf, Vec<OsString>), LabError> {
     let mut arguments: Vec<OsString> = vec![
         "-D".into(),
         data.into(),
@@ -114,6 +118,16 @@ pub(super) fn server(data: &Path, port: u16) -> Result<(PathBuf, Vec<OsString>),
     ];
     for setting in SETTINGS {
         arguments.extend(["-c".into(), setting.into()]);
+    }
+    if let Some(folder) = tls {
+        let of = |name: &str| folder.join(name).display().to_string();
+        for setting in [
+            "ssl=on".to_owned(),
+            format!("ssl_cert_file={}", of("server.crt")),
+            format!("ssl_key_file={}", of("server.key")),
+        ] {
+            arguments.extend(["-c".into(), setting.into()]);
+        }
     }
     Ok((program("postgres", &folders(), PACKAGE)?, arguments))
 }

@@ -14,7 +14,6 @@ use super::Authority;
 use super::Layout;
 use super::Prepared;
 use super::ServerKind;
-use super::tls;
 use crate::cache;
 use crate::cache::Entry;
 use crate::error::IoContext;
@@ -26,6 +25,7 @@ use crate::java;
 use crate::java::Java;
 use crate::launch;
 use crate::launch::Launch;
+use crate::tls;
 use crate::user;
 use crate::user::User;
 

@@ -11,3 +11,4 @@ mod orphans;
 mod place;
 mod reads;
 mod scripts;
+mod tls;

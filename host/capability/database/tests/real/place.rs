@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use liftlock_database::{Database, DatabaseConfig, DatabaseKind as Kind, Tls};
-use liftlock_lab::{DatabaseAddress, DatabaseKind, DatabaseServer, Login};
+use liftlock_lab::{DatabaseAddress, DatabaseKind, DatabaseServer, LabError, Login};
 use liftlock_types::sql::{Dialect, LockPatience, Statement, Together};
 use liftlock_types::{
     Acted, Attempt, Binding, Capability, Change, Facts, Observed, Probed, ReadError, RunId, StepId,
@@ -20,7 +20,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Place {
     pub(crate) server: DatabaseServer,
     pub(crate) name: String,
-    _dir: tempfile::TempDir,
 }
 
 static NEXT: AtomicUsize = AtomicUsize::new(1);
@@ -33,16 +32,27 @@ fn turn() -> &'static tokio::sync::Semaphore {
 
 /// Runs a test on a server of its own.
 pub(crate) async fn on<F: AsyncFnOnce(&Place)>(kind: DatabaseKind, test: F) {
-    let _turn = turn().acquire().await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let server = DatabaseServer::start(kind, dir.path()).await.unwrap();
+    let server = DatabaseServer::start(kind, dir.path());
+    within(server, test).await;
+}
+
+/// The same on one that speaks TLS.
+pub(crate) async fn on_tls<F: AsyncFnOnce(&Place)>(kind: DatabaseKind, test: F) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = DatabaseServer::start_with_tls(kind, dir.path());
+    within(server, test).await;
+}
+
+async fn within<F: AsyncFnOnce(&Place)>(
+    server: impl Future<Output = Result<DatabaseServer, LabError>>,
+    test: F,
+) {
+    let _turn = turn().acquire().await.unwrap();
+    let server = server.await.unwrap();
     let name = format!("db{}", NEXT.fetch_add(1, Ordering::Relaxed));
     server.address().create(&name).await.unwrap();
-    let place = Place {
-        server,
-        name,
-        _dir: dir,
-    };
+    let place = Place { server, name };
     test(&place).await;
     place.server.stop().await;
 }

@@ -11,14 +11,14 @@ use rcgen::KeyUsagePurpose;
 use crate::error::LabError;
 
 /// All in PEM. The authority's key is not kept: nothing else is ever signed with it.
-pub(super) struct Tls {
-    pub(super) ca_certificate: String,
-    pub(super) node_certificate: String,
-    pub(super) node_key: String,
+pub(crate) struct Tls {
+    pub(crate) ca_certificate: String,
+    pub(crate) node_certificate: String,
+    pub(crate) node_key: String,
 }
 
 /// Makes both, valid for `localhost` and `127.0.0.1`.
-pub(super) fn make() -> Result<Tls, LabError> {
+pub(crate) fn make() -> Result<Tls, LabError> {
     make_with_rcgen().map_err(|error| LabError::malformed("certificates", error.to_string()))
 }
 
