@@ -259,7 +259,7 @@ fn denial_line(denial: &Denial) -> String {
 fn recorded(reads: &[ReadMade]) -> Vec<RecordedRead> {
     let mut out: Vec<RecordedRead> = Vec::new();
     for (reading, answer) in reads {
-        let answer = short(answer);
+        let answer = short(&reading.read, answer);
         match out.iter_mut().find(|known| known.reading == *reading) {
             Some(known) => known.answer = answer,
             None => out.push(RecordedRead {
@@ -271,12 +271,13 @@ fn recorded(reads: &[ReadMade]) -> Vec<RecordedRead> {
     out
 }
 
-fn short(answer: &Result<Value, ReadError>) -> String {
+fn short(read: &Read, answer: &Result<Value, ReadError>) -> String {
     let text = match answer {
         Ok(value) => value.to_string(),
         Err(error) => format!("error: {error}"),
     };
-    if text.chars().count() <= ANSWER_CHARS_MAX {
+    let is_shown = answer.is_err() || !read.is_kept_by_hash();
+    if is_shown && text.chars().count() <= ANSWER_CHARS_MAX {
         text
     } else {
         Digest::of(text.as_bytes()).to_string()
@@ -375,6 +376,20 @@ mod tests {
         let recorded = recorded(&reads);
         assert_eq!(recorded.len(), 1);
         assert!(recorded[0].answer.starts_with("sha256:"), "{recorded:?}");
-        assert_eq!(short(&Ok(json!({"a": 1}))), "{\"a\":1}");
+        assert_eq!(short(&Read::Health, &Ok(json!({"a": 1}))), "{\"a\":1}");
+    }
+
+    #[test]
+    fn bytes_of_a_file_stand_in_no_plan() {
+        let read = Read::FileBytes {
+            dir: vec![],
+            name: "a.jar".into(),
+            offset: 0,
+            length: 2,
+        };
+        let kept = short(&read, &Ok(json!({"hex": "504b"})));
+        assert!(kept.starts_with("sha256:") && !kept.contains("504b"));
+        let error = short(&read, &Err(ReadError::NotFound("`a.jar`".into())));
+        assert!(error.contains("not found"), "{error}");
     }
 }

@@ -53,9 +53,13 @@ pub(crate) fn check(read: &Read) -> Result<(), ReadError> {
         Read::ServiceLog { lines } if !(1..=LOG_TAIL_LINES_MAX).contains(lines) => invalid(
             format!("{lines} lines, it must be 1 to {LOG_TAIL_LINES_MAX}"),
         ),
-        Read::FileRead { length, .. } if *length > FILE_READ_BYTES_MAX => invalid(format!(
-            "length is {length}, at most {FILE_READ_BYTES_MAX} are read at once"
-        )),
+        Read::FileRead { length, .. } | Read::FileBytes { length, .. }
+            if *length > FILE_READ_BYTES_MAX =>
+        {
+            invalid(format!(
+                "length is {length}, at most {FILE_READ_BYTES_MAX} are read at once"
+            ))
+        }
         Read::Tasks { actions } if actions.len() > LIST_ITEMS_MAX => invalid(format!(
             "{} actions, at most {LIST_ITEMS_MAX} are taken",
             actions.len()
@@ -321,6 +325,15 @@ mod tests {
         assert!(error.to_string().contains("1000"), "{error}");
         assert!(
             check(&Read::FileRead {
+                dir: vec![],
+                name: "a".into(),
+                offset: 0,
+                length: FILE_READ_BYTES_MAX + 1
+            })
+            .is_err()
+        );
+        assert!(
+            check(&Read::FileBytes {
                 dir: vec![],
                 name: "a".into(),
                 offset: 0,

@@ -359,6 +359,50 @@ pub mod disk {
         /// The bytes as text; bytes that are no UTF-8 are replaced.
         pub text: String,
     }
+
+    /// A part of a file as it is.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Bytes {
+        /// Hexadecimal, lower case: an answer is JSON, which holds no bytes.
+        hex: String,
+    }
+
+    impl Bytes {
+        /// Of these bytes.
+        pub fn of(bytes: &[u8]) -> Self {
+            Self {
+                hex: crate::hex(bytes),
+            }
+        }
+
+        /// The bytes; none where the text is no hexadecimal.
+        pub fn bytes(&self) -> Option<Vec<u8>> {
+            let digit = |digit: u8| char::from(digit).to_digit(16);
+            let (pairs, rest) = self.hex.as_bytes().as_chunks::<2>();
+            if !rest.is_empty() {
+                return None;
+            }
+            pairs
+                .iter()
+                .map(|[high, low]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok())
+                .collect()
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::Bytes;
+
+        #[test]
+        fn bytes_come_back_as_they_were() {
+            let all: Vec<u8> = (0..=255).collect();
+            assert_eq!(Bytes::of(&all).bytes(), Some(all));
+            assert_eq!(Bytes::of(&[]).bytes(), Some(vec![]));
+            for hex in ["a", "0g", "ä0", "+1"] {
+                assert_eq!(Bytes { hex: hex.into() }.bytes(), None, "{hex}");
+            }
+        }
+    }
 }
 
 /// Facts of a service.

@@ -201,6 +201,17 @@ pub enum Read {
         /// Its values, in order; none is null.
         parameters: Vec<Option<String>>,
     },
+    /// [`crate::facts::disk::Bytes`]: as they are, nothing is redacted.
+    FileBytes {
+        /// Names from the binding's directory down.
+        dir: Vec<String>,
+        /// The file.
+        name: String,
+        /// First byte.
+        offset: u64,
+        /// At most this many bytes.
+        length: u32,
+    },
 }
 
 impl Read {
@@ -250,6 +261,7 @@ impl Read {
             | Self::TableIndexes { .. }
             | Self::Constraints { .. } => "database.read",
             Self::Query { .. } => "database.query",
+            Self::FileBytes { .. } => "disk.read-bytes",
         }
     }
 
@@ -293,9 +305,9 @@ impl Read {
                 see(path)?;
                 each_in_query(body.as_ref(), see)
             }
-            Self::FileRead { dir, name, .. } | Self::FileSha256 { dir, name } => {
-                see(&path_of(dir, name))
-            }
+            Self::FileRead { dir, name, .. }
+            | Self::FileSha256 { dir, name }
+            | Self::FileBytes { dir, name, .. } => see(&path_of(dir, name)),
             Self::Entries { dir } | Self::Space { dir } if dir.is_empty() => see("./"),
             Self::Entries { dir } | Self::Space { dir } => see(&path_of(dir, "")),
             Self::ServiceAsk { name } => see(name),
@@ -315,6 +327,11 @@ impl Read {
             Self::Query { query, .. } => query.tables().iter().try_for_each(|table| see(table)),
             _ => Ok(()),
         }
+    }
+
+    /// Its answer is kept by its hash alone, however short it is: what nobody redacted stands in no plan and no log.
+    pub fn is_kept_by_hash(&self) -> bool {
+        matches!(self, Self::FileBytes { .. })
     }
 
     /// Its answer is a list of named things, so names that the grant takes away are left out of the answer and
@@ -524,6 +541,15 @@ mod tests {
         assert_eq!(read(&[]).names(), ["a.yaml"]);
         assert_eq!(Read::Entries { dir: dir.clone() }.names(), ["conf/"]);
         assert_eq!(Read::Space { dir: vec![] }.names(), ["./"]);
+        let bytes = Read::FileBytes {
+            dir: dir.clone(),
+            name: "a.jar".into(),
+            offset: 0,
+            length: 1,
+        };
+        assert_eq!(bytes.names(), ["conf/a.jar"]);
+        assert_eq!(bytes.verb_text(), "disk.read-bytes");
+        assert!(bytes.is_kept_by_hash() && !read(&dir).is_kept_by_hash());
         assert!(Read::Health.names().is_empty());
     }
 }

@@ -430,6 +430,9 @@ fn read_disk(on: &Directory, what: &str, asked: &Asked) -> Outcome {
         "entries" => answer(on.entries()),
         "open-directory" => answer(on.open_directory(&name).map(|_| "handle")),
         "read" => answer(on.read(&name, asked.number("offset"), asked.number("length"))),
+        "read-bytes" => {
+            answer(on.read_bytes(&name, asked.number("offset"), asked.number("length")))
+        }
         "sha256" => answer(on.sha256(&name)),
         "space" => answer(on.space()),
         _ => unknown(what),

@@ -70,6 +70,7 @@ fn all(site: &Site) -> Seen {
     if let Ok(on) = disk::open(site, "disk.config") {
         add("entries", outcome(on.entries()));
         add("read", outcome(on.read("a.yaml", 0, 100)));
+        add("read-bytes", outcome(on.read_bytes("a.yaml", 0, 100)));
         add("sha256", outcome(on.sha256("a.yaml")));
         add("space", outcome(on.space()));
         add(
@@ -144,6 +145,9 @@ fn deny_each(site: &Site) -> Seen {
     add("condition-outside", outcome(condition));
     let reading = cluster_changes::read_count(&on, "b-1").map(|_| "reading");
     add("reading-outside", outcome(reading));
+    if let Ok(on) = disk::open(site, "disk.config") {
+        add("bytes-outside", outcome(on.read_bytes("b.yaml", 0, 1)));
+    }
     seen
 }
 
@@ -238,6 +242,10 @@ fn bounds(site: &Site) -> Seen {
     }
     if let Ok(on) = disk::open(site, "disk.config") {
         add("file length", outcome(on.read("a.yaml", 0, (1 << 20) + 1)));
+        add(
+            "bytes length",
+            outcome(on.read_bytes("a.yaml", 0, (1 << 20) + 1)),
+        );
     }
     if let Ok(on) = service::open(site, "service.app") {
         add("log lines", outcome(on.log_tail(1001)));

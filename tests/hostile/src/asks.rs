@@ -702,6 +702,16 @@ pub const ASKS: &[Ask] = &[
             ("length", "10", Field::Not(&["1048577", "4294967295"])),
         ],
     ),
+    ask(
+        "disk.read-bytes",
+        "disk.read-bytes",
+        &[
+            DIR,
+            FILE,
+            ("offset", "0", CONTENT),
+            ("length", "10", Field::Not(&["1048577", "4294967295"])),
+        ],
+    ),
     ask("disk.sha256", "disk.read", &[DIR, FILE]),
     ask("disk.space", "disk.read", &[DIR]),
     ask("disk-changes.keep", "disk.keep", &[DIR, FILE]),

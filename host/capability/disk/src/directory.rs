@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use liftlock_types::facts::disk::Content;
+use liftlock_types::facts::disk::{Bytes, Content};
 use liftlock_types::{
     Acted, Attempt, Binding, Capability, Change, Digest, Evaluated, Facts, FileName, Hunk,
     KEPT_BINDING, Observed, Planned, Predicate, Probed, Read, ReadError, TargetIdentity, path_of,
@@ -20,7 +20,8 @@ use crate::redact::Redactor;
 use crate::root::{Opened, Place, READ_BYTES_MAX, Root};
 use crate::write::{self, Done, Looks, Temporary, changed, not_done};
 
-/// Longest read: hashing [`crate::COPY_BYTES_MAX`] takes seconds, a disk that needs longer is not well.
+/// Longest read: hashing [`crate::COPY_BYTES_MAX`] takes seconds, a disk that needs longer is not well. A dump of a
+/// database that cannot be hashed within it is `unavailable`, with the reason.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Longest change: reading, writing and syncing [`crate::COPY_BYTES_MAX`].
@@ -249,7 +250,22 @@ impl Inner {
                     text: part(&text, *offset, *length).to_owned(),
                 }))
             }
-            Read::FileSha256 { dir, name } => match self.root.sha256(dir, name, until)? {
+            Read::FileBytes {
+                dir,
+                name,
+                offset,
+                length,
+            } => {
+                if *length > READ_BYTES_MAX {
+                    return Err(ReadError::Invalid(format!(
+                        "{length} bytes asked, at most {READ_BYTES_MAX} a read"
+                    )));
+                }
+                let opened = self.root.file(dir, name)?;
+                let part = opened.part(&path_of(dir, name), *offset, *length)?;
+                json(serde_json::to_value(Bytes::of(&part)))
+            }
+            Read::FileSha256 { dir, name } => match self.root.digest(dir, name, until)? {
                 Some(sha256) => Ok(sha256.into()),
                 None => Err(ReadError::NotFound(format!("`{}`", path_of(dir, name)))),
             },
@@ -264,7 +280,7 @@ impl Inner {
     fn evaluate(&self, predicate: &Predicate, until: Instant) -> Result<Evaluated, ReadError> {
         match predicate {
             Predicate::FileHas { dir, name, sha256 } => {
-                let found = self.root.sha256(dir, name, until)?;
+                let found = self.root.digest(dir, name, until)?;
                 let shown = path_of(dir, name);
                 Ok(Evaluated {
                     holds: found.as_ref() == Some(sha256),

@@ -1,7 +1,7 @@
 //! The directory: reads, and where a change may go.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub const READ_BYTES_MAX: u32 = 1 << 20;
 /// 16 MiB: redaction needs the whole text in memory; configuration files are below 1 MiB.
 pub const TEXT_BYTES_MAX: u64 = 16 << 20;
 
-/// Largest file that is hashed, kept or copied.
+/// Largest file that is kept, copied or changed.
 ///
 /// 256 MiB: programs and their archives fit, and hashing one takes about a second, which the gate's bound of 2 s
 /// between looking and sending leaves room for. Data is protected by snapshots, not by copies.
@@ -187,6 +187,20 @@ impl Root {
         }
     }
 
+    /// The same of a file of any size, for reads and conditions: a dump is larger than what is copied.
+    pub(crate) fn digest(
+        &self,
+        dir: &[String],
+        name: &str,
+        until: Instant,
+    ) -> Result<Option<String>, ReadError> {
+        match self.file(dir, name) {
+            Ok(opened) => opened.digest(&path_of(dir, name), until).map(Some),
+            Err(ReadError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Where a change may go.
     pub(crate) fn place(&self, dir: &[FileName], name: &FileName) -> Result<Place, ReadError> {
         let names: Vec<String> = dir.iter().map(ToString::to_string).collect();
@@ -263,17 +277,27 @@ impl Place {
 }
 
 impl Opened {
-    /// Streams the file through `sink` and answers with its hash.
+    /// Streams the file through `sink` and answers with its hash. At most [`COPY_BYTES_MAX`].
     pub(crate) fn stream(
+        self,
+        shown: &str,
+        until: Instant,
+        sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(String, u64), ReadError> {
+        self.stream_within(COPY_BYTES_MAX, shown, until, sink)
+    }
+
+    fn stream_within(
         mut self,
+        bytes_max: u64,
         shown: &str,
         until: Instant,
         mut sink: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(String, u64), ReadError> {
         use sha2::Digest as _;
         let length = self.file.metadata().map_or(0, |meta| meta.len());
-        if length > COPY_BYTES_MAX {
-            return Err(too_large(shown, COPY_BYTES_MAX));
+        if length > bytes_max {
+            return Err(too_large(shown, bytes_max));
         }
         let mut hash = sha2::Sha256::new();
         let mut chunk = vec![0; CHUNK];
@@ -288,8 +312,8 @@ impl Opened {
                 return Ok((liftlock_types::hex(&hash.finalize()), bytes));
             }
             bytes += n as u64;
-            if bytes > COPY_BYTES_MAX {
-                return Err(too_large(shown, COPY_BYTES_MAX));
+            if bytes > bytes_max {
+                return Err(too_large(shown, bytes_max));
             }
             if Instant::now() > until {
                 return Err(ReadError::Unavailable(format!(
@@ -303,6 +327,27 @@ impl Opened {
 
     pub(crate) fn sha256(self, shown: &str, until: Instant) -> Result<String, ReadError> {
         self.stream(shown, until, |_| Ok(())).map(|(hash, _)| hash)
+    }
+
+    /// The hash of a file of any size, where nothing is sent right after it: only the time is bounded.
+    fn digest(self, shown: &str, until: Instant) -> Result<String, ReadError> {
+        self.stream_within(u64::MAX, shown, until, |_| Ok(()))
+            .map(|(hash, _)| hash)
+    }
+
+    /// From `offset` on, at most `length` bytes; fewer where the file ends.
+    pub(crate) fn part(
+        mut self,
+        shown: &str,
+        offset: u64,
+        length: u32,
+    ) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = Vec::new();
+        self.file
+            .seek(SeekFrom::Start(offset))
+            .and_then(|_| self.file.take(u64::from(length)).read_to_end(&mut bytes))
+            .map_err(|error| read_error(&error, shown))?;
+        Ok(bytes)
     }
 
     /// All of it, with its hash. At most [`TEXT_BYTES_MAX`].

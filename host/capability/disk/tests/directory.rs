@@ -11,6 +11,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use liftlock_disk::{Directory, DiskConfig, DiskError, KEPT_BINDING, READ_BYTES_MAX};
+use liftlock_types::facts::disk::Bytes;
 use liftlock_types::rules::RULES;
 use liftlock_types::{
     Acted, Attempt, Binding, Capability, Change, Digest, Facts, FileName, Hunk, Predicate, Probed,
@@ -384,6 +385,41 @@ async fn parts_of_a_file_that_follow_each_other_make_the_whole() {
 }
 
 #[tokio::test]
+async fn bytes_are_what_stands_in_the_file_and_nothing_of_them_is_redacted() {
+    let site = site();
+    let whole: Vec<u8> = b"password: x\nPK".iter().copied().chain(0..=255).collect();
+    fs::write(site.root.join("a.jar"), &whole).unwrap();
+    let part = |name: &str, offset: u64, length: u32| Read::FileBytes {
+        dir: vec![],
+        name: name.into(),
+        offset,
+        length,
+    };
+    for (offset, length) in [(0, 1000), (0, 5), (5, 7), (200, 1000), (1000, 7)] {
+        let answer = site.disk.read(&part("a.jar", offset, length)).await;
+        let answer: Bytes = serde_json::from_value(answer.unwrap()).unwrap();
+        let from = whole.len().min(usize::try_from(offset).unwrap());
+        let to = whole.len().min(from + length as usize);
+        assert_eq!(
+            answer.bytes().unwrap(),
+            whole[from..to],
+            "{offset} {length}"
+        );
+    }
+    let error = |read: Read| {
+        let disk = &site.disk;
+        async move { disk.read(&read).await.unwrap_err() }
+    };
+    let over = error(part("a.jar", 0, READ_BYTES_MAX + 1)).await;
+    assert!(matches!(over, ReadError::Invalid(_)), "{over:?}");
+    let none = error(part("none", 0, 1)).await;
+    assert!(matches!(none, ReadError::NotFound(_)), "{none:?}");
+    for name in ["..", "a/b", ""] {
+        error(part(name, 0, 1)).await;
+    }
+}
+
+#[tokio::test]
 async fn reads_are_bounded() {
     let site = site();
     let error = site
@@ -399,6 +435,18 @@ async fn reads_are_bounded() {
     file.set_len(liftlock_disk::COPY_BYTES_MAX + 1).unwrap();
     let error = site.disk.facts(&keep("large")).await.unwrap_err();
     assert!(matches!(error, ReadError::Invalid(_)), "{error:?}");
+    // It may be looked at: a dump is larger than what is copied.
+    let hash = Read::FileSha256 {
+        dir: vec![],
+        name: "large".into(),
+    };
+    let hash = site.disk.read(&hash).await.unwrap();
+    let has = Predicate::FileHas {
+        dir: vec![],
+        name: "large".into(),
+        sha256: hash.as_str().unwrap().into(),
+    };
+    assert!(site.disk.evaluate(&has, None).await.unwrap().holds);
 }
 
 #[tokio::test]

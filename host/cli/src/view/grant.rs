@@ -236,6 +236,10 @@ impl Worst {
                 "{many} of {binding} taken, never the last that serve"
             ));
         }
+        if name == "disk.read-bytes" {
+            self.parts
+                .push(format!("files of {binding} read with nothing redacted"));
+        }
         if name == "endpoint.request" {
             self.parts
                 .push(format!("whatever its requests do at {binding}"));

@@ -1,7 +1,7 @@
 //! Reads beneath a directory. A handle goes down name by name, so no text is ever a path.
 
 use liftlock_types::facts::disk as facts;
-use liftlock_types::{FileName, Read};
+use liftlock_types::{FileName, Read, ReadError};
 use wasmtime::component::Resource;
 
 use super::convert::all;
@@ -66,6 +66,26 @@ impl wit::HostDirectory for State {
         };
         let answer: facts::Content = self.session.read(&binding, read).await?;
         Ok(answer.text.into_bytes())
+    }
+
+    async fn read_bytes(
+        &mut self,
+        on: Resource<Directory>,
+        name: String,
+        offset: u64,
+        length: u32,
+    ) -> Result<Vec<u8>, HostError> {
+        let (binding, dir) = self.directory(&on)?;
+        let read = Read::FileBytes {
+            dir: texts(&dir),
+            name: FileName::new(name)?.into(),
+            offset,
+            length,
+        };
+        let answer: facts::Bytes = self.session.read(&binding, read).await?;
+        answer.bytes().ok_or_else(|| {
+            ReadError::Unavailable("the host could not use its own answer".into()).into()
+        })
     }
 
     async fn sha256(&mut self, on: Resource<Directory>, name: String) -> Result<String, HostError> {

@@ -285,6 +285,13 @@ fn answers() -> Vec<(&'static str, Read, Value)> {
         ),
         (
             config,
+            read(
+                json!({"read": "file-bytes", "dir": [], "name": "a.yaml", "offset": 0, "length": 100}),
+            ),
+            json!({"hex": "50ff"}),
+        ),
+        (
+            config,
             read(json!({"read": "file-sha256", "dir": [], "name": "a.yaml"})),
             json!("0".repeat(64)),
         ),
@@ -395,6 +402,7 @@ pub(crate) fn grant() -> Grant {
                 "disk.config",
                 vec![
                     verb("disk.read", &["*"]),
+                    verb("disk.read-bytes", &["a*"]),
                     verb("disk.keep", &["*"]),
                     verb("disk.edit", &["*"]),
                     verb("disk.remove", &["*"]),

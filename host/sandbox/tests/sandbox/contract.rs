@@ -57,6 +57,7 @@ async fn every_read_reaches_its_source_and_comes_back_as_its_record() {
         ("running", "ok: []"),
         ("entries", "EntryKind::File"),
         ("read", "[97, 98, 99]"),
+        ("read-bytes", "[80, 255]"),
         ("sha256", "0000"),
         ("space", "free-bytes: 8"),
         ("open-directory", "not-found"),
@@ -77,7 +78,7 @@ async fn every_read_reaches_its_source_and_comes_back_as_its_record() {
     }
     assert!(called.denials.is_empty(), "{:?}", called.denials);
     // Each of them is recorded, in order, with its answer.
-    assert_eq!(called.reads.len(), 35);
+    assert_eq!(called.reads.len(), 36);
     assert_eq!(called.reads[0].1.as_ref().unwrap()["version"], "2.19.1");
     assert!(called.peak_memory_bytes > 0);
 }
@@ -218,7 +219,7 @@ async fn calls_run_on_any_thread_and_side_by_side() {
         })
         .collect();
     for task in tasks {
-        assert_eq!(task.await.unwrap(), 35);
+        assert_eq!(task.await.unwrap(), 36);
     }
 }
 

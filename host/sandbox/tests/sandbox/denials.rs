@@ -31,6 +31,11 @@ async fn each_denial_names_the_rule_and_the_line_that_would_allow_it() {
         ("change-verb", "verb = \"cluster.put-mapping\""),
         ("condition-outside", "cluster.count"),
         ("reading-outside", "cluster.count"),
+        // Text of this file may be read, its bytes may not.
+        (
+            "bytes-outside",
+            "scope = [\"b.yaml\"] for verb \"disk.read-bytes\"",
+        ),
     ] {
         let text = &seen[name];
         assert!(text.starts_with("denied: "), "{name}: {text}");
@@ -106,6 +111,7 @@ async fn arguments_and_answers_over_their_bound_are_invalid_with_the_bound() {
         ("raw dots", "dot segment"),
         ("too many", "2000"),
         ("file length", "1048576"),
+        ("bytes length", "1048576"),
         ("log lines", "1000"),
         ("ask", "no command"),
     ] {
