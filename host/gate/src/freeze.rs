@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use liftlock_types::rules::Class;
 use liftlock_types::{
     Binding, Body, Change, Condition, Denied, Facts, Finding, Grant, NameError, PLAN_FORMAT,
-    PLAN_STEPS_MAX, Plan, Planned, PluginRef, Proposal, ReadError, STEP_ID_PLANNED_MAX, Step,
-    StepId, TargetIdentity, Undo,
+    PLAN_STEPS_MAX, Phase, Plan, Planned, PluginRef, Proposal, ReadError, STEP_ID_PLANNED_MAX,
+    Step, StepId, TargetIdentity, Undo,
 };
 
 use crate::objections::{objections, point_of_no_return};
@@ -189,7 +189,9 @@ pub async fn freeze(
                     step: step.id.clone(),
                     source,
                 })?;
-            let is_task = matches!(planned.change, Change::RunTask { .. });
+            // One that takes or tries a backup changes nothing that the plan goes on with; if it does, the plan stops.
+            let is_task =
+                matches!(planned.change, Change::RunTask { .. }) && step.phase != Phase::Protect;
             step.facts = if after_task { meant_only(facts) } else { facts };
             after_task |= is_task;
         }

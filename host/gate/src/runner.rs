@@ -6,8 +6,8 @@ use std::time::Duration;
 use liftlock_journal::{Journal, JournalError, NewRow, Row};
 use liftlock_types::event::Event;
 use liftlock_types::{
-    Binding, Capability, Exit, Finding, Grant, Moment, Plan, ReadError, RecordedRead, RunId, Step,
-    StepId,
+    Binding, Capability, Change, Exit, Finding, Grant, Moment, Phase, Plan, Planned, ReadError,
+    RecordedRead, RunId, Step, StepId,
 };
 
 use crate::defect::Defect;
@@ -347,11 +347,19 @@ impl Runner {
         self.observer.on(happening);
     }
 
+    /// A task of the protect phase takes a backup or tries one: what the old version reads is as it was.
+    fn is_backup(&self, id: &StepId) -> bool {
+        self.step_of(id).is_some_and(|step| {
+            let is_task = |planned: &Planned| matches!(planned.change, Change::RunTask { .. });
+            step.phase == Phase::Protect && step.change().is_some_and(is_task)
+        })
+    }
+
     /// How a failure ends: resumable before the first schema write, frozen after it.
     pub(crate) fn failed(&self) -> Exit {
         if self.state().goes_back() {
             Exit::RollbackFailed
-        } else if self.state().has_written_schema() {
+        } else if self.state().has_written_schema_by(|id| !self.is_backup(id)) {
             Exit::Frozen
         } else {
             Exit::Resumable

@@ -560,9 +560,15 @@ impl RunState {
 
     /// A change that the old version would read was applied, or may have been.
     pub fn has_written_schema(&self) -> bool {
+        self.has_written_schema_by(|_| true)
+    }
+
+    /// Likewise, by a step that counts.
+    pub(crate) fn has_written_schema_by(&self, counts: impl Fn(&StepId) -> bool) -> bool {
         self.steps
-            .values()
-            .flat_map(StepState::ever)
+            .iter()
+            .filter(|(id, _)| counts(id))
+            .flat_map(|(_, step)| step.ever())
             .any(|attempt| {
                 attempt
                     .intent

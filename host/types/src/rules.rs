@@ -340,8 +340,8 @@ pub static RULES: &[Rule] = &[
         // What it writes cannot be seen, so it counts as if it did.
         writes_schema: true,
         token: "LIFTLOCK_TOKEN in its environment, and the supervisor's files",
-        probe: "supervisor's status file: exit 0 = applied, other = partial; alive by pid and start time = in progress; gone without status = indeterminate",
-        post: "exit status 0 in the supervisor's file; conditions of the plan say the rest",
+        probe: "supervisor's status file: an exit code of success (site.toml; 0 by default) = applied, other = partial; alive by pid and start time = in progress; gone without status = indeterminate",
+        post: "an exit code of success in the supervisor's file; conditions of the plan say the rest",
         ..row("service.run-task", ANY, Class::Opaque)
     },
     Rule {
@@ -524,6 +524,10 @@ pub static READ_VERBS: &[(&str, &str)] = &[
     (
         "database.query",
         "one SELECT; scope is every table that it names",
+    ),
+    (
+        "disk.read-bytes",
+        "files byte by byte, nothing of them redacted; scope is the path beneath the binding",
     ),
 ];
 

@@ -205,6 +205,18 @@ pub struct TaskConfig {
     /// A pattern with the groups `done` and `total`, looked for in its lines.
     #[serde(default)]
     pub progress: Option<String>,
+    /// Exit codes with which it counts as done, 0 to 255. Default: 0 alone. For a tool that reports harmless trouble by
+    /// its exit code, where the plan looks for itself at what is there afterwards.
+    #[serde(default = "success_codes", skip_serializing_if = "is_zero_alone")]
+    pub success_codes: Vec<i32>,
+}
+
+fn success_codes() -> Vec<i32> {
+    vec![0]
+}
+
+fn is_zero_alone(codes: &[i32]) -> bool {
+    *codes == [0]
 }
 
 /// A command that only reads.
@@ -289,6 +301,15 @@ impl ServiceConfig {
         for (name, task) in &self.tasks {
             if task.command.is_empty() {
                 return bad(&format!("tasks.{name}"), "the command is empty");
+            }
+            let codes = &task.success_codes;
+            if codes.is_empty() || codes.iter().any(|code| !(0..=255).contains(code)) {
+                return bad(
+                    &format!("tasks.{name}.success-codes"),
+                    &format!(
+                        "it is {codes:?}; at least one number of 0 to 255 is wanted, such as [0, 1]"
+                    ),
+                );
             }
         }
         for (name, ask) in &self.asks {

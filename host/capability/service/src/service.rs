@@ -976,8 +976,8 @@ impl Inner {
             Seen::Ended(Ended::NotStarted { why }) => {
                 Probed::Absent(json!({ "not_started": why, "output": directory }))
             }
-            Seen::Ended(Ended::Exited { code: 0 }) => Probed::Applied {
-                evidence: json!({ "exit_code": 0, "output": directory }),
+            Seen::Ended(Ended::Exited { code }) if self.is_success(name, code) => Probed::Applied {
+                evidence: json!({ "exit_code": code, "output": directory }),
                 ours: true,
             },
             Seen::Ended(ended) => Probed::Partial(json!({ "ended": ended, "output": directory })),
@@ -991,6 +991,14 @@ impl Inner {
                 json!({ "why": "its process is gone and left no status", "output": directory }),
             ),
         })
+    }
+
+    /// The operator takes this exit code of the task for success.
+    fn is_success(&self, task: &str, code: i32) -> bool {
+        self.config
+            .tasks
+            .get(task)
+            .map_or(code == 0, |task| task.success_codes.contains(&code))
     }
 
     fn start_patience(&self) -> Duration {

@@ -120,16 +120,19 @@ impl Site {
         config
     }
 
-    fn open(&self, config: &ServiceConfig) -> Service {
+    fn place(&self) -> ServicePlace {
         let secret = SecretRef::Env("SECRET".into());
-        let place = ServicePlace {
+        ServicePlace {
             binding: Binding::new("service.test").unwrap(),
             base: self.temp.path().to_owned(),
             processes: self.path("processes"),
             supervisor: SupervisorCommand(vec![env!("CARGO_BIN_EXE_liftlock-supervise").into()]),
             secrets: Secrets(vec![(secret, SecretString::from(CANARY))]),
-        };
-        Service::open(config.clone(), place).unwrap()
+        }
+    }
+
+    fn open(&self, config: &ServiceConfig) -> Service {
+        Service::open(config.clone(), self.place()).unwrap()
     }
 
     /// Of a file of the supervisor of an attempt.
@@ -803,6 +806,26 @@ async fn a_task_shows_its_progress_and_its_token_and_ends_with_its_status() {
         begun.token
     );
     perform(&service, "third", &task("x")).await;
+}
+
+#[tokio::test]
+async fn the_site_says_which_exit_codes_of_a_task_are_success() {
+    let site = site();
+    for (ends, is_success) in [(0, true), (1, true), (2, false)] {
+        let script = format!("exit {ends}");
+        let service = site.open(&with_task(&site, &script, ", success-codes = [0, 1]"));
+        let begun = begin(&service, &format!("c{ends}"), &task("x")).await;
+        let seen = probed(&service, &task("x"), &begun).await;
+        let applied =
+            matches!(&seen, Probed::Applied { evidence, .. } if evidence["exit_code"] == ends);
+        let partial = matches!(&seen, Probed::Partial(seen) if seen["ended"]["code"] == ends);
+        assert_eq!((applied, partial), (is_success, !is_success), "{seen:?}");
+    }
+    for codes in ["[]", "[256]", "[-1]"] {
+        let config = with_task(&site, "exit 0", &format!(", success-codes = {codes}"));
+        let error = Service::open(config, site.place()).unwrap_err().to_string();
+        assert!(error.contains("tasks.x.success-codes"), "{error}");
+    }
 }
 
 #[tokio::test]
