@@ -11,7 +11,7 @@ use crate::known;
 use crate::log::Told;
 use crate::nodes::{Node, Nodes};
 use crate::options::{CachedPlans, Options};
-use crate::schema::{NoScript, Schema};
+use crate::schema::Schema;
 use crate::script::Statement;
 use crate::standing::Standing;
 use crate::version::Minor;
@@ -130,13 +130,7 @@ pub(crate) fn no_goal(error: &NoGoal, schema: &Schema) -> Vec<Finding> {
                 return found;
             }
         },
-        NoGoal::NoScript(error) => {
-            let id = match error {
-                NoScript::Read(_) | NoScript::NoFile(_) => "camunda.script-missing",
-                NoScript::Script { why, .. } => why.id(),
-            };
-            blocker(id, ENGINE, error.to_string())
-        }
+        NoGoal::NoScript(error) => blocker(error.id(), ENGINE, error.to_string()),
     }]
 }
 

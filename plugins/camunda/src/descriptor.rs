@@ -7,8 +7,14 @@ use crate::known;
 
 /// The database that all engines share.
 pub(crate) const DATABASE: &str = "database.engine";
-/// The directory with the vendor's upgrade scripts, as they lie in the engine's jar.
+/// The directory with the engine's jar of the new version, or with the upgrade scripts that were unpacked from it.
 pub(crate) const ENGINE: &str = "disk.engine";
+/// The operator's tasks of the database's own tools: dump, trial restore, restore.
+pub(crate) const TOOLS: &str = "service.database";
+/// The directory that the dump is written to.
+pub(crate) const BACKUPS: &str = "disk.backup";
+/// The scratch database that a dump is restored into on trial.
+pub(crate) const TRIAL: &str = "database.trial";
 /// What every load balancer's binding begins with.
 pub(crate) const BALANCERS: &str = "traffic.";
 /// What every node's binding begins with.
@@ -32,7 +38,16 @@ pub(crate) fn descriptor() -> Descriptor {
                 describe::edge(&edge.from().to_string(), &edge.to.to_string(), edge.schema)
             })
             .collect(),
-        requests: vec![database(), engine(), balancers(), nodes(), endpoints()],
+        requests: vec![
+            database(),
+            engine(),
+            balancers(),
+            nodes(),
+            endpoints(),
+            tools(),
+            backups(),
+            trial(),
+        ],
         options: options(),
         findings: known::findings(),
         more: vec![("vendor".into(), "Camunda".into())],
@@ -66,7 +81,48 @@ fn engine() -> Request {
         ENGINE,
         "the vendor's engine of the new version, which holds the scripts",
     )
-    .verb("disk.read", &["*"], "the script out of the engine's jar")
+    .verb(
+        "disk.read",
+        &["*"],
+        "which files are there, and a script that was unpacked",
+    )
+    .verb(
+        "disk.read-bytes",
+        &["camunda-engine-*"],
+        "the script out of the engine's jar, which is no text",
+    )
+}
+
+fn tools() -> Request {
+    describe::optional(
+        TOOLS,
+        "the database's own tools, as tasks: dump, trial-restore, drop-trial, restore",
+    )
+    .verb(
+        "service.run-task",
+        &["dump", "trial-restore", "drop-trial", "restore"],
+        "a dump is taken and restored on trial before the schema changes; `restore` only where the option says so",
+    )
+}
+
+fn backups() -> Request {
+    describe::optional(BACKUPS, "the directory that the dump is written to").verb(
+        "disk.read",
+        &["./", "{backup-file}"],
+        "the dump's size and digest",
+    )
+}
+
+fn trial() -> Request {
+    let tables: Vec<&str> = TABLES.iter().copied().chain(["liftlock*"]).collect();
+    describe::optional(TRIAL, "the scratch database of the trial restore")
+        .verb("database.observe", &[], "which server it is")
+        .verb(
+            "database.read",
+            &tables,
+            "the copy has every table, column, index and constraint",
+        )
+        .verb("database.query", TABLES, "the copy has the rows")
 }
 
 fn balancers() -> Request {
@@ -163,6 +219,22 @@ fn options() -> Vec<OptionSpec> {
             "on-feature",
             &["stop", "pause", "warn"],
             "what to do when a feature of the new version is used, which the older engines may not read",
+        ),
+        describe::choice(
+            "backup",
+            &["required", "none"],
+            "`required`: a dump is taken and restored on trial before the schema changes. `none`: the schema changes \
+             without one, and nothing leads back",
+        ),
+        describe::text(
+            "backup-file",
+            "engine.dump",
+            "the name of the file in `disk.backup` that the task `dump` writes",
+        ),
+        describe::text(
+            "restore",
+            "",
+            "the SHA-256 of a dump: a plan to an older version then restores it, which loses all that was written since",
         ),
     ]
 }

@@ -2,9 +2,10 @@
 
 use liftlock_sdk::prelude::*;
 
+use crate::bound::{self, NoScript};
 use crate::edges::{self, NoWay, Way};
 use crate::nodes::Nodes;
-use crate::schema::{self, NoScript, Schema};
+use crate::schema::Schema;
 use crate::script::Script;
 use crate::standing::Standing;
 use crate::version::Release;
@@ -94,7 +95,7 @@ impl Goal {
             _ => return Err(NoGoal::Schema),
         };
         let script = needs
-            .then(|| schema::script(site, schema.family, to.minor))
+            .then(|| bound::script(site, schema.family, to.minor))
             .transpose()
             .map_err(NoGoal::NoScript)?;
         Ok(Self {

@@ -33,6 +33,22 @@ const KNOWN: &[[&str; 4]] = &[
         OURS,
     ],
     [
+        "backup-incomplete",
+        "Some of what a backup needs is bound, and not all of it: the tasks `dump`, `trial-restore`, `drop-trial` and \
+         `restore` of `service.database`, the directory `disk.backup` and the scratch database `database.trial`. A dump \
+         that cannot be restored on trial is none.",
+        "bind what lacks; or take all of it out of site.toml and set the option `backup` to `none`",
+        OURS,
+    ],
+    [
+        "backup-kept",
+        "The dump from before the schema changed is kept. With it the site can go back as a whole, which loses all that \
+         was written since.",
+        "keep the file until the new version is trusted; to go back, set the option `restore` to its SHA-256 and plan to \
+         the older version",
+        OURS,
+    ],
+    [
         "backwards",
         "The target is older than what is there. A schema goes back only by a restore; nodes go back by the back-out \
          of the run that upgraded them, and keep the newer schema.",
@@ -309,7 +325,8 @@ const KNOWN: &[[&str; 4]] = &[
     [
         "no-backup",
         "No dump of the database is bound. The vendor has no scripts that lead back: without one the schema stays.",
-        "bind a dump; it is restored on trial before anything is changed",
+        "bind a dump (`service.database`, `disk.backup`, `database.trial`); it is restored on trial before anything is \
+         changed. Or set the option `backup` to `none`",
         GUIDE,
     ],
     [
@@ -397,6 +414,27 @@ const KNOWN: &[[&str; 4]] = &[
          name says; with the schema half upgraded they may make what the script would.",
         "set `databaseSchemaUpdate` to false on every node",
         "reported by operators: camunda-docs-manual#139",
+    ],
+    [
+        "restore-loses",
+        "The option `restore` is set: the database is filled from a dump. What was written after it is lost, and no node \
+         serves meanwhile.",
+        "roll the nodes back instead, where the newer schema may stay; take the option out of site.toml if no restore is \
+         meant",
+        OURS,
+    ],
+    [
+        "restore-not-back",
+        "The option `restore` is set, and the target is not older than what is there.",
+        "take the option `restore` out of site.toml; or name the older version",
+        OURS,
+    ],
+    [
+        "restore-of-another-dump",
+        "The file that would be restored is not the dump that the operator named: it was written anew by a later run, or \
+         changed, or it is gone. Only the dump that a run restored on trial is known to be whole.",
+        "put the right file there; the report of the run that took it has its SHA-256",
+        OURS,
     ],
     [
         "script-changed",

@@ -20,10 +20,14 @@
 //! | `descriptor`, `options` | what the plugin says of itself and asks for; the operator's choices |
 //! | `schema`, `nodes` | the site as it stands: its database, its nodes and their servers in balancers |
 //! | `goal` | where the upgrade goes from there |
+//! | `bound` | the script out of what the operator bound: the engine's jar, or a folder |
+//! | `backup` | the dump before the schema changes: taken, restored on trial, compared |
+//! | `restore` | the whole way back, from a dump that the operator names |
 //! | `check`, `plan`, `observe`, `validate`, `inspect` | findings, steps, the window's guard, what is so afterwards, what is shown |
 //! | `known` | what each finding means, its remedy and where that is known from |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod bound;
 mod check;
 mod descriptor;
 mod goal;
@@ -32,9 +36,11 @@ mod nodes;
 mod observe;
 mod options;
 mod plan;
+mod restore;
 mod schema;
 mod validate;
 
+pub mod backup;
 pub mod catalog;
 pub mod edges;
 pub mod estimate;
@@ -52,9 +58,11 @@ pub mod window;
 
 use liftlock_sdk::prelude::*;
 
+use backup::Backup;
 use goal::Goal;
 use nodes::Nodes;
 use options::Options;
+use restore::Restore;
 use schema::Schema;
 
 /// The plugin.
@@ -76,9 +84,17 @@ impl Plugin for Camunda {
     fn check(site: &Site, _run: &Run, target: &Target) -> Result<Vec<Finding>> {
         let schema = Schema::gather(site)?;
         let nodes = Nodes::gather(site)?;
-        let goal = Goal::of(site, &schema, &nodes, target);
         let options = Options::of(site)?;
-        Ok(check::findings(&schema, &nodes, &goal, &options))
+        if let Some(sha256) = &options.restore {
+            let restore = Restore::of(site, &schema, &nodes, target, &options, sha256)?;
+            return Ok(restore.findings());
+        }
+        let goal = Goal::of(site, &schema, &nodes, target);
+        let mut found = check::findings(&schema, &nodes, &goal, &options);
+        if goal.is_ok_and(|goal| goal.script.is_some()) {
+            found.extend(Backup::of(site)?.findings(&options));
+        }
+        Ok(found)
     }
 
     fn plan(
@@ -90,6 +106,10 @@ impl Plugin for Camunda {
         let schema = Schema::gather(site)?;
         let nodes = Nodes::gather(site)?;
         let options = Options::of(site)?;
+        if let Some(sha256) = &options.restore {
+            let restore = Restore::of(site, &schema, &nodes, target, &options, sha256)?;
+            return restore.propose(site, &nodes, &options, plan);
+        }
         match Goal::of(site, &schema, &nodes, target) {
             Ok(goal) => plan::propose(site, &schema, &nodes, &goal, &options, plan),
             Err(error) => Err(Refusal::Blocked(check::no_goal(&error, &schema))),

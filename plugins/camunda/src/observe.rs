@@ -2,9 +2,11 @@
 
 use liftlock_sdk::prelude::*;
 
+use crate::backup;
 use crate::descriptor::DATABASE;
 use crate::options::Options;
 use crate::plan::BASELINE;
+use crate::restore;
 use crate::version::Minor;
 use crate::window::{self, Action, Watch};
 
@@ -33,8 +35,17 @@ pub(crate) fn window(action: Action, to: Minor) -> Result<Condition> {
     asked(WINDOW, &json!({ "action": action, "to": to.to_string() }))
 }
 
-/// Reads what is watched now, and compares.
+/// The condition of this name.
 pub(crate) fn observe(site: &Site, run: &Run, name: &str, input: &Value) -> Result<Observation> {
+    match name {
+        backup::CONDITION => backup::observe(site, run, input),
+        restore::CONDITION => restore::observe(site, input),
+        _ => in_the_window(site, run, name, input),
+    }
+}
+
+/// Reads what is watched now, and compares.
+fn in_the_window(site: &Site, run: &Run, name: &str, input: &Value) -> Result<Observation> {
     let wrong = || {
         Error::Invalid(format!(
             "`{name}` with {input} is no condition of this plugin"
@@ -106,6 +117,7 @@ pub(crate) fn now(site: &Site, to: Minor) -> Result<Watch> {
 
 /// An answer to a query, as a capture keeps it.
 #[derive(serde::Deserialize)]
-struct Rows {
-    rows: Vec<Vec<Option<String>>>,
+pub(crate) struct Rows {
+    /// Text as the server writes it, or null.
+    pub(crate) rows: Vec<Vec<Option<String>>>,
 }

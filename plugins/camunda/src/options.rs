@@ -24,6 +24,12 @@ pub(crate) struct Options {
     pub(crate) cached_plans: CachedPlans,
     /// What happens in the window, and what follows.
     pub(crate) policy: Policy,
+    /// The schema may change without a dump.
+    pub(crate) without_backup: bool,
+    /// The file that the dump is written to.
+    pub(crate) backup_file: String,
+    /// The digest of the dump that the site is to go back to.
+    pub(crate) restore: Option<String>,
 }
 
 /// Whether engines on PostgreSQL survive a column that is added.
@@ -54,7 +60,24 @@ impl Options {
                 _ => CachedPlans::Unknown,
             },
             policy: policy(site)?,
+            without_backup: site.option("backup")? == "none",
+            backup_file: site.option("backup-file")?,
+            restore: restore(&site.option("restore")?)?,
         })
+    }
+}
+
+/// None, or a SHA-256.
+fn restore(text: &str) -> Result<Option<String>> {
+    let is_digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    match text {
+        "" => Ok(None),
+        _ if text.len() == 64 && text.chars().all(is_digit) => Ok(Some(text.to_owned())),
+        _ => Err(Error::Invalid(format!(
+            "the option `restore` is `{}`; the SHA-256 of a dump is wanted, 64 digits of 0-9 and a-f, as the report of \
+             the run that took it has it",
+            text.escape_debug()
+        ))),
     }
 }
 
@@ -102,6 +125,17 @@ fn group(text: &str) -> Result<Size> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dump_is_named_by_its_digest() {
+        let digest = "0af1".repeat(16);
+        assert_eq!(restore(""), Ok(None));
+        assert_eq!(restore(&digest), Ok(Some(digest.clone())));
+        for text in ["yes", &digest[1..], &digest.to_uppercase()] {
+            let error = restore(text).unwrap_err();
+            assert!(matches!(error, Error::Invalid(_)), "{text}");
+        }
+    }
 
     #[test]
     fn a_group_is_a_number_or_a_share() {

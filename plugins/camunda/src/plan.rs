@@ -2,6 +2,7 @@
 
 use liftlock_sdk::prelude::*;
 
+use crate::backup::Backup;
 use crate::catalog::{Family, Object, Sort};
 use crate::descriptor::DATABASE;
 use crate::goal::Goal;
@@ -12,7 +13,7 @@ use crate::schema::Schema;
 use crate::script::{Kind, Statement};
 use crate::standing::Standing;
 use crate::window::Action;
-use crate::{check, observe};
+use crate::{backup, check, observe};
 
 /// The capture that the window is compared with.
 pub(crate) const BASELINE: &str = "baseline";
@@ -35,6 +36,7 @@ pub(crate) fn propose(
 ) -> std::result::Result<(), Refusal> {
     let groups = groups::groups(&nodes.pools(options), options.group)
         .map_err(|error| Refusal::Blocked(vec![check::cannot_roll(&error)]))?;
+    backup_steps(site, schema, goal, options, plan)?;
     schema_steps(site, schema, goal, options, plan)?;
     let all: Vec<&Node> = groups
         .iter()
@@ -91,6 +93,25 @@ pub(crate) fn propose(
         options.minimum
     ));
     Ok(())
+}
+
+/// The dump before the schema changes, where one is bound.
+fn backup_steps(
+    site: &Site,
+    schema: &Schema,
+    goal: &Goal,
+    options: &Options,
+    plan: &Plan<'_>,
+) -> std::result::Result<(), Refusal> {
+    if goal.script.is_none() || Backup::of(site)? != Backup::Whole {
+        return Ok(());
+    }
+    // A dump of half a script leads back to nothing that is known.
+    if !matches!(&schema.standing, Some(Standing::Settled(_))) {
+        plan.not_done("no dump is taken: the script has begun, and the dump from before it is the one that leads back");
+        return Ok(());
+    }
+    backup::steps(site, schema, options, plan)
 }
 
 /// The statements of the script that are still to be done, those that hold a table shortly in one transaction where the
@@ -379,26 +400,7 @@ fn back_steps(
         )
         .add()?;
     if let Some(process) = &options.canary {
-        let key = format!("{RUN_ID}-{}", node.name);
-        let request = EndpointRequest {
-            method: EndpointMethod::Post,
-            path: format!("/process-definition/key/{process}/start"),
-            query: Vec::new(),
-            body: Some(json!({ "businessKey": key }).to_string()),
-        };
-        let done = rest.answers(
-            "/history/process-instance/count",
-            &[("processInstanceBusinessKey", &key), ("finished", "true")],
-            200,
-            r#"{"count":1}"#,
-        );
-        last = plan
-            .step(format!("{}-canary", node.name), Phase::Switch, &format!("{}: an instance of {process}", node.name))
-            .because("an engine that is newer than its schema starts, looks healthy, and fails at its first write")
-            .unit(&node.name)
-            .does(rest.request(&request, done))
-            .stays(CANARY_STAYS)
-            .add()?;
+        last = canary_step(&rest, node, process, plan, true)?;
     }
     for (at, place) in node.places.iter().enumerate() {
         let balancer = Balancer::open(site, &place.balancer)?;
@@ -429,6 +431,44 @@ fn back_steps(
         last = step.add()?;
     }
     Ok(last)
+}
+
+/// An instance of a process is started on the node and comes to its end. The step is of the node's unit where the plan
+/// takes nodes one by one.
+pub(crate) fn canary_step(
+    rest: &Endpoint,
+    node: &Node,
+    process: &str,
+    plan: &Plan<'_>,
+    is_of_unit: bool,
+) -> std::result::Result<String, Refusal> {
+    let key = format!("{RUN_ID}-{}", node.name);
+    let request = EndpointRequest {
+        method: EndpointMethod::Post,
+        path: format!("/process-definition/key/{process}/start"),
+        query: Vec::new(),
+        body: Some(json!({ "businessKey": key }).to_string()),
+    };
+    let done = rest.answers(
+        "/history/process-instance/count",
+        &[("processInstanceBusinessKey", &key), ("finished", "true")],
+        200,
+        r#"{"count":1}"#,
+    );
+    let mut step = plan
+        .step(
+            format!("{}-canary", node.name),
+            Phase::Switch,
+            &format!("{}: an instance of {process}", node.name),
+        )
+        .because("an engine that is newer than its schema starts, looks healthy, and fails at its first write");
+    if is_of_unit {
+        step = step.unit(&node.name);
+    }
+    Ok(step
+        .does(rest.request(&request, done))
+        .stays(CANARY_STAYS)
+        .add()?)
 }
 
 /// A server that comes out of maintenance counts as up until its first check fails: checks come every second or two.

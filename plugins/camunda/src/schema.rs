@@ -4,11 +4,10 @@ use liftlock_sdk::capability::{DatabaseIdentity, DatabaseSession, Product, Table
 use liftlock_sdk::prelude::*;
 
 use crate::catalog::{Catalog, Column, Constraint, Family, Index};
-use crate::descriptor::{DATABASE, ENGINE};
+use crate::descriptor::DATABASE;
 use crate::log::{self, LogError, Row, Told};
 use crate::manifest::Manifest;
 use crate::reads;
-use crate::script::{self, Script, ScriptError};
 use crate::standing::{self, Standing};
 use crate::version::Minor;
 
@@ -46,20 +45,40 @@ pub(crate) struct Liquibase {
     pub(crate) locked_by: Option<String>,
 }
 
+/// The engine's tables of a database, and whose scripts made them.
+pub(crate) fn catalog_of(database: &Database) -> Result<(Family, Catalog)> {
+    let product = database.identity()?.product;
+    let pattern = pattern(product);
+    let catalog = catalog(database, pattern, &database.tables(pattern)?)?;
+    Ok((family(product, &catalog), catalog))
+}
+
+fn pattern(product: Product) -> &'static str {
+    if product == Product::Postgresql {
+        LOWER
+    } else {
+        UPPER
+    }
+}
+
+fn family(product: Product, catalog: &Catalog) -> Family {
+    match product {
+        Product::Postgresql => Family::Postgres,
+        // Without the engine's tables it makes no difference.
+        _ => catalog.family_by_types().unwrap_or(Family::Mysql),
+    }
+}
+
 impl Schema {
     /// Reads all of it.
     pub(crate) fn gather(site: &Site) -> Result<Self> {
         let database = Database::open(site, DATABASE)?;
         let identity = database.identity()?;
         let is_folded = identity.product == Product::Postgresql;
-        let pattern = if is_folded { LOWER } else { UPPER };
+        let pattern = pattern(identity.product);
         let tables = database.tables(pattern)?;
         let catalog = catalog(&database, pattern, &tables)?;
-        let family = match identity.product {
-            Product::Postgresql => Family::Postgres,
-            // Without the engine's tables it makes no difference.
-            _ => catalog.family_by_types().unwrap_or(Family::Mysql),
-        };
+        let family = family(identity.product, &catalog);
         let has = |name: &str| {
             tables
                 .iter()
@@ -199,41 +218,4 @@ fn liquibase(database: &Database, is_folded: bool) -> Result<Option<Liquibase>> 
             .any(reads::is_products_author),
         locked_by,
     }))
-}
-
-/// Why the script to a version cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NoScript {
-    /// The host's answer.
-    #[error("cannot read the directory with the vendor's scripts: {0:?}")]
-    Read(Error),
-    /// It is not there.
-    #[error("`{ENGINE}` has no file `{0}`")]
-    NoFile(String),
-    /// It is another.
-    #[error("`{file}`: {why}")]
-    Script {
-        /// Its name.
-        file: String,
-        /// What is wrong with it.
-        why: ScriptError,
-    },
-}
-
-/// The vendor's script of a schema's family to a version, out of the directory that the operator bound.
-pub(crate) fn script(
-    site: &Site,
-    family: Family,
-    to: Minor,
-) -> std::result::Result<Script, NoScript> {
-    let path = script::path(family, to);
-    let file = path.rsplit('/').next().unwrap_or_default().to_owned();
-    let directory = Directory::open(site, ENGINE).map_err(NoScript::Read)?;
-    let length = u32::try_from(script::BYTES_MAX + 1).unwrap_or(u32::MAX);
-    let text = match directory.read(&file, 0, length) {
-        Ok(text) => text,
-        Err(Error::NotFound(_)) => return Err(NoScript::NoFile(file)),
-        Err(error) => return Err(NoScript::Read(error)),
-    };
-    script::read(&text, family, to).map_err(|why| NoScript::Script { file, why })
 }

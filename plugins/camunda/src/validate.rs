@@ -2,6 +2,7 @@
 
 use liftlock_sdk::prelude::*;
 
+use crate::backup;
 use crate::check::found;
 use crate::nodes::Nodes;
 use crate::observe;
@@ -44,7 +45,9 @@ pub(crate) fn findings(
             ));
         }
     }
-    let policy = Options::of(site)?.policy;
+    let options = Options::of(site)?;
+    all.extend(backup::kept(run, &options)?);
+    let policy = options.policy;
     if let Some(baseline) = observe::baseline(run, to.minor)? {
         let now = observe::now(site, to.minor)?;
         for (_, breach) in window::compare(&baseline, &now, &policy) {
