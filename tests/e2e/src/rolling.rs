@@ -5,12 +5,15 @@
 pub mod front;
 pub mod stage;
 
+mod backup;
+mod restore;
 mod ways;
 mod whole;
 mod window;
 
 pub use front::Front;
 pub use front::FrontKind;
+pub use restore::goes_back_as_a_whole;
 pub use stage::RollingSite;
 pub use stage::RollingSpec;
 pub use ways::goes_back_by_one_node;
@@ -39,9 +42,14 @@ impl RollingSite {
 
     /// Plans once more and approves.
     pub async fn plan(&self) -> anyhow::Result<String> {
+        self.plan_to(self.spec.to.name()).await
+    }
+
+    /// Plans to a version and approves.
+    pub async fn plan_to(&self, version: &str) -> anyhow::Result<String> {
         let told = self
             .operator
-            .run(&["plan", self.spec.to.name(), "--json"])
+            .run(&["plan", version, "--json"])
             .await?
             .expect(0)?;
         let out = told.data()?["file"]

@@ -196,6 +196,14 @@ impl DatabaseAddress {
         Secret::new(self.passwords.of(login))
     }
 
+    /// The file of a program of the server's packages: `pg_dump`, `mariadb-dump`.
+    pub fn tool(&self, name: &str) -> Result<PathBuf, LabError> {
+        match self.kind {
+            DatabaseKind::PostgreSql => postgresql::tool(name),
+            DatabaseKind::MariaDb => mariadb::tool_file(name),
+        }
+    }
+
     /// Runs SQL in a database as its owner; stops at the first error.
     ///
     /// Answers rows as lines with a tab between values. Statements before the one that failed have

@@ -25,6 +25,7 @@ const THREE: RollingSpec = RollingSpec {
     minimum: 1,
     pgjdbc: PgJdbc::ConservativeAutosave,
     front: FrontKind::HaProxy,
+    backup: false,
 };
 
 /// One part of the proof, on a site of its own.
@@ -48,11 +49,13 @@ pub(crate) enum Part {
     Driver,
     /// Only one node serves.
     Last,
+    /// With a dump that is restored on trial; then back as a whole.
+    Restore,
 }
 
 impl Part {
     /// Every one.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Postgresql,
         Self::Mariadb,
         Self::Next,
@@ -62,6 +65,7 @@ impl Part {
         Self::Nginx,
         Self::Driver,
         Self::Last,
+        Self::Restore,
     ];
 
     fn name(self) -> &'static str {
@@ -75,6 +79,7 @@ impl Part {
             Self::Nginx => "behind nginx",
             Self::Driver => "the driver's defaults",
             Self::Last => "the last node that serves",
+            Self::Restore => "back as a whole",
         }
     }
 
@@ -82,7 +87,16 @@ impl Part {
         let database = DatabaseKind::MariaDb;
         match self {
             Self::Postgresql | Self::Unit | Self::Window => THREE,
-            Self::Mariadb => RollingSpec { database, ..THREE },
+            Self::Mariadb => RollingSpec {
+                database,
+                backup: true,
+                ..THREE
+            },
+            Self::Restore => RollingSpec {
+                backup: true,
+                nodes: 2,
+                ..THREE
+            },
             Self::Next => RollingSpec {
                 from: EngineVersion::V7_23,
                 to: EngineVersion::V7_24,
@@ -122,6 +136,7 @@ impl Part {
             Self::Window => rolling::stops_for_a_deployment(&site, tally).await,
             Self::Last => rolling::leaves_the_last_one(&site, tally).await,
             Self::Driver => rolling::upgrades_with_stale_statements(&site, tally).await,
+            Self::Restore => rolling::goes_back_as_a_whole(&site, tally).await,
             _ => {
                 let report = rolling::upgrades_under_traffic(&site, tally).await?;
                 tally.note(&format!("{} requests, {}", report.ok(), report.last_line()));

@@ -31,6 +31,7 @@ use tempfile::TempDir;
 
 use super::front::Front;
 use super::front::FrontKind;
+use super::backup::Backup;
 use crate::artifacts::Component;
 use crate::operator::Operator;
 
@@ -71,6 +72,8 @@ pub struct RollingSpec {
     pub pgjdbc: PgJdbc,
     /// What spreads the requests.
     pub front: FrontKind,
+    /// A dump is bound, and a scratch database to try it in.
+    pub backup: bool,
 }
 
 /// One engine of a site.
@@ -178,11 +181,11 @@ impl RollingSite {
         for dir in [&site, &engine] {
             fs::create_dir(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
         }
-        let scripts = schema::scripts(spec.to).await?.join("upgrade");
-        for entry in fs::read_dir(&scripts)? {
-            let file = entry?.path();
-            let name = file.file_name().context("a script's name")?;
-            fs::copy(&file, engine.join(name)).context("cannot copy a script")?;
+        let jar = schema::engine_jar(spec.to).await?;
+        let name = jar.file_name().context("the jar's name")?;
+        fs::copy(&jar, engine.join(name)).context("cannot copy the engine's jar")?;
+        if spec.backup {
+            Backup::prepare(&database, folder.path()).await?;
         }
         let secret = database.address().password(Login::Owner);
         let operator = Operator::new(liftlock, &site, &state).env(PASSWORD, secret.reveal());
@@ -236,7 +239,8 @@ impl RollingSite {
         };
         let mut text = format!(
             "name = \"{SITE}\"\nproduct-plugin = \"camunda-7\"\n\n\
-             [options]\ngroup = \"{}\"\nminimum-available = \"{}\"\ncanary-process = \"{CANARY}\"\nsoak-seconds = 1\ncached-plans = \"{}\"\n\n\
+             [options]\ngroup = \"{}\"\nminimum-available = \"{}\"\ncanary-process = \"{CANARY}\"\nsoak-seconds = 1\ncached-plans = \"{}\"\n\
+             backup = \"{}\"\n\n\
              [database.engine]\nkind = \"{kind}\"\nhost = \"127.0.0.1\"\nport = {}\ndatabase = \"{DATABASE}\"\n\
              user = \"{}\"\npassword = {{ env = \"{PASSWORD}\" }}\ntls = \"off\"\n\n\
              [disk.engine]\npath = \"{}\"\n\n\
@@ -247,11 +251,19 @@ impl RollingSite {
                 PgJdbc::ConservativeAutosave => "safe",
                 PgJdbc::Default => "accepted",
             },
+            if self.spec.backup { "required" } else { "none" },
             self.database.address().port(),
             Login::Owner.user(),
             self.folder.path().join("engine").display(),
             self.balancer.site_toml()?,
         );
+        if self.spec.backup {
+            text.push_str(&Backup::site_toml(
+                &self.database,
+                self.folder.path(),
+                PASSWORD,
+            )?);
+        }
         for node in &self.nodes {
             let RollingNode { name, port, dir } = node;
             let command = start_command(node, &self.database, self.spec.from, self.spec).await?;

@@ -66,6 +66,11 @@ pub async fn scripts(version: EngineVersion) -> Result<PathBuf, LabError> {
     Ok(Software::ensure(version).await?.sql())
 }
 
+/// The vendor's jar of a version's engine, as it was fetched.
+pub async fn engine_jar(version: EngineVersion) -> Result<PathBuf, LabError> {
+    Ok(Software::ensure(version).await?.engine())
+}
+
 /// Whose scripts they are. MariaDB's own have other types than MySQL's: a schema stays with one.
 fn family(kind: DatabaseKind, version: EngineVersion) -> &'static str {
     match kind {

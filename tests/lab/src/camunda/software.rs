@@ -58,6 +58,13 @@ impl Software {
         self.home.join("sql")
     }
 
+    /// The vendor's engine, with the scripts in it.
+    pub(crate) fn engine(&self) -> PathBuf {
+        self.home
+            .join("lib")
+            .join(format!("camunda-engine-{}.jar", self.version))
+    }
+
     /// Our jar, then every library by its name: an archive of classes is good for one order only.
     pub(crate) fn class_path(&self) -> Result<String, LabError> {
         let lib = self.home.join("lib");

@@ -130,8 +130,12 @@ pub(super) fn dump(port: u16, password: &Secret, database: &str) -> Result<Clien
     Ok(client)
 }
 
+pub(super) fn tool_file(name: &str) -> Result<PathBuf, LabError> {
+    program(name, &[], CLIENT_PACKAGE)
+}
+
 fn tool(name: &str, port: u16, user: &str, password: &Secret) -> Result<Client, LabError> {
-    let mut command = Command::new(program(name, &[], CLIENT_PACKAGE)?);
+    let mut command = Command::new(tool_file(name)?);
     command
         .args(["--no-defaults", "-h", "127.0.0.1", "--protocol=tcp"])
         .args(["-P", &port.to_string(), "-u", user])

@@ -157,6 +157,10 @@ pub(super) fn client(
     })
 }
 
+pub(super) fn tool(name: &str) -> Result<PathBuf, LabError> {
+    program(name, &folders(), "postgresql-client")
+}
+
 pub(super) fn create(name: &str, template: &str) -> String {
     format!("create database {name} owner owner template {template}")
 }
