@@ -20,8 +20,8 @@ use liftlock_gate::{
 use liftlock_types::event::OutcomeKind;
 use liftlock_types::{
     Body, Change, Claim, Condition, Digest, DocumentId, Exit, Fill, FillValue, Finding, IndexName,
-    Json, OnExpiry, Phase, Predicate, Probed, Proposal, Read, ReadError, Reading, RestsOn, Scope,
-    Severity, Step, Undo,
+    Json, OnExpiry, Phase, Plan, Predicate, Probed, Proposal, Read, ReadError, Reading, RestsOn,
+    Scope, Severity, Step, Undo,
 };
 use serde_json::json;
 use toy::{Fault, Toy};
@@ -515,6 +515,30 @@ async fn a_task_that_may_be_run_again_and_ended_early_needs_no_decision() {
         .toy
         .with(|world| (world.sent[0].0.clone(), world.sent[1].0.clone()));
     assert_ne!(tokens.0, tokens.1, "each run of it has a token of its own");
+}
+
+#[tokio::test]
+async fn a_backup_that_fails_leaves_a_run_that_can_go_on_and_later_steps_rest_on_what_they_did() {
+    let backup = Step {
+        phase: Phase::Protect,
+        ..task(true)
+    };
+    let lab = Lab::new(vec![backup, replace()]).await;
+    let facts = |plan: &Plan, step: &str| plan.step(&id(step)).unwrap().facts.clone();
+    assert_eq!(facts(&lab.plan, "replace").len(), 1);
+    lab.toy
+        .with(|world| world.task_ends = vec![Probed::Partial(json!("exit 1"))]);
+    let end = lab.run().await;
+    assert_eq!(end.exit, Exit::Resumable, "{}", why(&end));
+    assert!(end.state.doubts().is_empty());
+
+    // A task of another phase may change what stands behind it.
+    let before = Step {
+        phase: Phase::Expand,
+        ..task(true)
+    };
+    let lab = Lab::new(vec![before, replace()]).await;
+    assert_eq!(facts(&lab.plan, "replace").len(), 0);
 }
 
 #[tokio::test]
