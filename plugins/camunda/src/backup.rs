@@ -226,6 +226,12 @@ pub(crate) fn observe(site: &Site, run: &Run, input: &Value) -> Result<Observati
             told.extend(compare::of_counts(table, counts));
         }
     }
+    let mut why = shortened(&told);
+    if !told.is_empty() {
+        why.push_str(
+            ". Nothing was changed; abort this run and plan again, which takes a new dump and tries it",
+        );
+    }
     Ok(Observation {
         holds: told.is_empty(),
         seen: json!({
@@ -234,7 +240,7 @@ pub(crate) fn observe(site: &Site, run: &Run, input: &Value) -> Result<Observati
             "rows": rows,
             "differences": told.len(),
         }),
-        why: shortened(&told),
+        why,
     })
 }
 

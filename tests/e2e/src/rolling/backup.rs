@@ -13,7 +13,7 @@ use liftlock_lab::Login;
 use super::stage::DATABASE;
 
 /// The scratch database.
-const TRIAL: &str = "trial";
+pub(super) const TRIAL: &str = "trial";
 
 /// The dump's file, as the plugin's option has it.
 const FILE: &str = "engine.dump";
@@ -26,7 +26,14 @@ impl Backup {
     pub(super) async fn prepare(database: &DatabaseServer, folder: &Path) -> anyhow::Result<()> {
         let dir = folder.join("backup");
         fs::create_dir(&dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
+        let script = trial_script(database, folder)?;
+        fs::write(trial_file(folder), script).context("cannot write a task")?;
         Ok(database.address().create(TRIAL).await?)
+    }
+
+    /// SQL that spoils what each trial made, for as long as the file is there.
+    pub(super) fn spoiler(folder: &Path) -> PathBuf {
+        folder.join("spoil.sql")
     }
 
     /// The dump's file.
@@ -68,123 +75,146 @@ impl Backup {
 /// Name, command and what else is said of a task.
 type Task = (&'static str, Vec<String>, &'static str);
 
+/// The task of the trial: the restore, and what a test spoils of it. The tool's exit code is the task's.
+fn trial_file(folder: &Path) -> PathBuf {
+    folder.join("trial-restore.sh")
+}
+
+fn trial_script(database: &DatabaseServer, folder: &Path) -> anyhow::Result<String> {
+    let (restore, client) = match database.kind() {
+        DatabaseKind::PostgreSql => (pg_restore(database, folder)?, psql(database)?),
+        DatabaseKind::MariaDb => (source(database, folder, TRIAL)?, mariadb_client(database)?),
+    };
+    let quoted = |words: &[String]| -> String {
+        let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+        words.join(" ")
+    };
+    let spoiler = Backup::spoiler(folder);
+    let spoiler = spoiler.display();
+    Ok(format!(
+        "{}\ncode=$?\nif [ -e '{spoiler}' ]; then {} < '{spoiler}' > /dev/null; fi\nexit $code\n",
+        quoted(&restore),
+        quoted(&client),
+    ))
+}
+
+fn trial_task(folder: &Path) -> Vec<String> {
+    let file = trial_file(folder).display().to_string();
+    vec!["/bin/sh".into(), file]
+}
+
+/// A client of PostgreSQL on one database.
+fn pg_tool(
+    database: &DatabaseServer,
+    name: &str,
+    on: &str,
+    more: &[&str],
+) -> anyhow::Result<Vec<String>> {
+    let program = database.address().tool(name)?.display().to_string();
+    let port = database.address().port().to_string();
+    let place = ["-h", "127.0.0.1", "-p", &port, "-U", Login::Owner.user()];
+    let all = [program.as_str()].into_iter().chain(place);
+    let all = all.chain(["-d", on]).chain(more.iter().copied());
+    Ok(all.map(str::to_owned).collect())
+}
+
+const PG_AGAIN: [&str; 3] = ["--clean", "--if-exists", "--no-owner"];
+
+fn pg_restore(database: &DatabaseServer, folder: &Path) -> anyhow::Result<Vec<String>> {
+    let file = Backup::file(folder).display().to_string();
+    pg_tool(
+        database,
+        "pg_restore",
+        TRIAL,
+        &[&PG_AGAIN[..], &[&file]].concat(),
+    )
+}
+
+fn psql(database: &DatabaseServer) -> anyhow::Result<Vec<String>> {
+    pg_tool(database, "psql", TRIAL, &["-X", "-q"])
+}
+
 fn postgresql(database: &DatabaseServer, folder: &Path) -> anyhow::Result<Vec<Task>> {
     let file = Backup::file(folder).display().to_string();
-    let port = database.address().port().to_string();
-    let tool = |name: &str, on: &str, more: &[&str]| -> anyhow::Result<Vec<String>> {
-        let program = database.address().tool(name)?.display().to_string();
-        let place = ["-h", "127.0.0.1", "-p", &port, "-U", Login::Owner.user()];
-        let all = [program.as_str()].into_iter().chain(place);
-        let all = all.chain(["-d", on]).chain(more.iter().copied());
-        Ok(all.map(str::to_owned).collect())
-    };
-    let again = ["--clean", "--if-exists", "--no-owner"];
+    let dump = ["-Fc", "-T", "liftlock_*", "-f", &file];
+    let empty = "drop schema public cascade; create schema public";
+    let restore = [&PG_AGAIN[..], &["--single-transaction", &file]].concat();
     Ok(vec![
-        (
-            "dump",
-            tool(
-                "pg_dump",
-                DATABASE,
-                &["-Fc", "-T", "liftlock_*", "-f", &file],
-            )?,
-            "",
-        ),
+        ("dump", pg_tool(database, "pg_dump", DATABASE, &dump)?, ""),
         (
             "trial-restore",
-            tool("pg_restore", TRIAL, &[&again[..], &[&file]].concat())?,
+            trial_task(folder),
             "success-codes = [0, 1]\n",
         ),
         (
             "drop-trial",
-            tool(
-                "psql",
-                TRIAL,
-                &[
-                    "-X",
-                    "-q",
-                    "-c",
-                    "drop schema public cascade; create schema public",
-                ],
-            )?,
+            pg_tool(database, "psql", TRIAL, &["-X", "-q", "-c", empty])?,
             "",
         ),
         (
             "restore",
-            tool(
-                "pg_restore",
-                DATABASE,
-                &[&again[..], &["--single-transaction", &file]].concat(),
-            )?,
+            pg_tool(database, "pg_restore", DATABASE, &restore)?,
             "",
         ),
     ])
+}
+
+/// A client of MariaDB.
+fn mariadb_tool(
+    database: &DatabaseServer,
+    name: &str,
+    more: &[&str],
+) -> anyhow::Result<Vec<String>> {
+    let program = database.address().tool(name)?.display().to_string();
+    let port = database.address().port().to_string();
+    let place = ["--no-defaults", "-h", "127.0.0.1", "--protocol=tcp"];
+    let login = ["-P", &port, "-u", Login::Owner.user()];
+    let all = [program.as_str()].into_iter().chain(place).chain(login);
+    Ok(all.chain(more.iter().copied()).map(str::to_owned).collect())
+}
+
+fn mariadb_client(database: &DatabaseServer) -> anyhow::Result<Vec<String>> {
+    mariadb_tool(database, "mariadb", &["-D", TRIAL])
+}
+
+fn source(database: &DatabaseServer, folder: &Path, on: &str) -> anyhow::Result<Vec<String>> {
+    let source = format!("source {}", Backup::file(folder).display());
+    mariadb_tool(database, "mariadb", &["-D", on, "-e", &source])
 }
 
 fn mariadb(database: &DatabaseServer, folder: &Path) -> anyhow::Result<Vec<Task>> {
-    let file = Backup::file(folder).display().to_string();
-    let port = database.address().port().to_string();
-    let tool = |name: &str, more: &[&str]| -> anyhow::Result<Vec<String>> {
-        let program = database.address().tool(name)?.display().to_string();
-        let place = ["--no-defaults", "-h", "127.0.0.1", "--protocol=tcp"];
-        let login = ["-P", &port, "-u", Login::Owner.user()];
-        let all = [program.as_str()].into_iter().chain(place).chain(login);
-        Ok(all.chain(more.iter().copied()).map(str::to_owned).collect())
-    };
-    let written = format!("--result-file={file}");
-    let source = format!("source {file}");
-    let without =
+    let written = format!("--result-file={}", Backup::file(folder).display());
+    let [claim, marker] =
         ["claim", "marker"].map(|table| format!("--ignore-table={DATABASE}.liftlock_{table}"));
+    let dump = [
+        "--single-transaction",
+        "--hex-blob",
+        &claim,
+        &marker,
+        &written,
+        DATABASE,
+    ];
     let empty = format!("drop database {TRIAL}; create database {TRIAL}");
     Ok(vec![
+        ("dump", mariadb_tool(database, "mariadb-dump", &dump)?, ""),
+        ("trial-restore", trial_task(folder), ""),
         (
-            "dump",
-            tool(
-                "mariadb-dump",
-                &[
-                    "--single-transaction",
-                    "--hex-blob",
-                    &without[0],
-                    &without[1],
-                    &written,
-                    DATABASE,
-                ],
-            )?,
+            "drop-trial",
+            mariadb_tool(database, "mariadb", &["-e", &empty])?,
             "",
         ),
-        (
-            "trial-restore",
-            tool("mariadb", &["-D", TRIAL, "-e", &source])?,
-            "",
-        ),
-        ("drop-trial", tool("mariadb", &["-e", &empty])?, ""),
-        (
-            "restore",
-            tool("mariadb", &["-D", DATABASE, "-e", &source])?,
-            "",
-        ),
+        ("restore", source(database, folder, DATABASE)?, ""),
     ])
 }
 
-/// Restores the dump into a database of its own by the server's tools, without Liftlock.
-pub(super) async fn restore_into(
+/// Restores the dump into the scratch database by the server's tools, without Liftlock; gives the database's name.
+pub(super) async fn restored(
     database: &DatabaseServer,
     folder: &Path,
-    name: &str,
-) -> anyhow::Result<()> {
-    let tasks = match database.kind() {
-        DatabaseKind::PostgreSql => postgresql(database, folder)?,
-        DatabaseKind::MariaDb => mariadb(database, folder)?,
-    };
-    let (_, command, _) = tasks
-        .into_iter()
-        .find(|(task, ..)| *task == "trial-restore")
-        .context("the task")?;
-    let mut words = command
-        .into_iter()
-        .map(|word| if word == TRIAL { name.to_owned() } else { word });
+) -> anyhow::Result<&'static str> {
     let secret = database.address().password(Login::Owner);
-    let ended = tokio::process::Command::new(words.next().context("a program")?)
-        .args(words)
+    let ended = tokio::process::Command::new("/bin/sh")
+        .arg(trial_file(folder))
         .env("PGPASSWORD", secret.reveal())
         .env("MYSQL_PWD", secret.reveal())
         .output()
@@ -192,5 +222,5 @@ pub(super) async fn restore_into(
     if !matches!(ended.status.code(), Some(0 | 1)) {
         bail!("{}", String::from_utf8_lossy(&ended.stderr));
     }
-    Ok(())
+    Ok(TRIAL)
 }

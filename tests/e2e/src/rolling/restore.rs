@@ -12,18 +12,17 @@ use sha2::Sha256;
 
 use super::RollingSite;
 use super::backup::Backup;
+use super::backup::TRIAL;
 use super::stage::DATABASE;
 use crate::proof::last_run;
 use crate::tally::Tally;
-
-/// A copy of the dump that the proof makes by itself, to compare with.
-const EXPECTED: &str = "trial";
 
 /// Upgrades with a dump, then goes back as a whole; what is there then is what the dump has.
 pub async fn goes_back_as_a_whole(site: &RollingSite, tally: &mut Tally) -> anyhow::Result<()> {
     let [from, to] = [site.spec.from.name(), site.spec.to.name()];
     let before = site.database.address().catalog(DATABASE).await?;
-    let plan = site.approved().await?;
+    stops_at_a_spoiled_trial(site, tally).await?;
+    let plan = site.plan().await?;
     let traffic = Traffic::begin(&site.balancer.base_url(), CLIENTS)?;
     let told = site.run(&plan).await;
     let report = traffic.end().await;
@@ -47,7 +46,7 @@ pub async fn goes_back_as_a_whole(site: &RollingSite, tally: &mut Tally) -> anyh
         "no request failed",
         says(report.failed() == 0, || report.last_line()),
     );
-    let left = site.database.address().catalog(EXPECTED).await?;
+    let left = site.database.address().catalog(TRIAL).await?;
     tally.check(
         "the scratch database is empty again",
         says(left == Default::default(), || format!("{left:?}")),
@@ -107,6 +106,42 @@ pub async fn goes_back_as_a_whole(site: &RollingSite, tally: &mut Tally) -> anyh
     Ok(())
 }
 
+/// The tool says that all is well, and an index and every row of a table are not there: the run ends before anything is
+/// changed.
+async fn stops_at_a_spoiled_trial(site: &RollingSite, tally: &mut Tally) -> anyhow::Result<()> {
+    let spoiler = Backup::spoiler(site.folder());
+    let mut plan = site.approved().await?;
+    for (sql, named) in [
+        (
+            "drop index act_idx_job_handler_type",
+            "index act_idx_job_handler_type on act_ru_job is missing in the copy",
+        ),
+        (
+            "delete from act_hi_taskinst",
+            "act_hi_taskinst has 0 rows in the copy",
+        ),
+    ] {
+        fs::write(&spoiler, sql)?;
+        let told = site.run(&plan).await?;
+        tally.check(
+            &format!("a trial that lacks something is no proof: {sql}"),
+            told.clone()
+                .expect(20)
+                .and_then(|_| says(told.says(named), || told.to_string())),
+        );
+        let run = last_run(&site.operator).await?;
+        let aborted = ["abort", &run, "--reason", "the dump is no backup"];
+        site.operator.run(&aborted).await?.expect(0)?;
+        plan = site.plan().await?;
+    }
+    fs::remove_file(&spoiler)?;
+    tally.check(
+        "no node was touched",
+        site.all_run(site.spec.from.name()).await,
+    );
+    Ok(())
+}
+
 /// Writes the option that names the dump into `site.toml`.
 fn set_restore(site: &RollingSite, sha256: &str) -> anyhow::Result<()> {
     let file = site.operator.site().join("site.toml");
@@ -125,7 +160,7 @@ fn set_restore(site: &RollingSite, sha256: &str) -> anyhow::Result<()> {
 /// Instances, deployments and the schema's log are the dump's; beside them one instance for each node's canary.
 async fn same_rows(site: &RollingSite) -> anyhow::Result<()> {
     let address = site.database.address();
-    super::backup::restore_into(&site.database, site.folder(), EXPECTED).await?;
+    let expected = super::backup::restored(&site.database, site.folder()).await?;
     for (table, id, more) in [
         ("ACT_GE_SCHEMA_LOG", "ID_", 0),
         ("ACT_RE_DEPLOYMENT", "ID_", 0),
@@ -137,7 +172,7 @@ async fn same_rows(site: &RollingSite) -> anyhow::Result<()> {
             let text = address.sql(database, &sql).await?;
             Ok(text.lines().map(str::to_owned).collect())
         };
-        let (expected, found) = (ids(EXPECTED).await?, ids(DATABASE).await?);
+        let (expected, found) = (ids(expected).await?, ids(DATABASE).await?);
         let lost = expected.difference(&found).count();
         let new = found.difference(&expected).count();
         if lost > 0 || new != more || expected.is_empty() {
