@@ -73,8 +73,8 @@ impl Backup {
         })
     }
 
-    /// What is found of it before a change of the schema.
-    pub(crate) fn findings(&self, options: &Options) -> Vec<Finding> {
+    /// What is found of it before a change of the schema, which the operator accepts without a backup or not.
+    pub(crate) fn findings(&self, is_waived: bool) -> Vec<Finding> {
         let what = match self {
             Self::Whole => return Vec::new(),
             Self::Partial(lacks) => {
@@ -86,7 +86,7 @@ impl Backup {
                     what,
                 )];
             }
-            Self::None if options.without_backup => {
+            Self::None if is_waived => {
                 return vec![found(
                     "camunda.no-backup",
                     Severity::Warning,
@@ -285,4 +285,42 @@ pub(crate) fn kept(run: &Run, options: &Options) -> Result<Option<Finding>> {
         &options.backup_file,
         format!("it was restored on trial, and has sha256 {sha256}"),
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_without_a_backup_is_blocked_until_it_says_so() {
+        let found = |backup: &Backup, is_waived: bool| {
+            let found = backup.findings(is_waived).into_iter().next();
+            found.map(|found| (found.id, found.severity))
+        };
+        let id = |text: &str| format!("camunda.{text}");
+        let none = Backup::None;
+        assert_eq!(
+            found(&none, false),
+            Some((id("no-backup"), Severity::Blocker))
+        );
+        assert_eq!(
+            found(&none, true),
+            Some((id("no-backup"), Severity::Warning))
+        );
+        let partial = Backup::Partial(vec!["`disk.backup`".into()]);
+        for is_waived in [false, true] {
+            let blocked = Some((id("backup-incomplete"), Severity::Blocker));
+            assert_eq!(found(&partial, is_waived), blocked);
+            assert_eq!(found(&Backup::Whole, is_waived), None);
+        }
+        assert!(partial.findings(false)[0].what.contains("`disk.backup`"));
+    }
+
+    #[test]
+    fn only_so_many_differences_are_told_and_the_rest_is_counted() {
+        let told: Vec<String> = (0..TOLD_MAX + 2).map(|n| format!("d{n}")).collect();
+        assert_eq!(shortened(&told), "d0; d1; d2; d3; d4; and 2 more");
+        assert_eq!(shortened(&told[..1]), "d0");
+        assert_eq!(shortened(&[]), "");
+    }
 }

@@ -92,7 +92,7 @@ impl Plugin for Camunda {
         let goal = Goal::of(site, &schema, &nodes, target);
         let mut found = check::findings(&schema, &nodes, &goal, &options);
         if goal.is_ok_and(|goal| goal.script.is_some()) {
-            found.extend(Backup::of(site)?.findings(&options));
+            found.extend(Backup::of(site)?.findings(options.without_backup));
         }
         Ok(found)
     }

@@ -29,9 +29,9 @@ use liftlock_lab::camunda::schema;
 use liftlock_lab::camunda::seed::TEMPLATE;
 use tempfile::TempDir;
 
+use super::backup::Backup;
 use super::front::Front;
 use super::front::FrontKind;
-use super::backup::Backup;
 use crate::artifacts::Component;
 use crate::operator::Operator;
 
