@@ -81,25 +81,26 @@ impl Plugin for Camunda {
         ))
     }
 
-    fn check(site: &Site, _run: &Run, target: &Target) -> Result<Vec<Finding>> {
+    fn check(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
         let schema = Schema::gather(site)?;
         let nodes = Nodes::gather(site)?;
         let options = Options::of(site)?;
         if let Some(sha256) = &options.restore {
             let restore = Restore::of(site, &schema, &nodes, target, &options, sha256)?;
-            return Ok(restore.findings());
+            let found = restore.findings();
+            return Ok(check::with_command(found, run.moment(), target));
         }
         let goal = Goal::of(site, &schema, &nodes, target);
         let mut found = check::findings(&schema, &nodes, &goal, &options);
         if goal.is_ok_and(|goal| goal.script.is_some()) {
             found.extend(Backup::of(site)?.findings(options.without_backup));
         }
-        Ok(found)
+        Ok(check::with_command(found, run.moment(), target))
     }
 
     fn plan(
         site: &Site,
-        _run: &Run,
+        run: &Run,
         target: &Target,
         plan: &Plan<'_>,
     ) -> std::result::Result<(), Refusal> {
@@ -110,10 +111,16 @@ impl Plugin for Camunda {
             let restore = Restore::of(site, &schema, &nodes, target, &options, sha256)?;
             return restore.propose(site, &nodes, &options, plan);
         }
-        match Goal::of(site, &schema, &nodes, target) {
+        let proposed = match Goal::of(site, &schema, &nodes, target) {
             Ok(goal) => plan::propose(site, &schema, &nodes, &goal, &options, plan),
             Err(error) => Err(Refusal::Blocked(check::no_goal(&error, &schema))),
-        }
+        };
+        proposed.map_err(|refusal| match refusal {
+            Refusal::Blocked(found) => {
+                Refusal::Blocked(check::with_command(found, run.moment(), target))
+            }
+            other => other,
+        })
     }
 
     fn validate(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {

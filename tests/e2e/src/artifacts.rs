@@ -73,6 +73,14 @@ pub fn pretend_optimize() -> anyhow::Result<PathBuf> {
     bin("pretend-optimize")
 }
 
+/// The program that stands in for a node of Camunda 7; built unless `LIFTLOCK_PRETEND_ENGINE` names one.
+pub fn pretend_engine() -> anyhow::Result<PathBuf> {
+    if let Some(named) = std::env::var_os("LIFTLOCK_PRETEND_ENGINE") {
+        return Ok(PathBuf::from(named));
+    }
+    bin("pretend-engine")
+}
+
 /// The stand-in for the vendor's upgrader; built unless `LIFTLOCK_STAND_IN` names one.
 pub fn stand_in_upgrader() -> anyhow::Result<PathBuf> {
     if let Some(named) = std::env::var_os("LIFTLOCK_STAND_IN") {

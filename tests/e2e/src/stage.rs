@@ -451,7 +451,7 @@ fn compiled_dir() -> PathBuf {
 
 /// Copies what was compiled of this very component, if anything was. The host's own checks of an
 /// entry (its name, its owner) decide whether it is used.
-fn lend_compiled(component: &Component, from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn lend_compiled(component: &Component, from: &Path, to: &Path) -> anyhow::Result<()> {
     let Ok(entries) = fs::read_dir(from) else {
         return Ok(());
     };

@@ -4,6 +4,7 @@
 //! exactly the trap's findings beside those of a healthy site, each with its remedy, and nothing
 //! touched. Then the remedy is followed, after which the finding must be gone.
 //!
+//! - [`answer`]: what `check` answers, and whether a trap should be told so
 //! - [`ground`]: a simulated cluster, or one real server that all traps share
 //! - [`scene`]: the site, its operator, and how an answer is judged
 //! - `identity`: metadata, prefixes, versions, the update log
@@ -11,12 +12,15 @@
 //! - `others`: what somebody else does meanwhile
 //! - `runs`: what keeps nobody from upgrading
 //! - `reindex`: where the vendor's own upgrader loses documents
+//! - [`rolling`]: the traps of Camunda 7, on sites of another kind
 
+pub mod answer;
 pub mod ground;
 mod identity;
 mod indices;
 mod others;
 mod reindex;
+pub mod rolling;
 mod runs;
 pub mod scene;
 mod servers;
@@ -28,6 +32,7 @@ use std::pin::Pin;
 use std::time::Duration;
 use std::time::Instant;
 
+use anyhow::Context;
 use anyhow::bail;
 use liftlock_lab::site::Shape;
 
@@ -195,13 +200,49 @@ pub async fn spring(
         let begun = Instant::now();
         scene.at(trap.shape).await?;
         let result = (trap.spring)(&mut scene).await;
-        let seconds = begun.elapsed().as_secs_f64();
-        tally.check(&format!("{} ({seconds:.1} s)", trap.name), result);
-        tally.note(&format!("the vendor's upgrader: {}", trap.vendor));
-        for line in scene.take_lines() {
-            tally.note(&line);
-        }
+        let mut lines = vec![format!("the vendor's upgrader: {}", trap.vendor)];
+        lines.extend(scene.take_lines());
+        report(tally, trap.name, begun, result, &lines);
         scene.reset().await?;
     }
     Ok(())
+}
+
+/// One trap is one check, with what was seen of it.
+fn report(
+    tally: &mut Tally,
+    name: &str,
+    begun: Instant,
+    result: anyhow::Result<()>,
+    lines: &[String],
+) {
+    let seconds = begun.elapsed().as_secs_f64();
+    tally.check(&format!("{name} ({seconds:.1} s)"), result);
+    for line in lines {
+        tally.note(line);
+    }
+}
+
+/// The traps of these names, or all of them.
+///
+/// # Errors
+/// There is none of that name.
+pub fn named<T: Copy>(
+    all: &[T],
+    name_of: impl Fn(&T) -> &'static str,
+    wanted: &[String],
+) -> anyhow::Result<Vec<T>> {
+    if wanted.is_empty() {
+        return Ok(all.to_vec());
+    }
+    wanted
+        .iter()
+        .map(|name| {
+            let known = all.iter().find(|trap| name_of(trap) == name);
+            known.copied().with_context(|| {
+                let names: Vec<&str> = all.iter().map(&name_of).collect();
+                format!("there is no trap `{name}`, only: {}", names.join(", "))
+            })
+        })
+        .collect()
 }

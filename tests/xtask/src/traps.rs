@@ -7,6 +7,7 @@ use liftlock_e2e::Tally;
 use liftlock_e2e::trap;
 use liftlock_e2e::trap::Ground;
 use liftlock_e2e::trap::Trap;
+use liftlock_e2e::trap::rolling;
 use liftlock_lab::Server;
 use liftlock_lab::ServerKind;
 use liftlock_testkit::Product as Imitated;
@@ -41,34 +42,52 @@ pub(crate) struct Options {
 enum Product {
     /// Camunda Optimize, 8.7 to 8.8.
     Optimize,
+    /// Camunda 7, 7.21 to 7.22, node by node; on real databases and balancers.
+    Camunda,
 }
 
 impl Options {
     pub(crate) fn product(&self) -> &'static str {
         match self.product {
             Product::Optimize => "optimize",
+            Product::Camunda => "camunda",
         }
-    }
-
-    fn traps(&self) -> anyhow::Result<Vec<Trap>> {
-        if self.trap.is_empty() {
-            return Ok(trap::TRAPS.to_vec());
-        }
-        self.trap
-            .iter()
-            .map(|name| {
-                let known = trap::TRAPS.iter().find(|trap| trap.name == name);
-                known.copied().with_context(|| {
-                    let names: Vec<&str> = trap::TRAPS.iter().map(|trap| trap.name).collect();
-                    format!("there is no trap `{name}`, only: {}", names.join(", "))
-                })
-            })
-            .collect()
     }
 }
 
 pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
-    let traps = options.traps()?;
+    match options.product {
+        Product::Optimize => optimize(options, summary).await,
+        Product::Camunda => camunda(options, summary).await,
+    }
+}
+
+/// On servers that each trap names itself.
+async fn camunda(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
+    if options.simulated || !options.server.is_empty() {
+        bail!(
+            "traps of camunda have their own servers: `--server` and `--simulated` are of optimize"
+        );
+    }
+    let traps = trap::named(rolling::TRAPS, |trap| trap.name, &options.trap)?;
+    summary.step(
+        "look for databases, balancers, a JDK and Maven",
+        tools::install_for_camunda,
+    )?;
+    let kit = summary.step("build the binaries", rolling::Kit::build)?;
+    let mut tally = Tally::loud();
+    let springing = rolling::spring(&kit, &traps, &mut tally);
+    let result = summary.wait("traps of camunda", springing).await;
+    tally.check("the traps came to their end", result);
+    summary.field("traps", traps.len());
+    if !tally.failed().is_empty() {
+        summary.field("failed", tally.failed().len());
+    }
+    tally.into_count().map(drop)
+}
+
+async fn optimize(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
+    let traps = trap::named(trap::TRAPS, |trap| trap.name, &options.trap)?;
     let servers: &[ServerKind] = match (options.simulated, options.server.as_slice()) {
         (true, _) => &[],
         (false, []) => &SERVERS,

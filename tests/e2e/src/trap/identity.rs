@@ -7,8 +7,8 @@ use reqwest::Method;
 use serde_json::Value;
 use serde_json::json;
 
-use super::scene::Meant::Blocker;
-use super::scene::Meant::Info;
+use super::answer::Meant::Blocker;
+use super::answer::Meant::Info;
 use super::scene::Scene;
 use crate::proof::ensure;
 use crate::stage::REPOSITORY;

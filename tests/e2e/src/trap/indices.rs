@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::Value;
 use serde_json::json;
 
-use super::scene::Meant::Blocker;
+use super::answer::Meant::Blocker;
 use super::scene::Scene;
 use crate::proof::ensure;
 

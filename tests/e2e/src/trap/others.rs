@@ -14,9 +14,9 @@ use tokio::io::AsyncBufReadExt;
 use tokio::io::BufReader;
 use tokio::task::JoinHandle;
 
+use super::answer::Meant::Blocker;
+use super::answer::Meant::Warning;
 use super::identity::write_log;
-use super::scene::Meant::Blocker;
-use super::scene::Meant::Warning;
 use super::scene::Scene;
 use crate::proof;
 use crate::proof::TO;

@@ -6,10 +6,10 @@ use reqwest::Method;
 use serde_json::Value;
 use serde_json::json;
 
+use super::answer::Meant::Blocker;
+use super::answer::Meant::Warning;
 use super::runs::ARCHIVE;
 use super::runs::put_archive_named;
-use super::scene::Meant::Blocker;
-use super::scene::Meant::Warning;
 use super::scene::Scene;
 use crate::proof;
 use crate::proof::ensure;

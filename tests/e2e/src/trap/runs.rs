@@ -5,10 +5,10 @@ use reqwest::Method;
 use serde_json::Value;
 use serde_json::json;
 
+use super::answer::Meant::Info;
+use super::answer::Meant::Warning;
 use super::others::end_snapshot_when_waited_for;
 use super::others::start_snapshot;
-use super::scene::Meant::Info;
-use super::scene::Meant::Warning;
 use super::scene::Scene;
 use super::templates::put_provider;
 use super::templates::remove_provider;

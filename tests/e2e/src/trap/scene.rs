@@ -14,6 +14,11 @@ use liftlock_lab::site::Shape;
 use reqwest::Method;
 use serde_json::Value;
 
+use super::answer;
+use super::answer::Found;
+use super::answer::Meant;
+use super::answer::findings;
+use super::answer::ids;
 use super::ground::Ground;
 use crate::operator::Told;
 use crate::proof;
@@ -25,58 +30,6 @@ use crate::stage::Round;
 use crate::stage::Stage;
 use crate::stage::write;
 use crate::tally::same;
-
-/// What stands in the answer of `check` about one finding.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// `optimize.wrong-prefix`.
-    pub id: String,
-    /// `blocker`, `warning` or `info`.
-    pub severity: String,
-    /// What was found.
-    pub what: String,
-    /// Why it matters.
-    pub why: String,
-    /// What to do.
-    pub remedy: String,
-    /// Everything beside these, as one text.
-    pub all: String,
-}
-
-impl Found {
-    fn of(value: &Value) -> Self {
-        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-        Self {
-            id: text("id"),
-            severity: text("severity"),
-            what: text("what"),
-            why: text("why"),
-            remedy: text("remedy"),
-            all: value.to_string(),
-        }
-    }
-}
-
-/// How a finding is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meant {
-    /// No plan is written.
-    Blocker,
-    /// The upgrade goes on, and a person reads it.
-    Warning,
-    /// Likewise; there is nothing to do.
-    Info,
-}
-
-impl Meant {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Blocker => "blocker",
-            Self::Warning => "warning",
-            Self::Info => "info",
-        }
-    }
-}
 
 /// How often time passes on a simulated cluster while a command waits for it.
 const TICK: Duration = Duration::from_millis(200);
@@ -245,39 +198,7 @@ impl<'a> Scene<'a> {
                 bail!("`{id}` is found on a healthy site too");
             }
         }
-        let mut news: Vec<String> = all
-            .iter()
-            .filter(|found| !self.usual.contains(&found.id))
-            .map(|found| format!("{} {}", found.severity, found.id))
-            .collect();
-        let mut wanted: Vec<String> = expected
-            .iter()
-            .filter(|(_, id)| !self.usual.contains(*id))
-            .map(|(meant, id)| format!("{} {id}", meant.word()))
-            .collect();
-        for list in [&mut news, &mut wanted] {
-            list.sort();
-            list.dedup();
-        }
-        same(&wanted, &news).context("findings")?;
-        let mut found = Vec::new();
-        for (_, id) in expected {
-            let one = all
-                .iter()
-                .find(|found| found.id == *id)
-                .with_context(|| format!("`{id}` was not found"))?;
-            let is_whole = [&one.what, &one.why, &one.remedy]
-                .iter()
-                .all(|text| !text.is_empty());
-            ensure(is_whole, format!("`{id}` lacks a text: {one:?}"))?;
-            let names_command = one.severity != "blocker" || one.remedy.contains("`liftlock ");
-            ensure(
-                names_command,
-                format!("the remedy of `{id}` names no command: {}", one.remedy),
-            )?;
-            found.push(one.clone());
-        }
-        Ok(found)
+        answer::judge(&all, &self.usual, expected)
     }
 
     async fn plans(
@@ -469,17 +390,4 @@ fn site(shape: Shape) -> SiteSpec {
         without_replicas: Vec::new(),
         ..SiteSpec::of(shape)
     }
-}
-
-/// The findings in an answer of `check --json`.
-pub fn findings(told: &Told) -> anyhow::Result<Vec<Found>> {
-    let data = told.data()?;
-    match data["findings"].as_array() {
-        Some(list) => Ok(list.iter().map(Found::of).collect()),
-        None => bail!("the answer has no findings\n{told}"),
-    }
-}
-
-fn ids(findings: &[Found]) -> BTreeSet<String> {
-    findings.iter().map(|found| found.id.clone()).collect()
 }

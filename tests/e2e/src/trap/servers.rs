@@ -5,9 +5,9 @@ use liftlock_lab::Rule;
 use serde_json::Value;
 use serde_json::json;
 
+use super::answer::Meant::Blocker;
+use super::answer::Meant::Warning;
 use super::ground::Ground;
-use super::scene::Meant::Blocker;
-use super::scene::Meant::Warning;
 use super::scene::Scene;
 
 /// Heap of a node that is too small: half of what the vendor asks for.

@@ -3,8 +3,8 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::scene::Meant::Info;
-use super::scene::Meant::Warning;
+use super::answer::Meant::Info;
+use super::answer::Meant::Warning;
 use super::scene::Scene;
 
 /// Name of the template that a provider puts over everything.

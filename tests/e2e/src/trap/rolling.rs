@@ -1,0 +1,118 @@
+//! Traps of a rolling upgrade of Camunda 7: a schema, a script, nodes or a balancer that are not what they should be.
+//!
+//! Database, balancer, processes and files are real. The nodes are stand-ins (see [`place`]): where a trap is in what an
+//! engine answers or does, they answer and do it.
+//!
+//! - [`place`]: the site; [`scene`]: what is seen and judged of it
+//! - `schema`: what the database holds; `script`: what the operator brought along
+//! - `nodes`: nodes and their places in the balancer
+//! - `runs`: what comes up while a run is under way
+
+mod nodes;
+pub mod place;
+mod runs;
+pub mod scene;
+mod schema;
+mod script;
+
+use std::fmt;
+use std::time::Instant;
+
+use liftlock_lab::DatabaseKind;
+
+pub use scene::Kit;
+pub use scene::Scene;
+
+use super::Springing;
+use crate::tally::Tally;
+
+/// One trap.
+#[derive(Clone, Copy)]
+pub struct Trap {
+    /// Its name on the command line and in reports.
+    pub name: &'static str,
+    /// What a rolling upgrade by hand does there: seen, unless the text says otherwise.
+    pub by_hand: &'static str,
+    /// The server that it is set on.
+    pub on: DatabaseKind,
+    spring: for<'a> fn(&'a mut Scene) -> Springing<'a>,
+}
+
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trap")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+macro_rules! traps {
+    ($($on:ident $name:literal, $spring:path, $by_hand:literal;)*) => {
+        /// All traps, those of one server together.
+        pub const TRAPS: &[Trap] = &[$(Trap {
+            name: $name,
+            by_hand: $by_hand,
+            on: DatabaseKind::$on,
+            spring: |scene| Box::pin($spring(scene)),
+        },)*];
+    };
+}
+
+traps! {
+    PostgreSql "script-of-another-version", script::of_another_version,
+        "fails at its first statement, or adds what belongs to another version";
+    PostgreSql "script-changed", script::changed,
+        "runs whatever the file says";
+    PostgreSql "log-row-without-columns", schema::row_without_columns,
+        "the script ends at its first statement: duplicate key; psql's exit code is 0";
+    PostgreSql "columns-without-log-row", schema::columns_without_row,
+        "the script fails at its first column";
+    PostgreSql "fork", schema::fork,
+        "the script runs: nothing in it looks at the log (read)";
+    PostgreSql "isolation", schema::isolation,
+        "the engine refuses to start, after it was stopped";
+    PostgreSql "role-owns-nothing", schema::owns_nothing,
+        "must be owner of table, at the second statement: the log's row is written";
+    PostgreSql "liquibase-lock", schema::liquibase_lock,
+        "the script runs beside Liquibase (read)";
+    PostgreSql "node-of-another-minor", nodes::of_another_minor,
+        "nobody looks: two minor versions apart, executions are damaged (reported)";
+    PostgreSql "node-on-another-database", nodes::on_another_database,
+        "nobody looks: the node is newer than its schema, and fails at its first write";
+    PostgreSql "node-not-in-balancer", nodes::not_in_balancer,
+        "the balancer's command fails, the node is stopped under its requests";
+    PostgreSql "database-down", nodes::database_down,
+        "`/engine` says 200, so that the balancer goes on sending requests";
+    PostgreSql "foreign-lock", runs::foreign_lock,
+        "the ALTER waits, and every request of the table behind it";
+    PostgreSql "disk-full-in-index-build", runs::disk_full,
+        "the index lacks, and nothing says so afterwards";
+    PostgreSql "balancer-reloaded", runs::balancer_reloaded,
+        "the drained node gets requests while it is stopped";
+    PostgreSql "node-never-comes-up", runs::never_comes_up,
+        "the next node is taken all the same";
+    PostgreSql "deployment-in-the-window", runs::deployment,
+        "nobody looks: the older engines may not be able to run it";
+}
+
+/// Sets these traps one after another; each is one check.
+pub async fn spring(kit: &Kit, traps: &[Trap], tally: &mut Tally) -> anyhow::Result<()> {
+    let mut scene: Option<Scene> = None;
+    for trap in traps {
+        let begun = Instant::now();
+        tally.about(trap.on.name());
+        if scene
+            .as_ref()
+            .is_none_or(|scene| scene.database.kind() != trap.on)
+        {
+            scene = Some(Scene::new(kit, trap.on).await?);
+        }
+        let Some(scene) = &mut scene else { continue };
+        let result = (trap.spring)(scene).await;
+        let mut lines = vec![format!("by hand: {}", trap.by_hand)];
+        lines.extend(scene.take_lines());
+        super::report(tally, trap.name, begun, result, &lines);
+        scene.reset().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Traps in the nodes and their places in the balancer.
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::place;
+use super::place::CHECK;
+use super::place::TO;
+use super::scene::Scene;
+use crate::proof::ensure;
+use crate::trap::answer::Meant::Blocker;
+
+/// One of three was forgotten when the others were upgraded the last time.
+pub(super) async fn of_another_minor(scene: &mut Scene) -> anyhow::Result<()> {
+    let node = &scene.place.nodes[1];
+    let older = node.home("7.20.0");
+    std::fs::create_dir(&older)?;
+    node.kill().await?;
+    node.run_from("7.20.0")?;
+    node.start().await?;
+    scene
+        .finds_one(
+            Blocker,
+            "camunda.node-of-another-version",
+            &["n2 7.20.0", "n1 7.21.0"],
+        )
+        .await?;
+    let node = &scene.place.nodes[1];
+    node.kill().await?;
+    node.run_from(place::FROM.name())?;
+    node.start().await?;
+    std::fs::remove_dir(&older)?;
+    scene.is_mended().await
+}
+
+/// Its data source leads elsewhere: it tells another installation's id.
+pub(super) async fn on_another_database(scene: &mut Scene) -> anyhow::Result<()> {
+    let node = &scene.place.nodes[2];
+    let good = node.facts()?;
+    let mut facts = good.clone();
+    facts["installation"] = json!("6a1f0000-0000-4000-8000-000000000000");
+    node.say(&facts)?;
+    let ours = good["installation"].as_str().context("an id")?.to_owned();
+    scene
+        .finds_one(
+            Blocker,
+            "camunda.node-on-another-database",
+            &["\"n3\"", "6a1f0000-", &ours],
+        )
+        .await?;
+    scene.place.nodes[2].say(&good)?;
+    scene.is_mended().await
+}
+
+/// The label names a server that the balancer's configuration has lost.
+pub(super) async fn not_in_balancer(scene: &mut Scene) -> anyhow::Result<()> {
+    let all = scene.place.behind();
+    scene.place.balancer.reload(&all[..2], CHECK).await?;
+    scene
+        .finds_one(
+            Blocker,
+            "camunda.node-not-in-balancer",
+            &["\"n3\"", "`camunda/n3`", "site.toml"],
+        )
+        .await?;
+    scene.place.balancer.reload(&all, CHECK).await?;
+    for server in &all {
+        let patience = std::time::Duration::from_secs(20);
+        let balancer = &scene.place.balancer;
+        balancer.wait_status(&server.name, "UP", patience).await?;
+    }
+    scene.is_mended().await
+}
+
+/// First of one node, whose data source leads to nobody; then of all, with the server itself.
+pub(super) async fn database_down(scene: &mut Scene) -> anyhow::Result<()> {
+    let node = &scene.place.nodes[0];
+    let good = node.facts()?;
+    let mut facts = good.clone();
+    facts["database"] = json!(place::free_port()?);
+    node.say(&facts)?;
+    scene
+        .finds_one(
+            Blocker,
+            "camunda.database-down",
+            &["\"n1\"", "needs the database"],
+        )
+        .await?;
+    scene.place.nodes[0].say(&good)?;
+    scene.is_mended().await?;
+
+    let before = scene.state().await?;
+    scene.database.kill();
+    let serving = scene.place.balancer.stats().await?;
+    ensure(
+        serving.values().all(|row| row.status == "UP"),
+        format!("the balancer noticed: {serving:?}"),
+    )?;
+    for command in ["check", "plan"] {
+        let told = scene
+            .operator()
+            .run(&[command, TO.name()])
+            .await?
+            .expect(4)?;
+        for part in [
+            "database.engine",
+            &scene.database.address().port().to_string(),
+        ] {
+            ensure(told.says(part), format!("`{part}` is not named\n{told}"))?;
+        }
+        scene.say(told.stderr.lines().next().unwrap_or_default().to_owned());
+    }
+    scene.database.restart().await?;
+    scene.untouched(&before).await?;
+    scene.is_mended().await
+}
