@@ -98,7 +98,14 @@ impl Runner {
                 Some(intent) => intent.change.clone(),
                 None => passing
                     .planned
-                    .filled(&iso(now_ms()), self.run.as_str())
+                    .filled(
+                        &iso(now_ms()),
+                        &named(
+                            self.run.as_str(),
+                            &passing.planned.change,
+                            earlier.taken_back,
+                        ),
+                    )
                     .map_err(|error| Halt::new(Exit::Internal, error.to_string()).at(passing.id))?,
             };
             let mut attempt = self.attempt(passing, number, &change);
@@ -555,4 +562,46 @@ pub(crate) fn is_cleaned_after(change: &Change, kind: OutcomeKind) -> bool {
 /// Goes where the target can hold it; the same in every process.
 pub(crate) fn token(run: &str, step: &StepId, number: u32) -> String {
     format!("liftlock-{run}-{step}-{number}")
+}
+
+/// What stands for the run's id in a change.
+///
+/// A request to a product's API makes something new. Done anew after its unit was taken back, it makes another one:
+/// under the name of the first its post-condition would be true before anything was sent, and nothing would be.
+fn named(run: &str, change: &Change, taken_back: u32) -> String {
+    match change {
+        Change::EndpointRequest(_) if taken_back > 0 => format!("{run}.again-{taken_back}"),
+        _ => run.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use liftlock_types::{DoneWhen, EndpointPath, EndpointRequest, Json, Method, Predicate};
+
+    use super::*;
+
+    #[test]
+    fn a_request_that_is_done_anew_has_a_name_of_its_own() {
+        let done = Predicate::Answers {
+            path: "/count".into(),
+            query: vec![("key".into(), "{run-id}-n1".into())],
+            status: 200,
+            subset: Json::new(r#"{"count":1}"#).unwrap(),
+        };
+        let request = EndpointRequest::new(
+            Method::Post,
+            EndpointPath::new("/start").unwrap(),
+            Vec::new(),
+            Some(Json::new(r#"{"key":"{run-id}-n1"}"#).unwrap()),
+            DoneWhen {
+                predicate: done,
+                negated: false,
+            },
+        );
+        let change = Change::EndpointRequest(request.unwrap());
+        assert_eq!(named("r", &change, 0), "r");
+        assert_eq!(named("r", &change, 2), "r.again-2");
+        assert_eq!(named("r", &Change::StopService {}, 2), "r");
+    }
 }

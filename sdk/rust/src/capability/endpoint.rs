@@ -6,6 +6,8 @@ use crate::bindings::liftlock::upgrade::{endpoint, endpoint_changes};
 use crate::site::Site;
 
 /// Stands for the run's id in any text of a request, of its post-condition or of a condition of an endpoint.
+///
+/// In a request that is done anew, after its unit was taken back, followed by `.again-1`, `.again-2`: it makes another one.
 pub const RUN_ID: &str = "{run-id}";
 
 impl Endpoint {
