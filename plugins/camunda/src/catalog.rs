@@ -103,9 +103,6 @@ pub struct Catalog {
     pub constraints: Vec<Constraint>,
 }
 
-/// The table that every version has, by which the others are found.
-const LANDMARK: &str = "ACT_GE_PROPERTY";
-
 impl Catalog {
     /// On MySQL and MariaDB, whose scripts made the schema: those of MariaDB give times milliseconds. None where the
     /// engine's tables are not there.
@@ -120,16 +117,6 @@ impl Catalog {
         } else {
             Family::Mysql
         })
-    }
-
-    /// Prefixes under which tables of an engine are there that does not have them by their plain names.
-    pub fn prefixes(&self) -> Vec<String> {
-        let of_table = |table: &String| {
-            let length = table.len().checked_sub(LANDMARK.len())?;
-            let (prefix, name) = table.split_at_checked(length)?;
-            (name.eq_ignore_ascii_case(LANDMARK) && !prefix.is_empty()).then(|| prefix.to_owned())
-        };
-        self.tables.iter().filter_map(of_table).collect()
     }
 }
 
@@ -304,22 +291,6 @@ mod tests {
             }
         }
         assert_eq!(Catalog::default().family_by_types(), None);
-    }
-
-    #[test]
-    fn finds_tables_with_a_prefix() {
-        let tables = [
-            "act_ge_property",
-            "x_act_ge_property",
-            "BPM_ACT_GE_PROPERTY",
-            "é",
-            "t",
-        ];
-        let catalog = Catalog {
-            tables: tables.map(str::to_owned).to_vec(),
-            ..Catalog::default()
-        };
-        assert_eq!(catalog.prefixes(), ["x_", "BPM_"]);
     }
 
     #[test]

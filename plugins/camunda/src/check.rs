@@ -7,11 +7,13 @@ use crate::descriptor::ENGINE;
 use crate::estimate::{self, TableSize};
 use crate::goal::{Goal, NoGoal};
 use crate::groups::{self, NoRoll};
+use crate::jdbc::{self, Online};
 use crate::known;
 use crate::log::Told;
+use crate::manifest::Fault;
 use crate::nodes::{Node, Nodes};
 use crate::options::{CachedPlans, Options};
-use crate::schema::Schema;
+use crate::schema::{LANDMARK, Schema};
 use crate::script::Statement;
 use crate::standing::Standing;
 use crate::version::Minor;
@@ -154,6 +156,17 @@ pub(crate) fn no_goal(error: &NoGoal, schema: &Schema) -> Vec<Finding> {
 }
 
 fn of_schema(schema: &Schema, all: &mut Vec<Finding>) {
+    if !schema.is_there() {
+        all.push(blocker(
+            "camunda.table-prefix",
+            "database",
+            format!(
+                "schema `{}` of database `{}` has no table `{LANDMARK}`",
+                schema.identity.schema, schema.identity.database
+            ),
+        ));
+        return;
+    }
     match &schema.told {
         Err(error) => all.push(blocker(error.id(), "ACT_GE_SCHEMA_LOG", error.to_string())),
         Ok(Told::Fork { fork, version }) => all.push(blocker(
@@ -261,7 +274,18 @@ fn of_standing(id: &str, standing: &Standing) -> Finding {
                 between.present.len() + between.missing.len()
             ),
         ),
-        Standing::Between(between) => blocker(id, "schema", told(&between.wrong)),
+        Standing::Between(between) => {
+            let is_built_again = between
+                .wrong
+                .iter()
+                .all(|difference| difference.fault == Fault::Invalid);
+            let id = if is_built_again {
+                "camunda.index-invalid"
+            } else {
+                id
+            };
+            blocker(id, "schema", told(&between.wrong))
+        }
         Standing::Damaged { minor, found } => blocker(
             id,
             "schema",
@@ -296,6 +320,13 @@ fn of_nodes(nodes: &Nodes, schema: &Schema, goal: Option<&Goal>, all: &mut Vec<F
             "camunda.server-without-node",
             &format!("{backend}/{server}"),
             format!("`{balancer}` sends it requests, and no node of the site is behind it"),
+        ));
+    }
+    if !nodes.all.is_empty() && !nodes.all.iter().any(|node| node.runs_jobs) {
+        all.push(warning(
+            "camunda.executor-off",
+            "nodes",
+            "every node has the label `jobs = \"no\"`: timers and asynchronous work stand still, before the upgrade too",
         ));
     }
     for node in &nodes.all {
@@ -360,19 +391,7 @@ fn of_script(schema: &Schema, goal: &Goal, options: &Options, all: &mut Vec<Find
         .iter()
         .any(|statement| statement.kind == crate::script::Kind::Column);
     if schema.family == Family::Postgres && adds {
-        match options.cached_plans {
-            CachedPlans::Safe => {}
-            CachedPlans::Unknown => all.push(blocker(
-                "camunda.jdbc-cached-plans",
-                "option cached-plans",
-                "nothing says how the engines' drivers are set, and the script adds columns",
-            )),
-            CachedPlans::Accepted => all.push(warning(
-                "camunda.jdbc-cached-plans",
-                "option cached-plans",
-                "some requests may fail for two seconds when columns are added, which was accepted",
-            )),
-        }
+        all.extend(cached_plans(options));
     }
     if schema.family != Family::Postgres && goal.to.minor >= Minor::new(23) {
         all.push(warning(
@@ -399,5 +418,65 @@ fn of_script(schema: &Schema, goal: &Goal, options: &Options, all: &mut Vec<Find
             &big.table,
             format!("`{}` works on all of it", big.name),
         ));
+    }
+}
+
+/// What adding columns does to engines on PostgreSQL, by what the operator says of their drivers.
+fn cached_plans(options: &Options) -> Option<Finding> {
+    let id = "camunda.jdbc-cached-plans";
+    let said = options.jdbc_url.as_deref().map(jdbc::online);
+    match (options.cached_plans, said) {
+        (CachedPlans::Accepted, _) => Some(warning(
+            id,
+            "option cached-plans",
+            "some requests may fail for two seconds when columns are added, which was accepted",
+        )),
+        (_, Some(Online::CachedPlans)) => Some(blocker(
+            id,
+            "option jdbc-url",
+            "the address has none of `autosave=conservative`, `prepareThreshold=0` and `preferQueryMode=simple`, and \
+             the script adds columns",
+        )),
+        (CachedPlans::Unknown, Some(Online::Unknown)) => Some(blocker(
+            id,
+            "option jdbc-url",
+            "it is no address of PostgreSQL, MariaDB or MySQL: `jdbc:postgresql://HOST/DATABASE?...` is wanted",
+        )),
+        (CachedPlans::Unknown, None) => Some(blocker(
+            id,
+            "option cached-plans",
+            "nothing says how the engines' drivers are set, and the script adds columns",
+        )),
+        (CachedPlans::Safe, _) | (CachedPlans::Unknown, Some(Online::Safe)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(said: CachedPlans, address: Option<&str>) -> Option<(Severity, String)> {
+        let options = Options {
+            cached_plans: said,
+            jdbc_url: address.map(str::to_owned),
+            ..Options::usual()
+        };
+        cached_plans(&options).map(|found| (found.severity, found.subject))
+    }
+
+    #[test]
+    fn an_address_is_believed_more_than_a_word() {
+        let bare = Some("jdbc:postgresql://db/camunda");
+        let safe = Some("jdbc:postgresql://db/camunda?autosave=conservative");
+        let address = Some((Severity::Blocker, "option jdbc-url".to_owned()));
+        let option = Some((Severity::Blocker, "option cached-plans".to_owned()));
+        assert_eq!(told(CachedPlans::Unknown, None), option);
+        assert_eq!(told(CachedPlans::Unknown, bare), address);
+        assert_eq!(told(CachedPlans::Safe, bare), address);
+        assert_eq!(told(CachedPlans::Unknown, Some("db/camunda")), address);
+        assert_eq!(told(CachedPlans::Unknown, safe), None);
+        assert_eq!(told(CachedPlans::Safe, None), None);
+        let accepted = Some((Severity::Warning, "option cached-plans".to_owned()));
+        assert_eq!(told(CachedPlans::Accepted, bare), accepted);
     }
 }

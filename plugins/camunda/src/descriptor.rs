@@ -236,5 +236,17 @@ fn options() -> Vec<OptionSpec> {
             "",
             "the SHA-256 of a dump: a plan to an older version then restores it, which loses all that was written since",
         ),
+        describe::text(
+            "jdbc-url",
+            "",
+            "PostgreSQL only: the JDBC address that every engine is configured with, without its password; it says more \
+             of prepared statements than `cached-plans`",
+        ),
+        describe::number(
+            "lock-tries",
+            10,
+            "how often a statement of the script tries for the lock of its table, for three seconds each time: who comes \
+             after it waits behind it so long",
+        ),
     ]
 }

@@ -59,7 +59,8 @@ const KNOWN: &[[&str; 4]] = &[
         "balancer-forgot",
         "A server's administrative state is not what this run left it in: the balancer was reloaded or restarted, \
          which brings back what its configuration says. A node that is being upgraded may get requests.",
-        "resume the run: it sets the states again before it goes on; a state file for reloads keeps them",
+        "ask the balancer for the state again (`set server BACKEND/SERVER state drain`), then resume the run; a state \
+         file keeps states over reloads",
         SEEN,
     ],
     [
@@ -212,7 +213,7 @@ const KNOWN: &[[&str; 4]] = &[
         "index-invalid",
         "An index is there and not valid: its concurrent build broke off or goes on. No query uses it, each write \
          pays for it, and `if not exists` passes it by.",
-        "wait if it is being built; else it is dropped and built again",
+        "wait if it is being built; else drop it (`DROP INDEX NAME`): the plan builds it again",
         SERVERS,
     ],
     [

@@ -24,10 +24,12 @@
 //! | `backup` | the dump before the schema changes: taken, restored on trial, compared |
 //! | `restore` | the whole way back, from a dump that the operator names |
 //! | `check`, `plan`, `observe`, `validate`, `inspect` | findings, steps, the window's guard, what is so afterwards, what is shown |
+//! | `busy` | what goes on in the database before an upgrade begins |
 //! | `known` | what each finding means, its remedy and where that is known from |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod bound;
+mod busy;
 mod check;
 mod descriptor;
 mod goal;
@@ -92,6 +94,7 @@ impl Plugin for Camunda {
         }
         let goal = Goal::of(site, &schema, &nodes, target);
         let mut found = check::findings(&schema, &nodes, &goal, &options);
+        found.extend(busy::findings(site, &schema, goal.as_ref().ok())?);
         if goal.is_ok_and(|goal| goal.script.is_some()) {
             found.extend(Backup::of(site)?.findings(options.without_backup));
         }
@@ -107,13 +110,14 @@ impl Plugin for Camunda {
         let schema = Schema::gather(site)?;
         let nodes = Nodes::gather(site)?;
         let options = Options::of(site)?;
-        if let Some(sha256) = &options.restore {
+        let proposed = if let Some(sha256) = &options.restore {
             let restore = Restore::of(site, &schema, &nodes, target, &options, sha256)?;
-            return restore.propose(site, &nodes, &options, plan);
-        }
-        let proposed = match Goal::of(site, &schema, &nodes, target) {
-            Ok(goal) => plan::propose(site, &schema, &nodes, &goal, &options, plan),
-            Err(error) => Err(Refusal::Blocked(check::no_goal(&error, &schema))),
+            restore.propose(site, &nodes, &options, plan)
+        } else {
+            match Goal::of(site, &schema, &nodes, target) {
+                Ok(goal) => plan::propose(site, &schema, &nodes, &goal, &options, plan),
+                Err(error) => Err(Refusal::Blocked(check::no_goal(&error, &schema))),
+            }
         };
         proposed.map_err(|refusal| match refusal {
             Refusal::Blocked(found) => {

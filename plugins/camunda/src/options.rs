@@ -30,6 +30,10 @@ pub(crate) struct Options {
     pub(crate) backup_file: String,
     /// The digest of the dump that the site is to go back to.
     pub(crate) restore: Option<String>,
+    /// How often a statement tries for the lock of its table.
+    pub(crate) lock_tries: u32,
+    /// The JDBC address of the engines, where the operator says it.
+    pub(crate) jdbc_url: Option<String>,
 }
 
 /// Whether engines on PostgreSQL survive a column that is added.
@@ -47,6 +51,7 @@ impl Options {
     /// Reads the site's options; an error names the option, its value and what would be right.
     pub(crate) fn of(site: &Site) -> Result<Self> {
         let canary = site.option("canary-process")?;
+        let jdbc_url = site.option("jdbc-url")?;
         Ok(Self {
             group: group(&site.option("group")?)?,
             minimum: usize::try_from(number(site, "minimum-available")?).unwrap_or(usize::MAX),
@@ -63,6 +68,8 @@ impl Options {
             without_backup: site.option("backup")? == "none",
             backup_file: site.option("backup-file")?,
             restore: restore(&site.option("restore")?)?,
+            lock_tries: u32::try_from(number(site, "lock-tries")?).unwrap_or(u32::MAX),
+            jdbc_url: (!jdbc_url.is_empty()).then_some(jdbc_url),
         })
     }
 }
@@ -78,6 +85,28 @@ fn restore(text: &str) -> Result<Option<String>> {
              the run that took it has it",
             text.escape_debug()
         ))),
+    }
+}
+
+#[cfg(test)]
+impl Options {
+    /// As an operator has them who chose nothing.
+    pub(crate) fn usual() -> Self {
+        Self {
+            group: Size::Percent(33),
+            minimum: 1,
+            canary: None,
+            drain_ms: 120_000,
+            soak_ms: 600_000,
+            concurrently: false,
+            cached_plans: CachedPlans::Unknown,
+            policy: Policy::default(),
+            lock_tries: 10,
+            jdbc_url: None,
+            without_backup: false,
+            backup_file: "engine.dump".into(),
+            restore: None,
+        }
     }
 }
 

@@ -160,7 +160,7 @@ fn schema_steps(
                 "the script's short statements, in one transaction",
             )
             .because(&because(&columns))
-            .does(database.execute_together(&texts, LockPatience::USUAL))
+            .does(database.execute_together(&texts, patience(options)))
             .stays(STAYS)
             .work("statements", texts.len() as u64)
             .add()?;
@@ -169,7 +169,7 @@ fn schema_steps(
         for (at, statement) in columns.iter().enumerate() {
             statement_step(
                 &database,
-                schema,
+                (schema, options),
                 &format!("schema-column-{}", at + 1),
                 statement,
                 &statement.text,
@@ -185,7 +185,7 @@ fn schema_steps(
         };
         statement_step(
             &database,
-            schema,
+            (schema, options),
             &format!("schema-index-{}", at + 1),
             statement,
             &text,
@@ -198,7 +198,7 @@ fn schema_steps(
 
 fn statement_step(
     database: &Database,
-    schema: &Schema,
+    (schema, options): (&Schema, &Options),
     id: &str,
     statement: &Statement,
     text: &str,
@@ -211,11 +211,19 @@ fn statement_step(
         &format!("{} {}", title(statement.kind), statement.name),
     )
     .because(because)
-    .does(database.execute(text, LockPatience::USUAL))
+    .does(database.execute(text, patience(options)))
     .stays(STAYS)
     .work("rows", schema.rows_of(&statement.table))
     .add()?;
     Ok(())
+}
+
+/// The host's own, but for what the operator says.
+fn patience(options: &Options) -> LockPatience {
+    LockPatience {
+        attempts: Some(options.lock_tries),
+        ..LockPatience::USUAL
+    }
 }
 
 fn title(kind: Kind) -> &'static str {
@@ -276,17 +284,7 @@ fn group_steps(
     for node in nodes {
         for (at, place) in node.places.iter().enumerate() {
             let balancer = Balancer::open(site, &place.balancer)?;
-            let (out, because) = match (place.is_sticky, place.is_counted) {
-                (true, _) => (
-                    Administrative::Maintenance,
-                    "clients are bound to it, and would go on to come if it were only drained",
-                ),
-                (false, true) => (Administrative::Drain, "what it works on comes to its end"),
-                (false, false) => (
-                    Administrative::Maintenance,
-                    "what it works on comes to its end in the balancer's workers of before",
-                ),
-            };
+            let (out, because) = out_of(place);
             let mut step = plan
                 .step(
                     drain_id(node, at),
@@ -331,6 +329,38 @@ fn group_steps(
     Ok((first.unwrap_or_else(|| last.clone()), soak.unwrap_or(last)))
 }
 
+/// The state in which a server gets no new requests, and why it is that one.
+fn out_of(place: &Place) -> (Administrative, &'static str) {
+    match (place.is_sticky, place.is_counted) {
+        (true, _) => (
+            Administrative::Maintenance,
+            "clients are bound to it, and would go on to come if it were only drained",
+        ),
+        (false, true) => (Administrative::Drain, "what it works on comes to its end"),
+        (false, false) => (
+            Administrative::Maintenance,
+            "what it works on comes to its end in the balancer's workers of before",
+        ),
+    }
+}
+
+/// The server is still in the state that the run asked for, or a person has to see why not: a reload loses it, and a
+/// node that gets requests must not be stopped, nor get any before its write went through.
+fn still_out(site: &Site, place: &Place) -> Result<Condition> {
+    let balancer = Balancer::open(site, &place.balancer)?;
+    balancer
+        .in_state(&place.backend, &place.server, out_of(place).0)
+        .patience_ms(0)
+        .when_expired(OnExpiry::Ask)
+}
+
+fn still_out_label(node: &Node) -> String {
+    format!(
+        "the balancer still keeps requests from {} (camunda.balancer-forgot)",
+        node.name
+    )
+}
+
 /// How many of these nodes have a server in the place's backend: they are all out at the same time.
 fn nodes_behind(nodes: &[&Node], place: &Place) -> usize {
     let is_there = |node: &&&Node| {
@@ -367,7 +397,9 @@ fn stop_step(
             .idle(&place.backend, &place.server)
             .patience_ms(options.drain_ms)
             .when_expired(OnExpiry::GoOnAndReport);
-        step = step.opens_when(&format!("{}: open requests ended", node.name), idle);
+        step = step
+            .opens_when(&format!("{}: open requests ended", node.name), idle)
+            .opens_when(&still_out_label(node), still_out(site, place));
     }
     Ok(step.add()?)
 }
@@ -382,7 +414,7 @@ fn back_steps(
 ) -> std::result::Result<String, Refusal> {
     let rest = Endpoint::open(site, &node.endpoint)?;
     let version = json!({ "version": goal.to.to_string() }).to_string();
-    let mut last = plan
+    let mut start = plan
         .step(
             format!("{}-start", node.name),
             Phase::Switch,
@@ -397,8 +429,11 @@ fn back_steps(
         .ends_when(
             &format!("{} reads the database", node.name),
             rest.answers("/job/count", &[], 200, "{}"),
-        )
-        .add()?;
+        );
+    for place in &node.places {
+        start = start.opens_when(&still_out_label(node), still_out(site, place));
+    }
+    let mut last = start.add()?;
     if let Some(process) = &options.canary {
         last = canary_step(&rest, node, process, plan, true)?;
     }

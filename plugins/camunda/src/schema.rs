@@ -15,6 +15,9 @@ use crate::version::Minor;
 const UPPER: &str = "ACT_*";
 const LOWER: &str = "act_*";
 
+/// The table that every version has.
+pub(crate) const LANDMARK: &str = "ACT_GE_PROPERTY";
+
 /// Everything that is read of the database.
 #[derive(Debug)]
 pub(crate) struct Schema {
@@ -97,7 +100,7 @@ impl Schema {
             }
             _ => None,
         };
-        let installation = if has("ACT_GE_PROPERTY") {
+        let installation = if has(LANDMARK) {
             value(&database, reads::INSTALLATION)?
         } else {
             None
@@ -121,6 +124,13 @@ impl Schema {
             Some(Standing::Between(between)) => Some(between.from),
             _ => None,
         }
+    }
+
+    /// The table that every version has is there by its plain name.
+    pub(crate) fn is_there(&self) -> bool {
+        self.tables
+            .iter()
+            .any(|table| table.name.eq_ignore_ascii_case(LANDMARK))
     }
 
     /// Rows that the server estimates for a table, whatever the case of its name.
