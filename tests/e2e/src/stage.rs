@@ -471,7 +471,7 @@ pub(crate) fn lend_compiled(component: &Component, from: &Path, to: &Path) -> an
 }
 
 /// A folder that only we can look into.
-fn private_dir(path: &Path) -> anyhow::Result<()> {
+pub(crate) fn private_dir(path: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(path)
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)))
         .with_context(|| format!("cannot make `{}`", path.display()))

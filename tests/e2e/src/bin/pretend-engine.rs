@@ -32,6 +32,9 @@ const READ_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest wait for the database's port; it is on this machine.
 const DATABASE_PATIENCE: Duration = Duration::from_millis(500);
 
+/// How long a worker's poll stays where nothing is to do.
+const POLL: Duration = Duration::from_secs(20);
+
 /// Longest body of a request.
 const BODY_BYTES_MAX: usize = 1 << 16;
 
@@ -149,6 +152,10 @@ impl Engine {
                     .filter(|key| *key == wanted)
                     .count();
                 (200, json!({ "count": count }))
+            }
+            ("POST", "/external-task/fetchAndLock") => {
+                std::thread::sleep(POLL);
+                (200, json!([]))
             }
             ("POST", _) if path.starts_with("/process-definition/key/") => {
                 let body: Value = serde_json::from_slice(body).unwrap_or_default();

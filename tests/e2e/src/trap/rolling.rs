@@ -93,6 +93,20 @@ traps! {
         "the next node is taken all the same";
     PostgreSql "deployment-in-the-window", runs::deployment,
         "nobody looks: the older engines may not be able to run it";
+    PostgreSql "liquibase-manages", schema::liquibase_manages,
+        "Liquibase's next run fails at the first column (read)";
+    PostgreSql "index-invalid", schema::invalid_index,
+        "nobody looks: no query uses the index, and each write pays for it";
+    PostgreSql "table-prefix", schema::table_prefix,
+        "the script fails at its first statement: no such table";
+    PostgreSql "batch-running", schema::batch_runs,
+        "its jobs are written by one version and executed by both (read)";
+    PostgreSql "cached-plans", nodes::cached_plans,
+        "7 of 924 requests were answered with 500 when columns were added";
+    PostgreSql "executor-off", nodes::executor_off,
+        "nobody looks: timers stand still";
+    MariaDb "half-a-script", runs::half_a_script,
+        "the script ends at its first statement: duplicate entry";
 }
 
 /// Sets these traps one after another; each is one check.

@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::place;
 use super::place::CHECK;
-use super::place::TO;
 use super::scene::Scene;
 use crate::proof::ensure;
 use crate::trap::answer::Meant::Blocker;
+use crate::trap::answer::Meant::Warning;
 
 /// One of three was forgotten when the others were upgraded the last time.
 pub(super) async fn of_another_minor(scene: &mut Scene) -> anyhow::Result<()> {
@@ -27,7 +27,7 @@ pub(super) async fn of_another_minor(scene: &mut Scene) -> anyhow::Result<()> {
         .await?;
     let node = &scene.place.nodes[1];
     node.kill().await?;
-    node.run_from(place::FROM.name())?;
+    node.run_from(scene.from())?;
     node.start().await?;
     std::fs::remove_dir(&older)?;
     scene.is_mended().await
@@ -99,7 +99,7 @@ pub(super) async fn database_down(scene: &mut Scene) -> anyhow::Result<()> {
     for command in ["check", "plan"] {
         let told = scene
             .operator()
-            .run(&[command, TO.name()])
+            .run(&[command, scene.to()])
             .await?
             .expect(4)?;
         for part in [
@@ -108,9 +108,46 @@ pub(super) async fn database_down(scene: &mut Scene) -> anyhow::Result<()> {
         ] {
             ensure(told.says(part), format!("`{part}` is not named\n{told}"))?;
         }
-        scene.say(told.stderr.lines().next().unwrap_or_default().to_owned());
+        let line = told.stderr.lines().find(|line| line.contains("error"));
+        scene.say(format!("{command}: {}", line.unwrap_or_default()));
     }
     scene.database.restart().await?;
     scene.untouched(&before).await?;
     scene.is_mended().await
+}
+
+/// The engines' driver keeps prepared statements, and the operator says that all is well.
+pub(super) async fn cached_plans(scene: &mut Scene) -> anyhow::Result<()> {
+    let safe = "cached-plans = \"safe\"";
+    let url = "jdbc-url = \"jdbc:postgresql://db/camunda?ApplicationName=n1\"";
+    scene.set_site_file(safe, &format!("{safe}\n{url}")).await?;
+    scene
+        .finds_one(
+            Blocker,
+            "camunda.jdbc-cached-plans",
+            &["option jdbc-url", "autosave=conservative"],
+        )
+        .await?;
+    scene
+        .set_site_file(
+            safe,
+            &format!("{}&autosave=conservative\"", &url[..url.len() - 1]),
+        )
+        .await?;
+    scene.is_mended().await
+}
+
+/// No node runs jobs.
+pub(super) async fn executor_off(scene: &mut Scene) -> anyhow::Result<()> {
+    scene
+        .set_site_file_everywhere("jobs = \"yes\"", "jobs = \"no\"")
+        .await?;
+    scene
+        .finds_one(
+            Warning,
+            "camunda.executor-off",
+            &["jobs = \\\"no\\\"", "timers"],
+        )
+        .await?;
+    Ok(())
 }

@@ -33,10 +33,15 @@ use crate::stage::write;
 /// The database of the nodes.
 pub const DATABASE: &str = "camunda";
 
-/// What the nodes run, and what they are taken to: its script has columns and an index.
-pub const FROM: EngineVersion = EngineVersion::V7_21;
-/// See [`FROM`].
-pub const TO: EngineVersion = EngineVersion::V7_22;
+/// What the nodes run, and what they are taken to.
+///
+/// PostgreSQL's script has columns and an index; on MariaDB it is the first that goes on with MySQL's.
+pub fn hop(kind: DatabaseKind) -> [EngineVersion; 2] {
+    match kind {
+        DatabaseKind::PostgreSql => [EngineVersion::V7_21, EngineVersion::V7_22],
+        DatabaseKind::MariaDb => [EngineVersion::V7_22, EngineVersion::V7_23],
+    }
+}
 
 /// What HAProxy asks each node for.
 pub const CHECK: &str = "/engine-rest/engine";
@@ -210,7 +215,7 @@ impl Place {
                 "database": database.port(),
                 "instances": at("instances"),
             });
-            node.install([FROM, TO], &facts)?;
+            node.install(hop(database.kind()), &facts)?;
             node.start().await?;
             nodes.push(node);
         }
@@ -223,7 +228,8 @@ impl Place {
         for dir in [&site, &engine] {
             fs::create_dir(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
         }
-        let scripts = schema::scripts(TO).await?.join("upgrade");
+        let [_, to] = hop(database.kind());
+        let scripts = schema::scripts(to).await?.join("upgrade");
         for entry in fs::read_dir(&scripts)? {
             let file = entry?.path();
             fs::copy(&file, engine.join(file.file_name().unwrap_or_default()))

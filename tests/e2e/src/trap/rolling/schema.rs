@@ -167,3 +167,79 @@ pub(super) async fn liquibase_lock(scene: &mut Scene) -> anyhow::Result<()> {
         .await?;
     scene.is_mended().await
 }
+
+/// Liquibase made the engine's tables: its next run would do again what was changed beside it.
+pub(super) async fn liquibase_manages(scene: &mut Scene) -> anyhow::Result<()> {
+    scene
+        .sql(
+            "create table databasechangelog (id varchar(255), author varchar(255), filename varchar(255)); \
+             insert into databasechangelog values ('7.21.0-baseline', 'Camunda', 'camunda-changelog.xml')",
+        )
+        .await?;
+    scene
+        .finds_one(
+            Blocker,
+            "camunda.liquibase",
+            &["DATABASECHANGELOG", "by Liquibase"],
+        )
+        .await?;
+    Ok(())
+}
+
+/// An index of the script was begun beside writers, and broke off.
+pub(super) async fn invalid_index(scene: &mut Scene) -> anyhow::Result<()> {
+    let script = fs::read_to_string(scene.script()).context("the script")?;
+    scene.sql(&script).await?;
+    scene
+        .sql_as_admin(
+            "update pg_index set indisvalid = false \
+             where indexrelid = 'act_idx_hi_pro_rst_pro_inst_id'::regclass",
+        )
+        .await?;
+    scene
+        .finds_one(
+            Blocker,
+            "camunda.index-invalid",
+            &["act_idx_hi_pro_rst_pro_inst_id", "DROP INDEX"],
+        )
+        .await?;
+    scene
+        .sql("drop index act_idx_hi_pro_rst_pro_inst_id")
+        .await?;
+    plans_only(scene, &["create index"], &["insert into", "alter table"]).await
+}
+
+/// The engine's tables have other names.
+pub(super) async fn table_prefix(scene: &mut Scene) -> anyhow::Result<()> {
+    scene
+        .sql(
+            "do $$ declare t text; begin for t in select relname from pg_class where relkind = 'r' \
+             and relname like 'act\\_%' loop execute format('alter table %I rename to %I', t, 'bpm_' || t); \
+             end loop; end $$",
+        )
+        .await?;
+    scene
+        .finds_one(
+            Blocker,
+            "camunda.table-prefix",
+            &["ACT_GE_PROPERTY", "`camunda`", "prefix"],
+        )
+        .await?;
+    Ok(())
+}
+
+/// A batch that would go on through the window.
+pub(super) async fn batch_runs(scene: &mut Scene) -> anyhow::Result<()> {
+    scene
+        .sql("insert into ACT_RU_BATCH (ID_, REV_, TYPE_) values ('b-1', 1, 'instance-migration')")
+        .await?;
+    scene
+        .finds_one(
+            Warning,
+            "camunda.batch-running",
+            &["ACT_RU_BATCH", "b-1 `instance-migration`"],
+        )
+        .await?;
+    scene.sql("delete from ACT_RU_BATCH").await?;
+    scene.is_mended().await
+}
