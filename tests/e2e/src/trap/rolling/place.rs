@@ -268,7 +268,7 @@ impl Place {
         };
         let mut text = format!(
             "name = \"engines\"\nproduct-plugin = \"camunda-7\"\n\n\
-             [options]\ngroup = \"1\"\ncanary-process = \"batch\"\nsoak-seconds = 0\ncached-plans = \"safe\"\n\n\
+             [options]\ngroup = \"1\"\ncanary-process = \"batch\"\nsoak-seconds = 0\ncached-plans = \"safe\"\nbackup = \"none\"\n\n\
              [database.engine]\nkind = \"{kind}\"\nhost = \"127.0.0.1\"\nport = {}\ndatabase = \"{DATABASE}\"\n\
              user = \"{}\"\npassword = {{ env = \"{PASSWORD}\" }}\ntls = \"off\"\n\n\
              [disk.engine]\npath = \"{}\"\n\n\
