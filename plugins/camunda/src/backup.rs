@@ -297,19 +297,18 @@ mod tests {
             let found = backup.findings(is_waived).into_iter().next();
             found.map(|found| (found.id, found.severity))
         };
-        let id = |text: &str| format!("camunda.{text}");
         let none = Backup::None;
         assert_eq!(
             found(&none, false),
-            Some((id("no-backup"), Severity::Blocker))
+            Some(("camunda.no-backup".into(), Severity::Blocker))
         );
         assert_eq!(
             found(&none, true),
-            Some((id("no-backup"), Severity::Warning))
+            Some(("camunda.no-backup".into(), Severity::Warning))
         );
         let partial = Backup::Partial(vec!["`disk.backup`".into()]);
         for is_waived in [false, true] {
-            let blocked = Some((id("backup-incomplete"), Severity::Blocker));
+            let blocked = Some(("camunda.backup-incomplete".into(), Severity::Blocker));
             assert_eq!(found(&partial, is_waived), blocked);
             assert_eq!(found(&Backup::Whole, is_waived), None);
         }

@@ -397,26 +397,6 @@ const KNOWN: &[[&str; 4]] = &[
         MANUAL,
     ],
     [
-        "row-missing",
-        "The schema log has no row. Whoever emptied it took the record of what was done.",
-        "add the row of the version that the tables have",
-        OURS,
-    ],
-    [
-        "schema-damaged",
-        "Objects of the schema's own version lack or are otherwise, and no script would bring them. The engine fails \
-         when it needs them.",
-        "make them as the vendor's create script of that version has them",
-        OURS,
-    ],
-    [
-        "schema-update-on",
-        "Nodes are set to update the schema. They make tables that lack altogether and never change one, whatever the \
-         name says; with the schema half upgraded they may make what the script would.",
-        "set `databaseSchemaUpdate` to false on every node",
-        "reported by operators: camunda-docs-manual#139",
-    ],
-    [
         "restore-loses",
         "The option `restore` is set: the database is filled from a dump. What was written after it is lost, and no node \
          serves meanwhile.",
@@ -436,6 +416,26 @@ const KNOWN: &[[&str; 4]] = &[
          changed, or it is gone. Only the dump that a run restored on trial is known to be whole.",
         "put the right file there; the report of the run that took it has its SHA-256",
         OURS,
+    ],
+    [
+        "row-missing",
+        "The schema log has no row. Whoever emptied it took the record of what was done.",
+        "add the row of the version that the tables have",
+        OURS,
+    ],
+    [
+        "schema-damaged",
+        "Objects of the schema's own version lack or are otherwise, and no script would bring them. The engine fails \
+         when it needs them.",
+        "make them as the vendor's create script of that version has them",
+        OURS,
+    ],
+    [
+        "schema-update-on",
+        "Nodes are set to update the schema. They make tables that lack altogether and never change one, whatever the \
+         name says; with the schema half upgraded they may make what the script would.",
+        "set `databaseSchemaUpdate` to false on every node",
+        "reported by operators: camunda-docs-manual#139",
     ],
     [
         "script-changed",
