@@ -12,6 +12,7 @@ use crate::position::Landing;
 use crate::position::Position;
 use crate::position::Trouble;
 use crate::reference::Reference;
+use crate::sweep::Subject;
 use crate::sweep::one;
 use crate::sweep::told;
 use crate::ways;
@@ -158,11 +159,15 @@ fn notices(
         let is_noticed = !verdict.is_good() && one(world, whole, position, None).is_good();
         world.sweep_up();
         if is_noticed {
+            let of = Subject {
+                product: "optimize",
+                plan: broken.way,
+            };
             say(&format!(
                 "   {:?} is noticed, after {} tries, at {}",
                 broken.defect,
                 at + 1,
-                told(broken.way, number, position, &verdict)
+                told(of, number, position, &verdict)
             ));
             return true;
         }

@@ -33,6 +33,7 @@ use liftlock_types::GrantedBinding;
 use liftlock_types::Json;
 use liftlock_types::Moment;
 use liftlock_types::Plan;
+use liftlock_types::Proposal;
 use liftlock_types::Read;
 use liftlock_types::ReadError;
 use liftlock_types::RecordedRead;
@@ -44,6 +45,7 @@ use liftlock_types::resolve_verb;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::script::Hastens;
 use crate::ways::Build;
 use crate::ways::Way;
 
@@ -157,6 +159,7 @@ pub struct SitePlanner {
     /// The instant that a plan is made at, the same when it is made again.
     made_at_ms: i64,
     plan: Option<Arc<Plan>>,
+    hastens: Option<Hastens>,
 }
 
 impl SitePlanner {
@@ -184,6 +187,7 @@ impl SitePlanner {
             reader: Arc::new(Live(bindings.clone())),
             made_at_ms,
             plan: None,
+            hastens: None,
         }
     }
 
@@ -192,6 +196,28 @@ impl SitePlanner {
     pub fn of_plan(mut self, plan: Arc<Plan>) -> Self {
         self.plan = Some(plan);
         self
+    }
+
+    /// With conditions that take no longer than this.
+    #[must_use]
+    pub fn hastened_by(mut self, hastens: Option<Hastens>) -> Self {
+        self.hastens = hastens;
+        self
+    }
+
+    fn hasten(&self, mut proposal: Proposal) -> Proposal {
+        if let Some(most) = self.hastens {
+            let of_steps = proposal
+                .steps
+                .iter_mut()
+                .flat_map(|step| step.opens_when.iter_mut().chain(&mut step.ends_when));
+            let of_guards = proposal.guards.iter_mut().map(|guard| &mut guard.condition);
+            for condition in of_steps.chain(of_guards) {
+                condition.stable_for_ms = condition.stable_for_ms.min(most.stable_for_ms);
+                condition.patience_ms = condition.patience_ms.min(most.patience_ms);
+            }
+        }
+        proposal
     }
 
     fn call(&self, run: RunView) -> Call {
@@ -282,7 +308,10 @@ impl Planner for SitePlanner {
             })
             .collect();
         match called.value {
-            Ok(proposal) => Ok(Replanned { proposal, reads }),
+            Ok(proposal) => Ok(Replanned {
+                proposal: self.hasten(proposal),
+                reads,
+            }),
             Err(Refusal::Failed(error)) => Err(PlannerFault::Target {
                 doing: "plan again",
                 error,

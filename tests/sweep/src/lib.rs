@@ -29,15 +29,19 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod broken;
+pub mod camunda;
 pub mod guest;
 pub mod image;
 pub mod judge;
 pub mod ledger;
 pub mod life;
+pub mod parts;
 pub mod perform;
 pub mod position;
 pub mod reference;
+pub mod script;
 pub mod service;
+pub mod site;
 pub mod sweep;
 pub mod truth;
 pub mod vendor;

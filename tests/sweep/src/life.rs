@@ -29,6 +29,7 @@ use liftlock_gate::Runner;
 use liftlock_journal::Journal;
 use liftlock_journal::JournalError;
 use liftlock_journal::OpenOptions;
+use liftlock_types::UnitName;
 use tokio::sync::Notify;
 
 use crate::ledger::Ledger;
@@ -62,6 +63,10 @@ pub enum Work {
     Rollback(Vec<Decision>),
     /// From a runner that somebody attests to be dead.
     Takeover(Vec<Decision>),
+    /// One unit back, and the rest stands.
+    Unit(UnitName, Vec<Decision>),
+    /// Ended where it is.
+    Abort,
 }
 
 impl Work {
@@ -71,6 +76,8 @@ impl Work {
             Self::Resume(_) => "resume",
             Self::Rollback(_) => "rollback",
             Self::Takeover(_) => "takeover",
+            Self::Unit(..) => "rollback of a unit",
+            Self::Abort => "abort",
         }
     }
 }
@@ -133,8 +140,8 @@ pub struct Life {
 /// Makes a runner's parts from its opened journal, inside the life's own runtime.
 pub type Assemble = Box<dyn FnOnce(Journal, Arc<dyn Observer>) -> anyhow::Result<Parts> + Send>;
 
-/// What a step's change shows in the target at this moment.
-pub type Truth = Arc<dyn Fn(&liftlock_types::Change) -> Option<bool> + Send + Sync>;
+/// What the change of a step, named first, shows in the target at this moment.
+pub type Truth = Arc<dyn Fn(&str, &liftlock_types::Change) -> Option<bool> + Send + Sync>;
 
 /// What every life of a site has.
 #[derive(Clone)]
@@ -197,6 +204,12 @@ impl Life {
                             Work::Rollback(decisions) => {
                                 runner.rollback("the sweep goes back", decisions).await
                             }
+                            Work::Unit(unit, decisions) => {
+                                runner
+                                    .rollback_unit(unit, "the sweep takes it back", decisions)
+                                    .await
+                            }
+                            Work::Abort => runner.abort("the sweep ends it").await,
                             Work::Takeover(decisions) => {
                                 let words = "the sweep holds it".to_owned();
                                 runner.takeover(Some(words), decisions).await
@@ -401,7 +414,7 @@ impl Observer for Ear {
         if let Happening::Concluded { step, kind, .. } = happening {
             let step = step.to_string();
             let change = self.ground.ledger.change_of(&step);
-            let truth = change.and_then(|change| (self.ground.truth)(&change));
+            let truth = change.and_then(|change| (self.ground.truth)(&step, &change));
             self.ground
                 .ledger
                 .note(self.number, Seen::Concluded { step, kind, truth });

@@ -1,4 +1,4 @@
-//! The sweep as a program: `cargo xtask sweep optimize` runs it.
+//! The sweep as a program: `cargo xtask sweep` runs it.
 #![expect(
     clippy::print_stdout,
     reason = "this program talks to whoever started it"
@@ -11,17 +11,42 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::Parser;
 use liftlock_sweep::broken;
+use liftlock_sweep::camunda;
+use liftlock_sweep::camunda::Rolling;
 use liftlock_sweep::guest::Guest;
 use liftlock_sweep::guest::Guests;
 use liftlock_sweep::sweep;
 use liftlock_sweep::sweep::Choice;
+use liftlock_sweep::sweep::Clusters;
+use liftlock_sweep::sweep::Subject;
 use liftlock_sweep::sweep::Tally;
 use liftlock_sweep::ways;
 use liftlock_sweep::ways::Way;
 
+/// A product whose upgrades are swept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Product {
+    /// Indices of a simulated cluster.
+    Optimize,
+    /// Simulated engines over a real database.
+    Camunda,
+}
+
+impl Product {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Optimize => "optimize",
+            Self::Camunda => "camunda",
+        }
+    }
+}
+
 /// Disturbs upgrades of a simulated site at every point, and judges what becomes of them.
 #[derive(Debug, Parser)]
 struct Options {
+    /// Whose upgrades.
+    #[arg(long, value_enum, default_value_t = Product::Optimize)]
+    product: Product,
     /// The plugin's component.
     #[arg(long)]
     plugin: PathBuf,
@@ -75,7 +100,7 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             println!("error: {error:#}");
-            println!("sweep optimize: FAIL");
+            println!("sweep {}: FAIL", options.product.name());
             ExitCode::FAILURE
         }
     }
@@ -108,8 +133,48 @@ fn chosen(options: &Options) -> anyhow::Result<Vec<Way>> {
     Ok(ways)
 }
 
-fn whole(options: &Options) -> anyhow::Result<bool> {
+/// Every plan of Optimize, or one.
+fn clusters(options: &Options, choice: &Choice) -> anyhow::Result<Tally> {
     let guests = guests(options)?;
+    let mut total = Tally::default();
+    for way in chosen(options)? {
+        let guest = guests.of(&way)?;
+        let of = Subject {
+            product: options.product.name(),
+            plan: way.name,
+        };
+        let build = || Clusters::build(guest, &way);
+        total.add(sweep::sweep(of, &build, choice, &say)?);
+    }
+    Ok(total)
+}
+
+/// Every plan of Camunda 7, or one, each on a database server of its own.
+fn engines(options: &Options, choice: &Choice) -> anyhow::Result<Tally> {
+    let guest = guests(options)?.released;
+    let ways = camunda::ways::all();
+    let chosen: Vec<_> = ways
+        .iter()
+        .filter(|way| options.plan.as_ref().is_none_or(|name| name == way.name))
+        .collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = ways.iter().map(|way| way.name).collect();
+        bail!("there is no such plan; there are: {}", names.join(", "));
+    }
+    let mut total = Tally::default();
+    for way in chosen {
+        let of = Subject {
+            product: options.product.name(),
+            plan: way.name,
+        };
+        let server = camunda::store::Server::start(way.database)?;
+        let build = || Rolling::build(&guest, way, &server);
+        total.add(sweep::sweep(of, &build, choice, &say)?);
+    }
+    Ok(total)
+}
+
+fn whole(options: &Options) -> anyhow::Result<bool> {
     let choice = Choice {
         from: options.from,
         to: options.to,
@@ -119,10 +184,10 @@ fn whole(options: &Options) -> anyhow::Result<bool> {
         within: options.within.map(Duration::from_secs),
         verbose: options.verbose,
     };
-    let mut total = Tally::default();
-    for way in chosen(options)? {
-        total.add(sweep::sweep(guests.of(&way)?, &way, &choice, &say)?);
-    }
+    let total = match options.product {
+        Product::Optimize => clusters(options, &choice)?,
+        Product::Camunda => engines(options, &choice)?,
+    };
     for (family, (count, took)) in &total.families {
         println!("   {count:5} x {family}, {:.1} s", took.as_secs_f64());
     }
@@ -137,8 +202,13 @@ fn whole(options: &Options) -> anyhow::Result<bool> {
         print!("{}", total.doubts_text());
     }
     println!(
-        "sweep optimize: positions={} lost={} repeated={} guessed={} doubts={}",
-        total.positions, total.lost, total.repeated, total.guessed, total.doubts
+        "sweep {}: positions={} lost={} repeated={} guessed={} doubts={}",
+        options.product.name(),
+        total.positions,
+        total.lost,
+        total.repeated,
+        total.guessed,
+        total.doubts
     );
     if total.positions == 0 {
         bail!("no position was performed");

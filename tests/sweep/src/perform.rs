@@ -19,16 +19,15 @@ use crate::image::Image;
 use crate::judge::Verdict;
 use crate::ledger::Place;
 use crate::life::Hold;
-use crate::life::Orders;
-use crate::life::Told;
 use crate::life::Work;
 use crate::position::Position;
 use crate::reference::Reference;
-use crate::world::Round;
+use crate::site::Round;
+use crate::site::Site;
 use crate::world::World;
 
 /// How a position ended.
-enum Finish {
+pub(crate) enum Finish {
     /// All done.
     Done,
     /// All taken back.
@@ -44,33 +43,50 @@ pub fn perform(
     position: &Position,
     defect: Option<Defect>,
 ) -> Verdict {
-    let mut stage = Stage {
-        world,
-        reference,
-        defect,
-        verdict: Verdict::default(),
-        left_behind: Vec::new(),
-    };
+    let mut stage = Stage::new(world, reference, defect);
     let performed = stage.position(position);
-    let mut verdict = stage.verdict;
-    verdict.entries = world.books().entries();
-    if let Err(error) = performed {
-        let why = format!("it could not be performed: {error:#}");
-        verdict.lost.push(why);
-    }
-    verdict
+    stage.verdict(performed)
 }
 
-struct Stage<'a> {
-    world: &'a mut World,
-    reference: &'a Reference,
-    defect: Option<Defect>,
-    verdict: Verdict,
+/// One position on a site, while it is performed.
+pub(crate) struct Stage<'a, S: Site> {
+    pub(crate) world: &'a mut S,
+    pub(crate) reference: &'a S::Reference,
+    pub(crate) defect: Option<Defect>,
+    pub(crate) verdict: Verdict,
     /// What the last process named as left behind.
-    left_behind: Vec<String>,
+    pub(crate) left_behind: Vec<String>,
 }
 
-impl Stage<'_> {
+impl<'a, S: Site> Stage<'a, S> {
+    /// Of a site on which nothing has been done yet.
+    pub(crate) fn new(
+        world: &'a mut S,
+        reference: &'a S::Reference,
+        defect: Option<Defect>,
+    ) -> Self {
+        Self {
+            world,
+            reference,
+            defect,
+            verdict: Verdict::default(),
+            left_behind: Vec::new(),
+        }
+    }
+
+    /// What it came to, once it was performed.
+    pub(crate) fn verdict(self, performed: anyhow::Result<()>) -> Verdict {
+        let mut verdict = self.verdict;
+        verdict.entries = self.world.books().entries();
+        if let Err(error) = performed {
+            let why = format!("it could not be performed: {error:#}");
+            verdict.lost.push(why);
+        }
+        verdict
+    }
+}
+
+impl Stage<'_, World> {
     fn position(&mut self, position: &Position) -> anyhow::Result<()> {
         let reference = self.reference;
         match position {
@@ -141,49 +157,10 @@ impl Stage<'_> {
         }
     }
 
-    /// A real run, ended at that place.
-    fn killed_at(&mut self, place: &Place) -> anyhow::Result<Round> {
-        let mut round = self.world.fresh()?;
-        self.kill_at(&mut round, Work::Run, Hold::At(place.clone()))?;
-        Ok(round)
-    }
-
-    /// Ends a process where it is held; one that does not get there comes to its own end.
-    fn kill_at(&mut self, round: &mut Round, work: Work, hold: Hold) -> anyhow::Result<()> {
-        let orders = Orders {
-            hold: Some(hold),
-            ..self.orders()
-        };
-        let life = self.world.live(round, work, orders)?;
-        match life.wait()? {
-            Told::Ended(end) => self.told(&end),
-            _ => life.kill(),
-        }
-        self.verdict.lost.extend(self.unrecorded(&[round]));
-        Ok(())
-    }
-
-    fn orders(&self) -> Orders {
-        Orders {
-            defect: self.defect,
-            ..Orders::default()
-        }
-    }
-
     fn killed_rollback(&mut self, image: &Image, number: usize) -> anyhow::Result<()> {
         let mut round = self.world.load(image)?;
         self.kill_at(&mut round, Work::Rollback(Vec::new()), Hold::Nth(number))?;
-        let rows = self.world.rows(&round);
-        let began = rows.iter().any(|row| row.kind == "rollback-begun");
-        let ended = rows
-            .iter()
-            .any(|row| row.kind == "run-ended" && row.body.contains("rolled-back"));
-        // Once it has begun, a resume goes on going back.
-        let work = if began || ended {
-            Work::Resume(Vec::new())
-        } else {
-            Work::Rollback(Vec::new())
-        };
+        let work = self.next_rollback(&round);
         let finish = self.drive(&mut round, Some(work))?;
         self.must_be_back(&round, &finish);
         Ok(())

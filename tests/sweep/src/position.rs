@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::judge::may_change;
 use crate::ledger::Place;
 use crate::reference::Reference;
+use crate::sweep::Disturbance;
 use crate::ways::Way;
 use crate::world::SLOW;
 
@@ -237,9 +238,8 @@ pub enum Position {
     Orphan(Place, Fate),
 }
 
-impl Position {
-    /// Its family.
-    pub fn family(&self) -> &'static str {
+impl Disturbance for Position {
+    fn family(&self) -> &'static str {
         match self {
             Self::Kill(_) => "kill",
             Self::KillTwice(..) => "kill-twice",

@@ -21,6 +21,7 @@ use crate::ledger::Place;
 use crate::life::Hook;
 use crate::life::Orders;
 use crate::life::Work;
+use crate::site::Site;
 use crate::world::World;
 
 /// What a run without any trouble is like.

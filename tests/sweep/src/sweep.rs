@@ -1,6 +1,7 @@
 //! The loop over positions, on more worlds than there are cores; and what is told of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fmt::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
@@ -22,6 +23,39 @@ use crate::position::Position;
 use crate::reference::Reference;
 use crate::ways::Way;
 use crate::world::World;
+
+/// One disturbance of a run.
+pub trait Disturbance: fmt::Display + Sync {
+    /// What it is one of.
+    fn family(&self) -> &'static str;
+}
+
+/// A site with its uninterrupted run, on which positions are performed one after another.
+pub trait Field: Sized {
+    /// How runs on it are disturbed.
+    type Position: Disturbance;
+
+    /// The uninterrupted run, in a few words.
+    fn about(&self) -> String;
+
+    /// Every position, in an order that is the same in each field of a plan.
+    fn positions(&self) -> Vec<Self::Position>;
+
+    /// Performs one.
+    fn perform(&mut self, position: &Self::Position) -> Verdict;
+
+    /// Removes what the positions so far left on the disk.
+    fn sweep_up(&self);
+}
+
+/// What is swept: a plan of a product.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject {
+    /// `optimize`.
+    pub product: &'static str,
+    /// The plan's name.
+    pub plan: &'static str,
+}
 
 /// Positions of doubts that are named by their number; the rest is counted.
 const EXAMPLES_MAX: usize = 3;
@@ -56,7 +90,7 @@ pub struct Choice {
 }
 
 impl Choice {
-    fn takes(&self, number: usize, position: &Position) -> bool {
+    fn takes(&self, number: usize, position: &dyn Disturbance) -> bool {
         let every = self.every.max(1);
         number >= self.from
             && self.to.is_none_or(|to| number <= to)
@@ -116,7 +150,13 @@ impl Tally {
         }
     }
 
-    fn take(&mut self, number: usize, position: &Position, took: Duration, verdict: &Verdict) {
+    fn take(
+        &mut self,
+        number: usize,
+        position: &dyn Disturbance,
+        took: Duration,
+        verdict: &Verdict,
+    ) {
         self.positions += 1;
         self.lost += usize::from(!verdict.lost.is_empty());
         self.repeated += usize::from(!verdict.repeated.is_empty());
@@ -166,7 +206,8 @@ impl Tally {
 }
 
 /// How a position is told that is not good, with the command that performs it alone.
-pub fn told(plan: &str, number: usize, position: &Position, verdict: &Verdict) -> String {
+pub fn told(of: Subject, number: usize, position: &dyn Disturbance, verdict: &Verdict) -> String {
+    let Subject { product, plan } = of;
     let mut text = format!("{plan} {number}: {position}\n");
     for (what, lines) in [
         ("lost", &verdict.lost),
@@ -183,41 +224,39 @@ pub fn told(plan: &str, number: usize, position: &Position, verdict: &Verdict) -
     }
     let _ = writeln!(
         text,
-        "     again: cargo xtask sweep optimize --plan {plan} --from {number} --to {number} --verbose"
+        "     again: cargo xtask sweep {product} --plan {plan} --from {number} --to {number} --verbose"
     );
     text
 }
 
-/// Sweeps one plan. `say` is given what is to be printed.
-pub fn sweep(
-    guest: &Guest,
-    way: &Way,
+/// Sweeps one plan, on as many fields as `build` is asked for. `say` is given what is to be printed.
+pub fn sweep<F: Field>(
+    of: Subject,
+    build: &(dyn Fn() -> anyhow::Result<F> + Sync),
     choice: &Choice,
     say: &(dyn Fn(&str) + Sync),
 ) -> anyhow::Result<Tally> {
     let begun = Instant::now();
-    let mut world = World::build(guest, way)?;
-    let reference = Reference::run(&mut world)?;
-    let positions = position::all(&reference, way);
+    let mut field = build()?;
+    let positions = field.positions();
     say(&format!(
-        "   plan {}: {} points, {} requests, {} positions; the uninterrupted run took {:.1} s",
-        way.name,
-        reference.places.len(),
-        reference.records.len(),
+        "   plan {}: {}, {} positions; the uninterrupted run took {:.1} s",
+        of.plan,
+        field.about(),
         positions.len(),
         begun.elapsed().as_secs_f64(),
     ));
-    let chosen: Vec<(usize, &Position)> = positions
+    let chosen: Vec<(usize, &F::Position)> = positions
         .iter()
         .enumerate()
-        .filter(|(number, position)| choice.takes(*number, position))
+        .filter(|(number, position)| choice.takes(*number, *position))
         .collect();
     let next = AtomicUsize::new(0);
     let tally = Mutex::new(Tally {
         known: positions.len(),
         ..Tally::default()
     });
-    let work = |world: &mut World, reference: &Reference| loop {
+    let work = |field: &mut F| loop {
         let Some((number, position)) = chosen.get(next.fetch_add(1, Ordering::SeqCst)) else {
             return;
         };
@@ -229,9 +268,9 @@ pub fn sweep(
             continue;
         }
         let since = Instant::now();
-        let verdict = one(world, reference, position, None);
+        let verdict = guarded(|| field.perform(position));
         if !verdict.is_good() || choice.verbose {
-            say(&told(way.name, *number, position, &verdict));
+            say(&told(of, *number, *position, &verdict));
         }
         if choice.verbose {
             for entry in &verdict.entries {
@@ -241,7 +280,7 @@ pub fn sweep(
         }
         let done = {
             let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-            tally.take(*number, position, since.elapsed(), &verdict);
+            tally.take(*number, *position, since.elapsed(), &verdict);
             tally.positions
         };
         if done % TOLD_EVERY == 0 {
@@ -251,7 +290,7 @@ pub fn sweep(
                 begun.elapsed().as_secs()
             ));
         }
-        world.sweep_up();
+        field.sweep_up();
     };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let others = (cores * WORLDS_A_CORE)
@@ -261,14 +300,12 @@ pub fn sweep(
         let workers: Vec<_> = (0..others)
             .map(|_| {
                 scope.spawn(|| -> anyhow::Result<()> {
-                    let mut world = World::build(guest, way)?;
-                    let reference = Reference::run(&mut world)?;
-                    work(&mut world, &reference);
+                    work(&mut build()?);
                     Ok(())
                 })
             })
             .collect();
-        work(&mut world, &reference);
+        work(&mut field);
         for worker in workers {
             worker
                 .join()
@@ -287,21 +324,63 @@ const LINES_MAX: usize = 8;
 const LINE_MAX: usize = 260;
 
 /// Performs one; a panic of whatever is under test is a finding, and not the end of the sweep.
+fn guarded(perform: impl FnOnce() -> Verdict) -> Verdict {
+    std::panic::catch_unwind(AssertUnwindSafe(perform)).unwrap_or_else(|_| Verdict {
+        lost: vec!["it panicked".into()],
+        ..Verdict::default()
+    })
+}
+
+/// Performs one on a simulated cluster, by a gate that may lack a rule.
 pub(crate) fn one(
     world: &mut World,
     reference: &Reference,
     position: &Position,
     defect: Option<Defect>,
 ) -> Verdict {
-    let performed = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        perform(world, reference, position, defect)
-    }));
-    let failed = |why: String| Verdict {
-        lost: vec![why],
-        ..Verdict::default()
-    };
-    match performed {
-        Ok(verdict) => verdict,
-        Err(_) => failed("it panicked".into()),
+    guarded(|| perform(world, reference, position, defect))
+}
+
+/// A simulated cluster with its uninterrupted run.
+pub struct Clusters {
+    world: World,
+    reference: Reference,
+    way: Way,
+}
+
+impl Clusters {
+    /// Builds the site of a way and runs its plan.
+    pub fn build(guest: &Guest, way: &Way) -> anyhow::Result<Self> {
+        let mut world = World::build(guest, way)?;
+        let reference = Reference::run(&mut world)?;
+        Ok(Self {
+            world,
+            reference,
+            way: way.clone(),
+        })
+    }
+}
+
+impl Field for Clusters {
+    type Position = Position;
+
+    fn about(&self) -> String {
+        format!(
+            "{} points, {} requests",
+            self.reference.places.len(),
+            self.reference.records.len()
+        )
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        position::all(&self.reference, &self.way)
+    }
+
+    fn perform(&mut self, position: &Position) -> Verdict {
+        perform(&mut self.world, &self.reference, position, None)
+    }
+
+    fn sweep_up(&self) {
+        self.world.sweep_up();
     }
 }

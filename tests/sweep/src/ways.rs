@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use liftlock_lab::SiteSpec;
 use liftlock_testkit::Product;
 
+use crate::script::Wish;
+
 /// Which build of the plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Build {
@@ -45,6 +47,17 @@ impl Way {
     /// At a point of its run nothing else moves, so that a copy of everything is what a crash there leaves.
     pub fn stands_still(&self) -> bool {
         self.at_once == 1 && !self.has_vendor
+    }
+
+    /// What is to be planned for it.
+    pub fn wish(&self) -> Wish {
+        Wish {
+            name: self.name,
+            from: Some(self.from.into()),
+            to: self.to.into(),
+            options: self.options.clone(),
+            hastens: None,
+        }
     }
 
     /// A position of this family is one of its.

@@ -1,12 +1,9 @@
 //! A simulated site and everything that runs of it stand on; put back to its beginning for each position.
 
 mod bindings;
-mod parts;
-mod script;
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -16,7 +13,6 @@ use std::time::Instant;
 use anyhow::Context;
 use anyhow::anyhow;
 use anyhow::bail;
-use liftlock_journal::Journal;
 use liftlock_journal::Row;
 use liftlock_lab::HttpTarget;
 use liftlock_testkit::DISK_BYTES_DEFAULT;
@@ -28,33 +24,35 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use self::bindings::bindings;
-use self::script::Script;
 use crate::guest::Guest;
 use crate::image::Camera;
 use crate::image::Image;
 use crate::image::copy_folder;
 use crate::ledger::Ledger;
 use crate::life::Ground;
+use crate::life::Life;
+use crate::life::Orders;
+use crate::life::Work;
+use crate::parts::Assembly;
+use crate::parts::assemble;
+use crate::reference::Reference;
+use crate::script;
+use crate::script::Script;
 use crate::service::Switch;
+use crate::site;
+use crate::site::HERE;
+use crate::site::RUN;
+use crate::site::Round;
+use crate::site::Site;
 use crate::truth;
 use crate::vendor::Vendor;
 use crate::ways::Way;
-
-/// Where a journal lies in memory: the sweep ends processes and never the machine, so that what a commit would wait
-/// for on a disk shows nothing more.
-const MEMORY: &str = "/dev/shm";
 
 /// The folder that `fs` repositories of the simulated cluster lie in. Nothing is ever written there.
 const REPOSITORIES: &str = "/simulated-repositories";
 
 /// The repository that is bound.
 pub const REPOSITORY: &str = "backups";
-
-/// Every run of the sweep has this id: what names it in the target is then the same in each.
-pub const RUN: &str = "r-sweep";
-
-/// The host that runs are on.
-pub const HERE: &str = "here";
 
 /// How long the simulator holds an answer back that is to come too late.
 pub const SLOW: Duration = Duration::from_millis(600);
@@ -87,15 +85,6 @@ pub struct World {
     books: Ledger,
 }
 
-/// Folders and books of one position.
-pub struct Round {
-    /// What lives stand on.
-    pub ground: Ground,
-    /// Requests before this round.
-    pub earlier: Arc<Vec<Record>>,
-    lives: u32,
-}
-
 impl World {
     /// Builds the site of a way, plans it, and keeps the beginning.
     pub fn build(guest: &Guest, way: &Way) -> anyhow::Result<Self> {
@@ -103,7 +92,7 @@ impl World {
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let folder = folder()?;
+        let folder = site::folder()?;
         let config = folder.path().join("config");
         fs::create_dir(&config)?;
         fs::write(config.join("environment-config.yaml"), "---\nes: {}\n")?;
@@ -136,7 +125,7 @@ impl World {
             .transpose()?;
         let optimize = Switch::new(bindings::binding("service.optimize")?, vendor);
         let bindings = bindings(&sim, &optimize, &config, &folder.path().join("planning"))?;
-        let script = server.block_on(script::plan(guest, way, &bindings))?;
+        let script = server.block_on(script::plan(guest, &way.wish(), &bindings))?;
         let base = sim.snapshot_state();
         Ok(Self {
             server,
@@ -151,12 +140,6 @@ impl World {
             shot: Arc::default(),
             books: Ledger::default(),
         })
-    }
-
-    /// Everything as at the beginning, with new folders.
-    pub fn fresh(&mut self) -> anyhow::Result<Round> {
-        self.back_to(&self.base.clone(), true)?;
-        self.round(Ledger::default(), Arc::default())
     }
 
     /// Everything as in an image, with its books.
@@ -203,29 +186,11 @@ impl World {
         }
     }
 
-    /// The books of the round that was begun last.
-    pub fn books(&self) -> &Ledger {
-        &self.books
-    }
-
     /// Every request of this position, oldest first.
     pub fn records(&self, round: &Round) -> Vec<Record> {
         let mut records = Vec::clone(&round.earlier);
         records.extend(self.sim.records());
         records
-    }
-
-    /// What the journal of a round holds; nothing where there is none yet.
-    pub fn rows(&self, round: &Round) -> Vec<Row> {
-        let dir = &round.ground.journal;
-        let rows = self.server.block_on(async {
-            let journal = Journal::open_read_only(dir).await.ok()?;
-            let rows = journal.rows(RUN).await.ok();
-            // A reader has nothing to make durable.
-            let _ = journal.close().await;
-            rows
-        });
-        rows.unwrap_or_default()
     }
 
     /// Waits until nothing moves any more: no request, no line in the books, no byte in the journal.
@@ -253,13 +218,31 @@ impl World {
         Ok(())
     }
 
-    /// Mends what a fault broke.
-    pub fn repair(&self) -> anyhow::Result<()> {
-        self.sim.clear_faults();
-        self.server.block_on(self.sim.start_node(0))?;
-        self.sim
-            .set_disk(0, DISK_BYTES_DEFAULT.0, DISK_BYTES_DEFAULT.1)?;
-        Ok(())
+    /// Lets a process of another run, or of another host, live.
+    pub fn live_as(
+        &self,
+        round: &mut Round,
+        run: &str,
+        host: &str,
+        work: Work,
+        orders: Orders,
+    ) -> anyhow::Result<Life> {
+        round.lives += 1;
+        let (sim, optimize) = (self.sim.clone(), self.optimize.clone());
+        let (config, kept) = (self.folder.path().join("config"), self.kept());
+        let parts = assemble(
+            Assembly {
+                guest: &self.guest,
+                script: &self.script,
+                side_by_side: self.way.at_once,
+                ledger: round.ground.ledger.clone(),
+                life: round.lives,
+                bindings: Box::new(move || bindings(&sim, &optimize, &config, &kept)),
+            },
+            run,
+            host,
+        )?;
+        Life::begin(&round.ground, round.lives, work, orders, parts)
     }
 
     fn back_to(&mut self, target: &SavedState, running: bool) -> anyhow::Result<()> {
@@ -295,7 +278,7 @@ impl World {
                 // A new one each time: the thread of an ended life closes its files a moment later.
                 journal: self.folder.path().join(format!("journal-{}", self.rounds)),
                 ledger,
-                truth: Arc::new(move |change| truth::holds(&sim, &optimize, change)),
+                truth: Arc::new(move |_, change| truth::holds(&sim, &optimize, change)),
             },
             earlier,
             lives,
@@ -324,14 +307,35 @@ impl World {
     }
 }
 
-/// A folder in memory, where there is such a thing.
-fn folder() -> anyhow::Result<TempDir> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("liftlock-sweep-");
-    if Path::new(MEMORY).is_dir()
-        && let Ok(folder) = builder.tempdir_in(MEMORY)
-    {
-        return Ok(folder);
+impl Site for World {
+    type Reference = Reference;
+
+    fn fresh(&mut self) -> anyhow::Result<Round> {
+        self.back_to(&self.base.clone(), true)?;
+        self.round(Ledger::default(), Arc::default())
     }
-    Ok(builder.tempdir()?)
+
+    fn live(&self, round: &mut Round, work: Work, orders: Orders) -> anyhow::Result<Life> {
+        self.live_as(round, RUN, HERE, work, orders)
+    }
+
+    fn rows(&self, round: &Round) -> Vec<Row> {
+        site::rows(&self.server, &round.ground.journal, RUN)
+    }
+
+    fn repair(&self) -> anyhow::Result<()> {
+        self.sim.clear_faults();
+        self.server.block_on(self.sim.start_node(0))?;
+        self.sim
+            .set_disk(0, DISK_BYTES_DEFAULT.0, DISK_BYTES_DEFAULT.1)?;
+        Ok(())
+    }
+
+    fn requests(&self) -> usize {
+        self.sim.records().len()
+    }
+
+    fn books(&self) -> &Ledger {
+        &self.books
+    }
 }

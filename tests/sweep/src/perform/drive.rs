@@ -8,17 +8,70 @@ use liftlock_types::StepId;
 use super::Finish;
 use super::Stage;
 use crate::judge::Doubt;
+use crate::ledger::Place;
 use crate::ledger::Seen;
+use crate::life::Hold;
+use crate::life::Orders;
 use crate::life::Told;
 use crate::life::Work;
-use crate::world::Round;
+use crate::site::Round;
+use crate::site::Site;
 
 /// Most processes of one position. Two faults and a kill need four; more is a run that goes round in circles.
 const LIVES_MAX: usize = 8;
 
-impl Stage<'_> {
+impl<S: Site> Stage<'_, S> {
+    /// A real run, ended at that place.
+    pub(crate) fn killed_at(&mut self, place: &Place) -> anyhow::Result<Round> {
+        let mut round = self.world.fresh()?;
+        self.kill_at(&mut round, Work::Run, Hold::At(place.clone()))?;
+        Ok(round)
+    }
+
+    /// Ends a process where it is held; one that does not get there comes to its own end.
+    pub(crate) fn kill_at(
+        &mut self,
+        round: &mut Round,
+        work: Work,
+        hold: Hold,
+    ) -> anyhow::Result<()> {
+        let orders = Orders {
+            hold: Some(hold),
+            ..self.orders()
+        };
+        let life = self.world.live(round, work, orders)?;
+        match life.wait()? {
+            Told::Ended(end) => self.told(&end),
+            _ => life.kill(),
+        }
+        self.verdict.lost.extend(self.unrecorded(&[round]));
+        Ok(())
+    }
+
+    pub(crate) fn orders(&self) -> Orders {
+        Orders {
+            defect: self.defect,
+            ..Orders::default()
+        }
+    }
+
+    /// What goes on with a rollback that was ended.
+    pub(crate) fn next_rollback(&self, round: &Round) -> Work {
+        let rows = self.world.rows(round);
+        let began = rows.iter().any(|row| row.kind == "rollback-begun");
+        let ended = rows
+            .iter()
+            .any(|row| row.kind == "run-ended" && row.body.contains("rolled-back"));
+        // Once it has begun, a resume goes on going back.
+        if began || ended {
+            Work::Resume(Vec::new())
+        } else {
+            Work::Rollback(Vec::new())
+        }
+    }
+
     /// A run of which nothing is written is begun anew.
-    pub(super) fn next_work(&self, round: &Round) -> Work {
+    pub(crate) fn next_work(&self, round: &Round) -> Work {
         if self.world.rows(round).is_empty() {
             Work::Run
         } else {
@@ -28,7 +81,7 @@ impl Stage<'_> {
 
     /// Lets process after process work until the run is at its end or stops for good. After the first one all
     /// faults are mended. A person decides doubts by what the target shows.
-    pub(super) fn drive(
+    pub(crate) fn drive(
         &mut self,
         round: &mut Round,
         first: Option<Work>,
@@ -41,8 +94,7 @@ impl Stage<'_> {
         for _ in 0..LIVES_MAX {
             let rolls_back = matches!(work, Work::Rollback(_));
             let life = self.world.live(round, work.clone(), self.orders())?;
-            let sim = self.world.sim.clone();
-            let told = life.wait_or_stall(&|| sim.records().len())?;
+            let told = life.wait_or_stall(&|| self.world.requests())?;
             self.world.repair()?;
             let Some(Told::Ended(end)) = told else {
                 // It waits for a target that gets no better: that one is mended, and a person ends the process.
@@ -102,11 +154,11 @@ impl Stage<'_> {
     }
 
     /// What a person who looks at the target says of each doubt.
-    pub(super) fn decisions(&mut self, round: &Round, end: &End) -> Vec<Decision> {
+    pub(crate) fn decisions(&mut self, round: &Round, end: &End) -> Vec<Decision> {
         let mut decisions = Vec::new();
         for step in end.state.doubts() {
             let change = round.ground.ledger.change_of(step.as_str());
-            let truth = change.and_then(|change| (round.ground.truth)(&change));
+            let truth = change.and_then(|change| (round.ground.truth)(step.as_str(), &change));
             let why = end
                 .halt
                 .as_ref()
@@ -132,7 +184,7 @@ impl Stage<'_> {
         decisions
     }
 
-    pub(super) fn doubt(&mut self, step: &StepId, why: &str) {
+    pub(crate) fn doubt(&mut self, step: &StepId, why: &str) {
         let doubt = Doubt {
             step: step.to_string(),
             why: why.to_owned(),
@@ -142,7 +194,7 @@ impl Stage<'_> {
         }
     }
 
-    pub(super) fn told(&mut self, end: &End) {
+    pub(crate) fn told(&mut self, end: &End) {
         let mut line = format!("exit {}", end.exit.code());
         if let Some(halt) = &end.halt {
             if let Some(step) = &halt.step {

@@ -8,11 +8,13 @@ use super::Finish;
 use super::Stage;
 use crate::judge;
 use crate::ledger::Seen;
-use crate::world::Round;
+use crate::site::Round;
+use crate::site::Site;
+use crate::world::World;
 
-impl Stage<'_> {
+impl<S: Site> Stage<'_, S> {
     /// What the books of all lives say, whatever the run came to.
-    pub(super) fn judge(&mut self, round: &Round) {
+    pub(crate) fn judge(&mut self, round: &Round) {
         let entries = round.ground.ledger.entries();
         self.verdict.repeated.extend(judge::repeated(&entries));
         self.verdict.guessed.extend(judge::guessed(&entries));
@@ -25,7 +27,7 @@ impl Stage<'_> {
     }
 
     /// What was sent without a durable intent.
-    pub(super) fn unrecorded(&self, rounds: &[&Round]) -> Vec<String> {
+    pub(crate) fn unrecorded(&self, rounds: &[&Round]) -> Vec<String> {
         let rows: Vec<_> = rounds
             .iter()
             .flat_map(|round| self.world.rows(round))
@@ -51,7 +53,9 @@ impl Stage<'_> {
         }
         lines
     }
+}
 
+impl Stage<'_, World> {
     /// The end of the uninterrupted run, and nothing done more often.
     pub(super) fn must_be_done(&mut self, round: &Round, finish: &Finish) {
         self.judge(round);

@@ -17,8 +17,10 @@ use crate::life::Orders;
 use crate::life::Work;
 use crate::position::Call;
 use crate::position::Landing;
+use crate::site::Site;
+use crate::world::World;
 
-impl Stage<'_> {
+impl Stage<'_, World> {
     /// The process is ended while its request is under way; the request lands when it is told to.
     pub(super) fn late(&mut self, call: &Call, landing: Landing) -> anyhow::Result<()> {
         let mut round = self.world.fresh()?;

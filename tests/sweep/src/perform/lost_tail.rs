@@ -13,8 +13,9 @@ use crate::judge;
 use crate::judge::Doubt;
 use crate::ledger::Place;
 use crate::ledger::Seen;
+use crate::world::World;
 
-impl Stage<'_> {
+impl Stage<'_, World> {
     /// The end of the journal is gone, its head file is not.
     pub(super) fn lost_tail(&mut self, place: &Place, rows: usize) -> anyhow::Result<()> {
         let image = self.reference.image(place)?;

@@ -23,7 +23,7 @@ struct Foreign {
     name: String,
 }
 
-impl Stage<'_> {
+impl Stage<'_, World> {
     /// The object of somebody else is there at the end, whatever becomes of the run.
     pub(super) fn meddled(&mut self, place: &Place, meddling: Meddling) -> anyhow::Result<()> {
         let image = self.reference.image(place)?;

@@ -16,12 +16,14 @@ use crate::life::Hold;
 use crate::life::Orders;
 use crate::life::Work;
 use crate::position::Fate;
+use crate::site::Site;
 use crate::vendor::Seen;
+use crate::world::World;
 
 /// So many looks of the next process see it at work before it goes on.
 const LOOKS: u32 = 3;
 
-impl Stage<'_> {
+impl Stage<'_, World> {
     /// The process is ended there, and the upgrader meets its fate.
     pub(super) fn orphan(&mut self, place: &Place, fate: Fate) -> anyhow::Result<()> {
         let mut round = self.world.fresh()?;
@@ -102,7 +104,7 @@ impl Stage<'_> {
     /// Process after process. A person who sees that the upgrader died half-way takes the run back.
     fn after_the_host(
         &mut self,
-        round: &mut crate::world::Round,
+        round: &mut crate::site::Round,
         orders: Orders,
         fate: Fate,
     ) -> anyhow::Result<Finish> {

@@ -6,9 +6,10 @@ use crate::image::Image;
 use crate::judge;
 use crate::ledger::Place;
 use crate::ledger::Seen;
-use crate::world::Round;
+use crate::site::Round;
+use crate::world::World;
 
-impl Stage<'_> {
+impl Stage<'_, World> {
     /// The journal knows of more than the target does: nothing that is recorded done is done again.
     pub(super) fn rewound(&mut self, place: &Place, with_claim: bool) -> anyhow::Result<()> {
         let image = self.reference.image(place)?;
@@ -90,7 +91,7 @@ fn sent_again(round: &Round, done: &[String], after: usize) -> Vec<String> {
 }
 
 /// None of these steps left something in the cluster: stopping a service and keeping a file do not.
-fn is_only_reads(stage: &Stage<'_>, done: &[String]) -> bool {
+fn is_only_reads(stage: &Stage<'_, World>, done: &[String]) -> bool {
     done.iter().all(|id| {
         stage
             .world

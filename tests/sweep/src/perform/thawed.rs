@@ -14,14 +14,16 @@ use crate::life::Hold;
 use crate::life::Orders;
 use crate::life::Told;
 use crate::life::Work;
-use crate::world::RUN;
-use crate::world::Round;
+use crate::site::RUN;
+use crate::site::Round;
+use crate::site::Site;
+use crate::world::World;
 
 /// A frozen runner is thawed only when its last reading of the target is older than the gate lets one be (two
 /// seconds), where it is frozen between that and what it sends.
 const STALE: Duration = Duration::from_millis(2_050);
 
-impl Stage<'_> {
+impl Stage<'_, World> {
     pub(super) fn acts_of(&self, round: &Round, life: u32) -> Vec<String> {
         round
             .ground

@@ -11,8 +11,10 @@ use crate::life::Hold;
 use crate::life::Orders;
 use crate::life::Told;
 use crate::life::Work;
+use crate::site::Site;
+use crate::world::World;
 
-impl Stage<'_> {
+impl Stage<'_, World> {
     /// Another run of the same plan, with a journal of its own, begins while this one is held.
     pub(super) fn twins(&mut self, place: &Place) -> anyhow::Result<()> {
         let mut round = self.world.fresh()?;

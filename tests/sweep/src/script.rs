@@ -1,4 +1,4 @@
-//! The plan of a way: made once on the site as it is at the beginning, and run at each position.
+//! A plan that is swept: made once on the site as it is at the beginning, and run at each position.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,32 +22,61 @@ use liftlock_types::Severity;
 use liftlock_types::Target;
 use liftlock_types::TargetIdentity;
 
-use super::RUN;
 use crate::guest::Guest;
 use crate::guest::SitePlanner;
-use crate::ways::Way;
+use crate::site::RUN;
 
-/// The plan of a way, made once and run at each position.
+/// What is to be planned.
+pub struct Wish {
+    /// Its name, for people.
+    pub name: &'static str,
+    /// The version that is there; none: the plugin finds out.
+    pub from: Option<String>,
+    /// The version that is to be.
+    pub to: String,
+    /// Of the plugin.
+    pub options: BTreeMap<String, String>,
+    /// Conditions that must hold for a while hold for so many milliseconds at the most, and are waited for that long:
+    /// nothing more shows on a simulated target. None: as the plugin says.
+    pub hastens: Option<Hastens>,
+}
+
+/// Longest times of conditions, milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Hastens {
+    /// For which one must hold.
+    pub stable_for_ms: u64,
+    /// For which one is waited for.
+    pub patience_ms: u64,
+}
+
+/// A plan, made once and run at each position.
+#[derive(Clone)]
 pub struct Script {
     /// What is run.
     pub plan: Arc<Plan>,
-    pub(super) grant: Grant,
-    pub(super) approval: Approval,
-    pub(super) identities: BTreeMap<Binding, TargetIdentity>,
-    pub(super) target: Target,
-    pub(super) made_at_ms: i64,
+    pub(crate) grant: Grant,
+    pub(crate) approval: Approval,
+    pub(crate) identities: BTreeMap<Binding, TargetIdentity>,
+    pub(crate) target: Target,
+    pub(crate) made_at_ms: i64,
+    pub(crate) hastens: Option<Hastens>,
 }
 
-/// Plans a way on its site.
-pub(super) async fn plan(guest: &Guest, way: &Way, bindings: &Bindings) -> anyhow::Result<Script> {
+/// Plans on a site as it is.
+pub(crate) async fn plan(
+    guest: &Guest,
+    wish: &Wish,
+    bindings: &Bindings,
+) -> anyhow::Result<Script> {
     let mut identities = BTreeMap::new();
     for (binding, capability) in bindings {
         identities.insert(binding.clone(), capability.identity().await?);
     }
-    let grant = guest.grant("sweep", &way.options, &identities)?;
+    let grant = guest.grant("sweep", &wish.options, &identities)?;
     let target = Target {
-        from: Some(way.from.into()),
-        to: way.to.into(),
+        from: wish.from.clone(),
+        to: wish.to.clone(),
     };
     let made_at_ms = now_ms();
     let planner = SitePlanner::new(
@@ -57,7 +86,8 @@ pub(super) async fn plan(guest: &Guest, way: &Way, bindings: &Bindings) -> anyho
         &grant,
         target.clone(),
         made_at_ms,
-    );
+    )
+    .hastened_by(wish.hastens);
     let made = planner.plan(&RunState::new(RUN)).await?;
     let context = PlanContext {
         site: "sweep".into(),
@@ -74,7 +104,7 @@ pub(super) async fn plan(guest: &Guest, way: &Way, bindings: &Bindings) -> anyho
     };
     let plan = freeze(made.proposal, context, &grant, bindings)
         .await
-        .map_err(|error| anyhow!("the plan of `{}` is refused: {error:?}", way.name))?;
+        .map_err(|error| anyhow!("the plan of `{}` is refused: {error:?}", wish.name))?;
     let approval = Approval {
         plan: plan.hash(),
         by: "sweep".into(),
@@ -105,5 +135,6 @@ pub(super) async fn plan(guest: &Guest, way: &Way, bindings: &Bindings) -> anyho
         identities,
         target,
         made_at_ms,
+        hastens: wish.hastens,
     })
 }

@@ -1,0 +1,100 @@
+//! Performs a position: puts the site where it begins, disturbs it, lets the run come to its end, and judges.
+
+mod abort;
+mod away;
+mod ends;
+mod late;
+mod lost_tail;
+mod meddle;
+mod thawed;
+mod twins;
+mod unit;
+mod waiting;
+
+use super::engines::Engines;
+use super::faults::Trouble;
+use super::position::Position;
+use super::reference::Reference;
+use crate::judge::Verdict;
+use crate::ledger::Place;
+use crate::life::Hold;
+use crate::life::Work;
+use crate::perform::Stage;
+use crate::site::Round;
+use crate::site::Site;
+
+/// Performs one position.
+pub fn perform(engines: &mut Engines, reference: &Reference, position: &Position) -> Verdict {
+    let mut stage = Stage::new(engines, reference, None);
+    let performed = stage.of_engines(position);
+    stage.verdict(performed)
+}
+
+impl Stage<'_, Engines> {
+    fn of_engines(&mut self, position: &Position) -> anyhow::Result<()> {
+        match position {
+            Position::Kill(place) => {
+                let mut round = self.killed_at(place)?;
+                let finish = self.drive(&mut round, None)?;
+                self.must_be_done(&round, &finish)
+            }
+            Position::KillTwice(place, number) => {
+                let mut round = self.killed_at(place)?;
+                let work = self.next_work(&round);
+                self.kill_at(&mut round, work, Hold::Nth(*number))?;
+                let finish = self.drive(&mut round, None)?;
+                self.must_be_done(&round, &finish)
+            }
+            Position::Rollback(place) => {
+                let mut round = self.killed_at(place)?;
+                let finish = self.drive(&mut round, Some(Work::Rollback(Vec::new())))?;
+                self.must_be_back(&round, &finish)
+            }
+            Position::KillInRollback(place, number) => {
+                let round = self.killed_at(place)?;
+                self.killed_rollback_of(round, *number)
+            }
+            Position::RollbackOfTheEnd(number) => {
+                let mut round = self.world.fresh()?;
+                let finish = self.drive(&mut round, None)?;
+                self.must_be_done(&round, &finish)?;
+                self.killed_rollback_of(round, *number)
+            }
+            Position::Unit(place, unit) => self.unit_back(place, unit, None),
+            Position::KillInUnit(place, unit, number) => self.unit_back(place, unit, Some(*number)),
+            Position::Abort(place) => self.aborted(place),
+            Position::Fault(step, trouble) => self.fault(step, *trouble),
+            Position::Away(place, away) => self.away(place, *away),
+            Position::Late(step, landing) => self.lands_late(step, *landing),
+            Position::Waiting(step, table, released) => self.waiting(step, table, *released),
+            Position::Meddled(place, meddling) => self.meddled_with(place, *meddling),
+            Position::LostTail(place, rows) => self.tail_lost(place, *rows),
+            Position::Twins(place) => self.twin_runs(place),
+            Position::Thawed(place) => self.thaws(place),
+        }
+    }
+
+    fn killed_rollback_of(&mut self, mut round: Round, number: usize) -> anyhow::Result<()> {
+        self.kill_at(&mut round, Work::Rollback(Vec::new()), Hold::Nth(number))?;
+        let work = self.next_rollback(&round);
+        let finish = self.drive(&mut round, Some(work))?;
+        self.must_be_back(&round, &finish)
+    }
+
+    fn fault(&mut self, step: &str, trouble: Trouble) -> anyhow::Result<()> {
+        let mut round = self.world.fresh()?;
+        self.world.faults.arm(step, trouble);
+        let finish = self.drive(&mut round, Some(Work::Run))?;
+        self.must_be_done(&round, &finish)
+    }
+
+    /// The node that is worked on at a place: of its step, or the first one.
+    fn node_at(&self, place: &Place) -> String {
+        let node = super::truth::node_of(&place.step);
+        if node.is_empty() {
+            "n1".into()
+        } else {
+            node.into()
+        }
+    }
+}

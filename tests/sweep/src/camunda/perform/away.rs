@@ -1,0 +1,58 @@
+//! A target cannot be asked any more, until the process has given up.
+
+use std::sync::Arc;
+
+use crate::camunda::engines::Engines;
+use crate::camunda::position::Away;
+use crate::ledger::Place;
+use crate::life::Orders;
+use crate::life::Told;
+use crate::life::Work;
+use crate::perform::Stage;
+use crate::site::Site;
+
+impl Stage<'_, Engines> {
+    /// From that place on; then all is mended, and the run goes on.
+    pub(super) fn away(&mut self, from: &Place, away: Away) -> anyhow::Result<()> {
+        let mut round = self.world.fresh()?;
+        let (machines, faults, from) = (
+            self.world.machines.clone(),
+            self.world.faults.clone(),
+            from.clone(),
+        );
+        let orders = Orders {
+            hook: Some(Arc::new(move |place| {
+                if *place == from {
+                    match away {
+                        Away::Database => faults.lose_database(),
+                        Away::Balancer => machines.away(true, false),
+                        Away::Rest => machines.away(false, true),
+                    }
+                }
+            })),
+            ..self.orders()
+        };
+        let life = self.world.live(&mut round, Work::Run, orders)?;
+        match life.wait_or_stall(&|| self.world.requests())? {
+            Some(Told::Ended(end)) => {
+                self.told(&end);
+                self.decisions(&round, &end);
+            }
+            _ => {
+                life.kill();
+                self.verdict.course.push("waited, and was killed".into());
+            }
+        }
+        self.world.repair()?;
+        let is_over = self
+            .world
+            .rows(&round)
+            .iter()
+            .any(|row| row.kind == "run-ended");
+        let finish = self.drive(&mut round, None)?;
+        if is_over {
+            self.verdict.course.push("it had ended".into());
+        }
+        self.must_be_done(&round, &finish)
+    }
+}

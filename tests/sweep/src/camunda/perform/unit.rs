@@ -1,0 +1,77 @@
+//! One node goes back by itself, and the run is resumed.
+
+use liftlock_types::Exit;
+use liftlock_types::UnitName;
+
+use crate::camunda::engines::Engines;
+use crate::ledger::Place;
+use crate::life::Hold;
+use crate::life::Work;
+use crate::perform::Stage;
+use crate::site::Site;
+
+impl Stage<'_, Engines> {
+    /// Whatever the node was in, it is as before; the run then goes on to its end.
+    pub(super) fn unit_back(
+        &mut self,
+        place: &Place,
+        unit: &UnitName,
+        killed: Option<usize>,
+    ) -> anyhow::Result<()> {
+        let mut round = self.killed_at(place)?;
+        if let Some(number) = killed {
+            let work = Work::Unit(unit.clone(), Vec::new());
+            self.kill_at(&mut round, work, Hold::Nth(number))?;
+        }
+        let mut decisions = Vec::new();
+        for _ in 0..2 {
+            let work = Work::Unit(unit.clone(), decisions);
+            let end = self.world.live(&mut round, work, self.orders())?.end()?;
+            self.told(&end);
+            match end.exit {
+                Exit::Done => {
+                    self.unit_as_before(unit);
+                    break;
+                }
+                // The run is over, or never began.
+                Exit::Usage => break,
+                _ => {}
+            }
+            decisions = self.decisions(&round, &end);
+            if decisions.is_empty() {
+                let why = end.halt.map(|halt| halt.why).unwrap_or_default();
+                self.verdict.lost.push(format!(
+                    "{unit} does not go back: exit {}, {why}",
+                    end.exit.code()
+                ));
+                break;
+            }
+        }
+        let is_over = self
+            .world
+            .rows(&round)
+            .iter()
+            .any(|row| row.kind == "run-ended");
+        if is_over {
+            self.judge_engines(&round)?;
+            return self.same_as_after(&[]);
+        }
+        let finish = self.drive(&mut round, None)?;
+        self.must_be_done(&round, &finish)
+    }
+
+    fn unit_as_before(&mut self, unit: &UnitName) {
+        let found = self.world.machines.seen();
+        for of in ["nodes", "servers"] {
+            let (found, expected) = (
+                &found[of][unit.as_str()],
+                &self.reference.before[of][unit.as_str()],
+            );
+            if found != expected {
+                self.verdict.lost.push(format!(
+                    "{unit} went back, and `{of}` has {found}, not {expected}"
+                ));
+            }
+        }
+    }
+}
