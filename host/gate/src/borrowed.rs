@@ -1,11 +1,13 @@
 //! Borrowed state: what goes back, when, and what is left with a reason.
 
-use liftlock_types::event::Event;
+use liftlock_types::event::{Event, OutcomeKind};
 use liftlock_types::rules::Borrow;
-use liftlock_types::{Exit, Planned, StepId};
+use liftlock_types::{Body, Exit, Planned, Step, StepId};
+use serde_json::Value;
 
 use crate::pass::{Origin, Passing};
 use crate::runner::{Halt, Runner};
+use crate::settle::Settled;
 use crate::state::GIVE_BACK;
 
 impl Runner {
@@ -74,8 +76,77 @@ impl Runner {
         self.write_step(borrower, number, event).await
     }
 
+    /// A loan whose give-back is concluded is over, also where a crash cut off the row that says so: else it would count
+    /// as taken for good, and as given back for nothing.
+    pub(crate) async fn conclude_give_backs(&self) -> Result<(), Halt> {
+        for step in &self.plan.steps {
+            let Body::GiveBack { step: borrower } = &step.body else {
+                continue;
+            };
+            let state = self.state();
+            let (given, loan) = (state.step(&step.id), state.step(borrower));
+            let Some(outcome) = given.outcome().filter(|_| given.is_done()) else {
+                continue;
+            };
+            if !loan.is_done() || loan.gave_back.is_some() {
+                continue;
+            }
+            let event = Event::GaveBack {
+                step: borrower.clone(),
+                done: true,
+                seen: outcome.evidence.clone(),
+                why: format!("put back by step {}", step.id),
+            };
+            self.write_step(borrower, loan.gave_back_number + 1, event)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Before a way back begins, every step that was giving something back has come to its end, one way or the other:
+    /// what is back is borrowed again on the way, what is not stays borrowed. Sends nothing.
+    pub(crate) async fn settle_give_backs(&self) -> Result<(), Halt> {
+        let gives_back = |step: &&Step| matches!(step.body, Body::GiveBack { .. });
+        for step in self.plan.steps.iter().filter(gives_back) {
+            let state = self.state().step(&step.id);
+            let Some((open, intent)) = state
+                .open()
+                .and_then(|open| Some((open, open.intent.as_ref()?)))
+            else {
+                continue;
+            };
+            let planned = Planned {
+                binding: intent.binding.clone(),
+                change: intent.change.clone(),
+                fills: Vec::new(),
+            };
+            let passing = Passing {
+                id: &step.id,
+                planned: &planned,
+                facts: None,
+                rests_on: &[],
+                origin: Origin::Plan,
+            };
+            if matches!(self.settle(&passing).await?, Settled::MayRepeat) {
+                let why = "it had no effect, and the run goes back instead of sending it again";
+                self.conclude(
+                    &passing,
+                    &intent.change,
+                    open.number,
+                    OutcomeKind::Absent,
+                    Value::Null,
+                    false,
+                    why,
+                )
+                .await?;
+            }
+        }
+        self.conclude_give_backs().await
+    }
+
     /// A give-back that a crash cut short is finished first; a step that needs the loan borrows it again.
     pub(crate) async fn finish_give_backs(&self) -> Result<(), Halt> {
+        self.conclude_give_backs().await?;
         for borrower in self.state().borrowed(Borrow::Neutral) {
             let id = self.give_back_id(&borrower)?;
             if !self.state().step(&id).attempts.is_empty() {

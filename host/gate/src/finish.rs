@@ -22,6 +22,7 @@ impl Runner {
             return self.release().await;
         }
         self.check_claims().await?;
+        self.conclude_give_backs().await?;
         self.give_back_neutral().await?;
         self.clean_up_last().await?;
         self.clean_up_again().await?;

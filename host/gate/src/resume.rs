@@ -1,7 +1,7 @@
 //! After a crash or a stop: the run goes on where its journal ends.
 
 use liftlock_types::event::{Event, OutcomeKind};
-use liftlock_types::{Change, Exit, Moment, Probed, Step};
+use liftlock_types::{Body, Change, Exit, Moment, Probed, Step};
 
 use crate::beside::frontier;
 use crate::boot_time_ms;
@@ -238,7 +238,7 @@ impl Runner {
                     .attempts
                     .iter()
                     .any(|attempt| attempt.intent.is_some());
-                touched && consumes(later, step)
+                touched && (consumes(later, step) || gives_back(later, step))
             });
             if !done || consumed || !planned.change.lasts() || state.gave_back == Some(true) {
                 continue;
@@ -284,6 +284,12 @@ impl Runner {
         }
         Ok(())
     }
+}
+
+/// Is the later step there to give back what the earlier one borrowed? Once it has begun, what was borrowed may be back
+/// already, whether or not the journal says so.
+fn gives_back(later: &Step, earlier: &Step) -> bool {
+    matches!(&later.body, Body::GiveBack { step } if *step == earlier.id)
 }
 
 /// Does the later step change an object of the earlier one, so that the earlier's post-condition need not hold?

@@ -193,7 +193,10 @@ impl Runner {
         for decision in decisions {
             self.decide(decision).await?;
         }
-        Ok(())
+        if self.state().goes_back() {
+            return Ok(());
+        }
+        self.settle_give_backs().await
     }
 
     /// Doubts are decided, and every step (of this unit) can be taken back: asked before the first is.

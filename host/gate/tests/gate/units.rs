@@ -222,3 +222,90 @@ async fn a_loan_of_a_unit_goes_back_within_it_and_what_takes_away_does_not_stay(
         "{error}"
     );
 }
+
+/// What the target is told apart by: documents, and whether the service runs.
+fn state(lab: &Lab) -> (Vec<String>, bool) {
+    lab.toy
+        .with(|world| (world.documents.keys().cloned().collect(), world.running))
+}
+
+/// A process that dies there, as a crash would end it.
+struct Death {
+    label: &'static str,
+    step: &'static str,
+    there: tokio::sync::Notify,
+}
+
+#[async_trait::async_trait]
+impl liftlock_gate::Points for Death {
+    async fn reach(&self, point: liftlock_gate::Point) {
+        let is_of = |step: &liftlock_types::StepId| step.as_str() == self.step;
+        if point.label == self.label && point.step.as_ref().is_some_and(is_of) {
+            self.there.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A run that died at each point of the step that gives back what the first node's stop had borrowed.
+async fn died_while_giving_back(mut then: impl AsyncFnMut(Lab, &str)) {
+    let points = [
+        ("act.before", "n1-start"),
+        ("act.after", "n1-start"),
+        ("journal.outcome.after", "n1-start"),
+        ("journal.gave-back.before", "n1-stop"),
+        ("journal.gave-back.after", "n1-stop"),
+    ];
+    for (label, step) in points {
+        let lab = Lab::new(rolling()).await;
+        let death = std::sync::Arc::new(Death {
+            label,
+            step,
+            there: tokio::sync::Notify::new(),
+        });
+        let runner = lab.runner().await.with_points(death.clone());
+        let dying = tokio::spawn(runner.run());
+        death.there.notified().await;
+        dying.abort();
+        let _ = dying.await;
+        then(lab, &format!("{label} of {step}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_give_back_that_died_is_gone_on_with() {
+    died_while_giving_back(async |lab, died| {
+        let end = lab.resume().await;
+        assert_eq!(end.exit, Exit::Done, "{died}: {}", why(&end));
+        assert_eq!(end.state.ended.as_deref(), Some("done"), "{died}");
+        assert!(state(&lab).1, "{died}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_unit_whose_give_back_died_goes_back() {
+    died_while_giving_back(async |lab, died| {
+        let end = lab.unit_back("n1").await;
+        assert_eq!(end.exit, Exit::Done, "{died}: {}", why(&end));
+        assert!(!has(&lab, "n1") && state(&lab).1, "{died}");
+        let end = lab.resume().await;
+        assert_eq!(end.exit, Exit::Done, "{died}: {}", why(&end));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_abort_names_no_loan_that_went_back() {
+    died_while_giving_back(async |lab, died| {
+        let end = lab.runner().await.abort("enough").await;
+        assert_eq!(end.exit, Exit::Done, "{died}: {}", why(&end));
+        let is_named = end
+            .left_behind
+            .iter()
+            .any(|it| it.contains("stays stopped"));
+        let is_concluded = died.contains("outcome") || died.contains("gave-back");
+        assert!(!(is_named && is_concluded), "{died}: {:?}", end.left_behind);
+    })
+    .await;
+}
