@@ -112,6 +112,7 @@ impl Runner {
         self.prepare_to_go_back(decisions).await?;
         self.check_way_back(Some(&unit))?;
         if self.state().unit_back.is_none() {
+            self.can_borrow_again(&unit).await?;
             let event = Event::UnitRollbackBegun {
                 unit: unit.clone(),
                 by: self.who.by.clone(),
@@ -121,6 +122,23 @@ impl Runner {
             self.write_head().await?;
         }
         self.go_back_in_unit(&unit).await
+    }
+
+    /// What the unit had given back can be borrowed again: enough others serve, say. Asked before the way back begins,
+    /// since once it has begun nothing else can be done until it has ended.
+    async fn can_borrow_again(&self, unit: &UnitName) -> Result<(), Halt> {
+        for id in self.protective(Some(unit)) {
+            if self.state().step(&id).gave_back != Some(true) {
+                continue;
+            }
+            let Some(step) = self.step_of(&id).cloned() else {
+                continue;
+            };
+            for condition in &step.opens_when {
+                self.wait_for(&id, condition).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The run stands, and this unit can go back without the rest.

@@ -17,6 +17,7 @@ use liftlock_e2e::artifacts;
 
 use crate::plugins;
 use crate::summary::Summary;
+use crate::tools;
 
 /// Of the positions on the simulated cluster, a quick look takes every so-manieth: always the same ones, so that what
 /// fails is what was changed. Some five hundred positions, three minutes on two cores.
@@ -28,7 +29,14 @@ const SAMPLE_OFFSET: usize = 17;
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Product {
     Optimize,
+    Camunda,
 }
+
+/// Of the positions of Camunda 7, each of which takes some seconds of real time: a minute for both databases.
+const SAMPLE_OF_ENGINES: usize = 120;
+
+/// The first of them.
+const SAMPLE_OF_ENGINES_OFFSET: usize = 31;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -77,18 +85,23 @@ impl Options {
     pub(crate) fn product(&self) -> &'static str {
         match self.product {
             Product::Optimize => "optimize",
+            Product::Camunda => "camunda",
         }
     }
 
     /// A quick look.
-    fn of_a_look() -> Self {
+    fn of_a_look(product: Product) -> Self {
+        let (sample, offset) = match product {
+            Product::Optimize => (SAMPLE, SAMPLE_OFFSET),
+            Product::Camunda => (SAMPLE_OF_ENGINES, SAMPLE_OF_ENGINES_OFFSET),
+        };
         Self {
-            product: Product::Optimize,
+            product,
             plan: None,
             from: 0,
             to: None,
-            sample: SAMPLE,
-            offset: SAMPLE_OFFSET,
+            sample,
+            offset,
             family: None,
             within: None,
             verbose: false,
@@ -135,6 +148,9 @@ impl Options {
 }
 
 pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
+    if matches!(options.product, Product::Camunda) && (options.broken || options.real) {
+        bail!("`--broken` and `--real` are there for `sweep optimize` only");
+    }
     if options.broken {
         let told = on_the_simulator(options, summary).await?;
         for key in ["defects", "caught"] {
@@ -153,7 +169,7 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
         return must_be_good(&tally);
     }
     let told = if options.quick {
-        on_the_simulator(&Options::of_a_look(), summary).await?
+        on_the_simulator(&Options::of_a_look(options.product), summary).await?
     } else {
         on_the_simulator(options, summary).await?
     };
@@ -181,7 +197,16 @@ fn must_be_good(tally: &real::Tally) -> anyhow::Result<()> {
 
 /// A quick look, for who tests everything: how many positions it took.
 pub(crate) async fn look(summary: &Summary) -> anyhow::Result<u64> {
-    let told = on_the_simulator(&Options::of_a_look(), summary).await?;
+    look_at(Product::Optimize, summary).await
+}
+
+/// The same on engines over real databases.
+pub(crate) async fn look_at_engines(summary: &Summary) -> anyhow::Result<u64> {
+    look_at(Product::Camunda, summary).await
+}
+
+async fn look_at(product: Product, summary: &Summary) -> anyhow::Result<u64> {
+    let told = on_the_simulator(&Options::of_a_look(product), summary).await?;
     let positions = told.number("positions")?;
     told.must_be_good()?;
     Ok(positions)
@@ -212,21 +237,32 @@ impl Told {
 }
 
 async fn on_the_simulator(options: &Options, summary: &Summary) -> anyhow::Result<Told> {
-    let plugin = plugins::ensure(summary)?;
-    let for_tests = plugins::ensure_for_tests(summary)?;
+    let (plugin, for_tests) = match options.product {
+        Product::Optimize => (
+            plugins::ensure(summary)?,
+            Some(plugins::ensure_for_tests(summary)?),
+        ),
+        Product::Camunda => {
+            summary.step("look for databases", tools::install_for_camunda)?;
+            let plugin = summary.step("build the plugin", artifacts::camunda_plugin)?;
+            (plugin, None)
+        }
+    };
     let program = summary.step("build the sweep", artifacts::sweep)?;
-    let what = if options.broken {
-        "broken gates"
-    } else {
-        "positions on the simulated cluster"
+    let what = match options.product {
+        _ if options.broken => "broken gates",
+        Product::Optimize => "positions on the simulated cluster",
+        Product::Camunda => "positions over real databases",
     };
     summary.step(what, || {
         let mut command = Command::new(program);
+        if let Some(for_tests) = &for_tests {
+            command.arg("--plugin-for-tests").arg(&for_tests.path);
+        }
         command
+            .args(["--product", options.product()])
             .arg("--plugin")
             .arg(&plugin.path)
-            .arg("--plugin-for-tests")
-            .arg(&for_tests.path)
             .arg("--cache")
             .arg(artifacts::target_dir().join("plugins/compiled"))
             .args(options.arguments())
@@ -240,9 +276,10 @@ async fn on_the_simulator(options: &Options, summary: &Summary) -> anyhow::Resul
             .take()
             .ok_or_else(|| anyhow!("the sweep has no output"))?;
         let mut last = String::new();
+        let last_line = format!("sweep {}", options.product());
         for line in BufReader::new(output).lines() {
             let line = line.context("the output of the sweep cannot be read")?;
-            if line.starts_with("sweep optimize") {
+            if line.starts_with(&last_line) {
                 last = line;
             } else {
                 println!("{line}");
@@ -274,9 +311,11 @@ mod tests {
 
     #[test]
     fn a_quick_look_takes_some_positions_and_says_which() {
-        let options = Options::of_a_look();
-        assert!(options.offset < options.sample);
-        let arguments = options.arguments();
-        assert!(arguments.contains(&format!("--offset={}", options.offset)));
+        for product in [Product::Optimize, Product::Camunda] {
+            let options = Options::of_a_look(product);
+            assert!(options.offset < options.sample);
+            let arguments = options.arguments();
+            assert!(arguments.contains(&format!("--offset={}", options.offset)));
+        }
     }
 }

@@ -398,7 +398,7 @@ impl Site for Engines {
     }
 
     fn requests(&self) -> usize {
-        self.machines.asked()
+        self.machines.asked() + self.books.len()
     }
 
     fn books(&self) -> &Ledger {

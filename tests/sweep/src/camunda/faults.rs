@@ -24,6 +24,10 @@ use liftlock_types::StepId;
 use liftlock_types::TargetIdentity;
 use serde_json::Value;
 
+/// A request that only its own post-condition tells of is waited for during a minute, then a person decides. Nothing
+/// more shows of that minute than of its last second.
+const AGED_MS: i64 = 59_000;
+
 /// What goes wrong with a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
@@ -202,7 +206,9 @@ impl Capability for Faulty {
 
     async fn probe(&self, change: &Change, attempt: &Attempt) -> Result<Probed, ReadError> {
         self.readable()?;
-        self.inner.probe(change, attempt).await
+        let mut aged = attempt.clone();
+        aged.intent_at_ms -= AGED_MS;
+        self.inner.probe(change, &aged).await
     }
 
     async fn in_flight(&self, change: &Change, attempt: &Attempt) -> Result<bool, ReadError> {

@@ -50,6 +50,13 @@ impl Stage<'_, Engines> {
 
     /// Ends the run; claims and markers are gone, and all that stays taken is named.
     pub(super) fn abort_cleanly(&mut self, round: &mut Round) -> anyhow::Result<()> {
+        self.abort(round)?;
+        self.taken_is_named();
+        Ok(())
+    }
+
+    /// Ends the run; claims and markers are gone.
+    pub(super) fn abort(&mut self, round: &mut Round) -> anyhow::Result<()> {
         let end = self.world.live(round, Work::Abort, self.orders())?.end()?;
         self.told(&end);
         if end.exit != Exit::Done {
@@ -59,7 +66,10 @@ impl Stage<'_, Engines> {
                 end.exit.code()
             ));
         }
-        self.nothing_of_ours()?;
+        self.nothing_of_ours()
+    }
+
+    fn taken_is_named(&mut self) {
         let seen = self.world.machines.seen();
         for name in self.world.units() {
             let (name, report) = (name.as_str(), self.left_behind.join("; "));
@@ -79,7 +89,6 @@ impl Stage<'_, Engines> {
                 ));
             }
         }
-        Ok(())
     }
 
     /// As the report asks for: what is stopped is started, what is taken is given back.

@@ -42,8 +42,11 @@ impl Stage<'_, Engines> {
             .any(|row| row.kind == "run-ended");
         match finish {
             Finish::RolledBack => self.verdict.lost.push("it was rolled back".into()),
-            Finish::Stopped(..) if !is_over && !self.world.rows(&round).is_empty() => {
-                self.abort_cleanly(&mut round)?;
+            // A claim that somebody removed is a lost one: nothing of that run is sent any more (gate, rule 5).
+            Finish::Stopped(..) if is_over || meddling == Meddling::Claim => {}
+            Finish::Stopped(..) if !self.world.rows(&round).is_empty() => {
+                // What is out or stopped now may be theirs.
+                self.abort(&mut round)?;
             }
             _ => {}
         }

@@ -4,10 +4,14 @@ use liftlock_types::Exit;
 use liftlock_types::UnitName;
 
 use crate::camunda::engines::Engines;
+use crate::camunda::truth;
+use crate::judge::Doubt;
 use crate::ledger::Place;
+use crate::ledger::Seen;
 use crate::life::Hold;
 use crate::life::Work;
 use crate::perform::Stage;
+use crate::site::Round;
 use crate::site::Site;
 
 impl Stage<'_, Engines> {
@@ -31,10 +35,13 @@ impl Stage<'_, Engines> {
             match end.exit {
                 Exit::Done => {
                     self.unit_as_before(unit);
+                    self.is_done_anew(&round, unit);
                     break;
                 }
                 // The run is over, or never began.
                 Exit::Usage => break,
+                // The other node is out, so that this one is not taken: nothing was sent.
+                _ if end.state.unit_back.is_none() && end.state.doubts().is_empty() => break,
                 _ => {}
             }
             decisions = self.decisions(&round, &end);
@@ -57,7 +64,35 @@ impl Stage<'_, Engines> {
             return self.same_as_after(&[]);
         }
         let finish = self.drive(&mut round, None)?;
-        self.must_be_done(&round, &finish)
+        self.must_be_done(&round, &finish)?;
+        self.canary_of_before();
+        Ok(())
+    }
+
+    /// A node that is done anew has the canary of the first time: its instance has the same key, so that no second one
+    /// is started. Known, and for a person to know.
+    fn canary_of_before(&mut self) {
+        let lines = std::mem::take(&mut self.verdict.guessed);
+        for line in lines {
+            if line.contains("-canary` was concluded `true-not-ours`") {
+                self.verdict.doubts.push(Doubt {
+                    step: String::new(),
+                    why: "the canary of a node that is done anew is that of the first time".into(),
+                });
+            } else {
+                self.verdict.guessed.push(line);
+            }
+        }
+    }
+
+    /// What was taken back may be sent again.
+    fn is_done_anew(&self, round: &Round, unit: &UnitName) {
+        for (step, _) in &self.reference.acts {
+            if truth::node_of(step) == unit.as_str() {
+                let step = step.clone();
+                round.ground.ledger.note(0, Seen::DecidedNotDone { step });
+            }
+        }
     }
 
     fn unit_as_before(&mut self, unit: &UnitName) {
