@@ -14,6 +14,9 @@
 //! |---|---|
 //! | `sweep` | the loop, on as many worlds as there are cores |
 //! | `broken` | gates without one of their rules |
+//! | `site` | the seam: what a product gives to whoever disturbs runs on it |
+//! | `script`, `parts` | a plan made once, and what a process that runs it is made of |
+//! | `camunda` | Camunda 7: simulated engines over a real database |
 //! | `ways` | the plans |
 //! | `position` | where and how a run is disturbed |
 //! | `reference` | the uninterrupted run |

@@ -14,8 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A reader that does not end its transaction: what changes the table waits for it, and whoever reads meanwhile waits
-/// behind that.
+/// Somebody who does not end a transaction: what changes the table waits for it.
 pub struct Lock {
     store: Store,
     session: Option<u64>,
@@ -25,13 +24,15 @@ impl Lock {
     /// Takes it; returns when it is held.
     pub fn take(store: &Store, table: &str) -> anyhow::Result<Self> {
         let before = store.others()?;
-        let sleep = match store.address().kind() {
-            DatabaseKind::PostgreSql => "pg_sleep(120)",
-            DatabaseKind::MariaDb => "sleep(120)",
-        };
-        store.begin(format!(
-            "begin; select count(*) from {table}; select {sleep};"
-        ));
+        // As a writer holds it: PostgreSQL makes an index beside readers.
+        store.begin(match store.address().kind() {
+            DatabaseKind::PostgreSql => {
+                format!("begin; lock table {table} in row exclusive mode; select pg_sleep(120);")
+            }
+            DatabaseKind::MariaDb => {
+                format!("begin; select count(*) from {table}; select sleep(120);")
+            }
+        });
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             let session = store

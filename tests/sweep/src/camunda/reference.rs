@@ -23,6 +23,9 @@ use crate::life::Orders;
 use crate::life::Work;
 use crate::site::Site;
 
+/// A copy of a journal, with the number of its rows.
+type Shot = io::Result<(usize, PathBuf)>;
+
 /// What a run without any trouble is like.
 pub struct Reference {
     /// Its points, in order.
@@ -46,7 +49,7 @@ impl Reference {
     pub fn run(engines: &mut Engines) -> anyhow::Result<Self> {
         let mut round = engines.fresh()?;
         let before = engines.seen()?;
-        let shots: Arc<Mutex<Vec<io::Result<(usize, PathBuf)>>>> = Arc::default();
+        let shots: Arc<Mutex<Vec<Shot>>> = Arc::default();
         let (roll, journal, shelf) = (shots.clone(), round.ground.journal.clone(), engines.shelf());
         std::fs::create_dir_all(&shelf)?;
         let hook: Hook = Arc::new(move |place| {
