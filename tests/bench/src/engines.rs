@@ -94,7 +94,7 @@ impl Engines {
         let balancer = HaProxy::start(at("balancer"), &behind, "/engine-rest/engine").await?;
         let mut text = format!(
             "name = \"engines\"\nproduct-plugin = \"camunda-7\"\n\n\
-             [options]\ngroup = \"33%\"\ncanary-process = \"batch\"\ncached-plans = \"safe\"\n\n\
+             [options]\ngroup = \"33%\"\ncanary-process = \"batch\"\ncached-plans = \"safe\"\nbackup = \"none\"\n\n\
              [database.engine]\nkind = \"postgresql\"\nhost = \"127.0.0.1\"\nport = {}\ndatabase = \"{DATABASE}\"\n\
              user = \"{}\"\npassword = {{ env = \"{PASSWORD}\" }}\ntls = \"off\"\n\n\
              [disk.engine]\npath = {:?}\n\n\

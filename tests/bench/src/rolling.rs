@@ -31,6 +31,7 @@ const SPEC: RollingSpec = RollingSpec {
     minimum: 1,
     pgjdbc: PgJdbc::ConservativeAutosave,
     front: FrontKind::HaProxy,
+    backup: false,
 };
 
 pub(crate) fn run(runtime: &Runtime) -> anyhow::Result<Vec<Row>> {

@@ -57,6 +57,7 @@ impl Way {
             ("drain-seconds", "2"),
             ("soak-seconds", "0"),
             ("cached-plans", "safe"),
+            ("backup", "none"),
         ];
         Wish {
             name: self.name,

@@ -18,7 +18,10 @@ impl Place {
     async fn identity(&self, config: DatabaseConfig) -> Result<String, ReadError> {
         let password = self.address().password(Login::Owner);
         let database = self.open_with(config, password.reveal());
-        database.identity().await.map(|identity| identity.fingerprint)
+        database
+            .identity()
+            .await
+            .map(|identity| identity.fingerprint)
     }
 }
 

@@ -5,7 +5,6 @@ use liftlock_types::UnitName;
 
 use crate::camunda::engines::Engines;
 use crate::camunda::truth;
-use crate::judge::Doubt;
 use crate::ledger::Place;
 use crate::ledger::Seen;
 use crate::life::Hold;
@@ -65,24 +64,7 @@ impl Stage<'_, Engines> {
         }
         let finish = self.drive(&mut round, None)?;
         self.must_be_done(&round, &finish)?;
-        self.canary_of_before();
         Ok(())
-    }
-
-    /// A node that is done anew has the canary of the first time: its instance has the same key, so that no second one
-    /// is started. Known, and for a person to know.
-    fn canary_of_before(&mut self) {
-        let lines = std::mem::take(&mut self.verdict.guessed);
-        for line in lines {
-            if line.contains("-canary` was concluded `true-not-ours`") {
-                self.verdict.doubts.push(Doubt {
-                    step: String::new(),
-                    why: "the canary of a node that is done anew is that of the first time".into(),
-                });
-            } else {
-                self.verdict.guessed.push(line);
-            }
-        }
     }
 
     /// What was taken back may be sent again.
