@@ -4,10 +4,12 @@ import java.util.Properties;
 import org.codelibs.opensearch.runner.OpenSearchRunner;
 
 /**
- * Starts one OpenSearch node inside this process and stays until it is asked to stop.
+ * Starts one node of a search cluster inside this process and stays until it is asked to stop.
  *
- * <p>The only argument is a properties file with: cluster, name, http, transport, data, home and
- * repo. One node that elects itself; the ports were picked by whoever wrote the file.
+ * <p>The only argument is a properties file with: cluster, name, http, transport, data, home, repo,
+ * seeds, roles and founders (lists with commas; no founders: the cluster is there already), and
+ * founders.key and remote.key, the settings' names in this version. The ports were picked by whoever
+ * wrote the file.
  */
 public final class LabNode {
     private LabNode() {}
@@ -17,24 +19,23 @@ public final class LabNode {
         try (var in = Files.newInputStream(Path.of(arguments[0]))) {
             lab.load(in);
         }
-        String transport = lab.getProperty("transport");
         OpenSearchRunner runner = new OpenSearchRunner();
         runner.onBuild((number, settings) -> {
             settings.put("node.name", lab.getProperty("name"));
             settings.put("network.host", "127.0.0.1");
             settings.put("http.port", lab.getProperty("http"));
-            settings.put("transport.port", transport);
+            settings.put("transport.port", lab.getProperty("transport"));
             // The runner would choose seeds and managers for a cluster of its own making.
             settings.put("discovery.type", "zen");
-            settings.putList("discovery.seed_hosts", "127.0.0.1:" + transport);
-            if (Boolean.parseBoolean(lab.getProperty("bootstrap"))) {
-                settings.putList(
-                        "cluster.initial_cluster_manager_nodes", lab.getProperty("name"));
+            settings.putList("discovery.seed_hosts", lab.getProperty("seeds").split(","));
+            String founders = lab.getProperty("founders");
+            if (!founders.isEmpty()) {
+                settings.putList(lab.getProperty("founders.key"), founders.split(","));
             }
-            settings.putList("node.roles", "cluster_manager", "data", "ingest");
+            settings.putList("node.roles", lab.getProperty("roles").split(","));
             settings.put("path.data", lab.getProperty("data"));
             settings.putList("path.repo", lab.getProperty("repo"));
-            settings.putList("reindex.remote.allowlist", "127.0.0.1:*");
+            settings.putList(lab.getProperty("remote.key"), "127.0.0.1:*");
             // A developer's disk is often fuller than the watermarks allow.
             settings.put("cluster.routing.allocation.disk.threshold_enabled", false);
         }).build(OpenSearchRunner.newConfigs()

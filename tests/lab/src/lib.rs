@@ -8,6 +8,7 @@
 //! - `java`, `cache`, `files`, `launch`, `user`, `process`, `running`: finding a JDK, fetching once,
 //!   starting and ending processes
 //! - [`servers`]: [`Server`], one node of OpenSearch or Elasticsearch
+//! - [`search_cluster`]: [`SearchCluster`], several nodes of one, each stopped and switched alone
 //! - [`sites`]: servers that outlive this process: [`up`], [`down`], [`status`], [`logs`]
 //! - [`fields`]: the compact field-list notation of `optimize-8.7.fields`
 //! - [`databases`], [`haproxy`], [`nginx`]: what stands around application servers, started by hand
@@ -33,6 +34,7 @@ pub mod nginx;
 mod process;
 pub mod proxy;
 mod running;
+pub mod search_cluster;
 pub mod servers;
 pub mod site;
 pub mod sites;
@@ -62,8 +64,11 @@ pub use proxy::Record;
 pub use proxy::Rule;
 pub use proxy::Then;
 pub use proxy::When;
+pub use search_cluster::NodeSpec;
+pub use search_cluster::SearchCluster;
 pub use servers::Authority;
 pub use servers::Credentials;
+pub use servers::NodeRole;
 pub use servers::Server;
 pub use servers::ServerKind;
 pub use site::Shape;

@@ -1,15 +1,20 @@
 //! One node of a real search server on loopback.
 
 mod elasticsearch;
+mod elasticsearch_7;
+mod kind;
+mod member;
 mod opensearch;
 
+pub use kind::ServerKind;
+pub(crate) use member::Member;
+pub use member::NodeRole;
+
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
-use std::str::FromStr;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -50,86 +55,6 @@ const LAUNCHED: &str = "launched.json";
 pub(crate) fn launched(dir: &Path) -> Option<ProcessId> {
     let text = fs::read_to_string(dir.join(LAUNCHED)).ok()?;
     serde_json::from_str(&text).ok().filter(ProcessId::is_alive)
-}
-
-/// Which server, in which version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ServerKind {
-    /// OpenSearch 2.19.1, as the runner starts it.
-    #[serde(rename = "opensearch-2")]
-    OpenSearch2,
-    /// OpenSearch 3.3.2, as the runner starts it.
-    #[serde(rename = "opensearch-3")]
-    OpenSearch3,
-    /// Elasticsearch 8.19.13 without security.
-    #[serde(rename = "elasticsearch-8")]
-    Elasticsearch8,
-    /// Elasticsearch 8.19.13 with security, and TLS from a certificate authority of its own.
-    #[serde(rename = "elasticsearch-8-secured")]
-    Elasticsearch8Secured,
-}
-
-impl ServerKind {
-    /// Every kind, the one that most tests need first.
-    pub const ALL: [Self; 4] = [
-        Self::OpenSearch2,
-        Self::OpenSearch3,
-        Self::Elasticsearch8,
-        Self::Elasticsearch8Secured,
-    ];
-
-    /// The name used on a command line and in state files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OpenSearch2 => "opensearch-2",
-            Self::OpenSearch3 => "opensearch-3",
-            Self::Elasticsearch8 => "elasticsearch-8",
-            Self::Elasticsearch8Secured => "elasticsearch-8-secured",
-        }
-    }
-
-    /// The version that `GET /` must say.
-    pub fn version(self) -> &'static str {
-        match self {
-            Self::OpenSearch2 => "2.19.1",
-            Self::OpenSearch3 => "3.3.2",
-            Self::Elasticsearch8 | Self::Elasticsearch8Secured => "8.19.13",
-        }
-    }
-
-    /// Whether it is a server of the OpenSearch line.
-    pub fn is_opensearch(self) -> bool {
-        matches!(self, Self::OpenSearch2 | Self::OpenSearch3)
-    }
-
-    /// Whether it asks for credentials and speaks TLS.
-    pub fn is_secured(self) -> bool {
-        self == Self::Elasticsearch8Secured
-    }
-}
-
-impl fmt::Display for ServerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for ServerKind {
-    type Err = LabError;
-
-    fn from_str(text: &str) -> Result<Self, LabError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == text)
-            .ok_or_else(|| {
-                let names = Self::ALL.map(Self::name).join("`, `");
-                LabError::malformed(
-                    format!("server `{text}`"),
-                    format!("expected one of `{names}`"),
-                )
-            })
-    }
 }
 
 /// What a client of a secured server needs.
@@ -216,11 +141,35 @@ pub(crate) struct Layout {
     pub(crate) dir: PathBuf,
     pub(crate) http_port: u16,
     pub(crate) transport_port: u16,
+    /// Its place among others; without one it is a cluster of its own.
+    pub(crate) member: Option<Member>,
 }
 
 impl Layout {
     pub(crate) fn repo(&self) -> PathBuf {
-        self.dir.join("repo")
+        match &self.member {
+            Some(member) => member.repo.clone(),
+            None => self.dir.join("repo"),
+        }
+    }
+
+    /// `node.name`.
+    fn node_name(&self) -> &str {
+        self.member.as_ref().map_or("lab", |member| &member.name)
+    }
+
+    /// Whether nothing was ever written here: only such a node may found a cluster.
+    fn is_new(&self) -> Result<bool, LabError> {
+        let data = self.data();
+        Ok(fs::read_dir(&data).doing("list", &data)?.next().is_none())
+    }
+
+    /// Makes the folders that a server expects.
+    pub(crate) fn make_folders(&self) -> Result<(), LabError> {
+        for folder in [self.data(), self.repo(), self.dir.join("tmp")] {
+            fs::create_dir_all(&folder).doing("make", &folder)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn log(&self) -> PathBuf {
@@ -268,14 +217,6 @@ impl Server {
         lifetime: Lifetime,
     ) -> Result<Self, LabError> {
         let dir = std::path::absolute(dir).doing("resolve", dir)?;
-        for folder in [
-            dir.clone(),
-            dir.join("data"),
-            dir.join("repo"),
-            dir.join("tmp"),
-        ] {
-            fs::create_dir_all(&folder).doing("make", &folder)?;
-        }
         let mut attempt = 1;
         loop {
             let [http_port, transport_port] = [pick_port()?, pick_port()?];
@@ -283,7 +224,9 @@ impl Server {
                 dir: dir.clone(),
                 http_port,
                 transport_port,
+                member: None,
             };
+            layout.make_folders()?;
             match Self::launch(kind, &layout, lifetime).await {
                 Err(error) if attempt < PORT_ATTEMPTS_MAX && is_port_taken(&layout) => {
                     // Someone took the port between our look and the server's bind.
@@ -295,15 +238,20 @@ impl Server {
         }
     }
 
-    async fn launch(
+    pub(crate) async fn launch(
         kind: ServerKind,
         layout: &Layout,
         lifetime: Lifetime,
     ) -> Result<Self, LabError> {
-        let prepared = if kind.is_opensearch() {
-            opensearch::prepare(kind, layout).await?
-        } else {
-            elasticsearch::prepare(kind, layout).await?
+        let prepared = match kind {
+            ServerKind::OpenSearch1
+            | ServerKind::OpenSearch2
+            | ServerKind::OpenSearch3
+            | ServerKind::Elasticsearch710 => opensearch::prepare(kind, layout).await?,
+            ServerKind::Elasticsearch7 => elasticsearch_7::prepare(layout).await?,
+            ServerKind::Elasticsearch8
+            | ServerKind::Elasticsearch8Secured
+            | ServerKind::Elasticsearch9 => elasticsearch::prepare(kind, layout).await?,
         };
         let begun = Instant::now();
         let mut starting = Starting {
@@ -506,7 +454,12 @@ impl Starting {
                     if version != self.kind.version() {
                         return Err(self.not_started(format!("it says version `{version}`")));
                     }
-                    let health = "/_cluster/health?wait_for_status=yellow&timeout=1s";
+                    let health = match &self.layout.member {
+                        None => "/_cluster/health?wait_for_status=yellow&timeout=1s",
+                        // Others may be down, or their indices without a copy: that it sees a
+                        // manager is all that this node can be asked.
+                        Some(_) => "/_cluster/health?timeout=1s&master_timeout=1s",
+                    };
                     match target.send(Method::GET, health, None).await {
                         Ok((200, _)) => return Ok(()),
                         Ok((status, _)) => last = format!("its health was answered {status}"),
@@ -583,24 +536,15 @@ fn with_causes(error: &LabError) -> String {
     text
 }
 
-fn is_port_taken(layout: &Layout) -> bool {
+pub(crate) fn is_port_taken(layout: &Layout) -> bool {
     let log = layout.read_log();
     log.contains("BindHttpException")
         || log.contains("BindTransportException")
         || log.contains("Address already in use")
 }
 
-/// Modules that tests rest on, by the part of their name that all versions share.
-const NEEDED_OPENSEARCH: [&str; 4] = ["Reindex", "Painless", "CommonAnalysis", "IngestCommon"];
-const NEEDED_ELASTICSEARCH: [&str; 4] = [
-    "reindex",
-    "lang-painless",
-    "analysis-common",
-    "ingest-common",
-];
-
 async fn check_modules(kind: ServerKind, target: &HttpTarget) -> Result<(), LabError> {
-    let nodes = target.get("/_nodes/plugins").await?;
+    let nodes = target.get("/_nodes/_local/plugins").await?;
     let mut present = BTreeSet::new();
     for node in nodes["nodes"]
         .as_object()
@@ -614,12 +558,8 @@ async fn check_modules(kind: ServerKind, target: &HttpTarget) -> Result<(), LabE
             }
         }
     }
-    let needed: &[&str] = if kind.is_opensearch() {
-        &NEEDED_OPENSEARCH
-    } else {
-        &NEEDED_ELASTICSEARCH
-    };
-    let lacking: Vec<&str> = needed
+    let lacking: Vec<&str> = kind
+        .needed_modules()
         .iter()
         .copied()
         .filter(|n| !present.contains(*n))
@@ -645,15 +585,6 @@ fn short_name(module: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn knows_every_kind_by_its_name() {
-        for kind in ServerKind::ALL {
-            assert_eq!(kind.name().parse::<ServerKind>().unwrap(), kind);
-            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
-        }
-        assert!("opensearch".parse::<ServerKind>().is_err());
-    }
 
     #[test]
     fn sees_the_same_module_in_every_version() {

@@ -34,7 +34,8 @@ pub(crate) enum Command {
         /// The site's name.
         site: String,
         /// Which server: opensearch-2 (without this), opensearch-3, elasticsearch-8,
-        /// elasticsearch-8-secured.
+        /// elasticsearch-8-secured, or one of their neighbours: opensearch-1, elasticsearch-7.10,
+        /// elasticsearch-7, elasticsearch-9.
         #[arg(long)]
         server: Option<ServerKind>,
         /// The line whose schema the site has: 8.7 or 3.13.

