@@ -15,6 +15,7 @@
 //! | [`finding`] | results of checks |
 //! | [`inventory`] | what `inspect` saw |
 //! | [`run`] | what the run so far did and kept |
+//! | [`rolling`] | which node of a search cluster goes next, and what its stop takes away |
 //! | [`site`] | options, bindings, clock, log |
 //! | [`version`] | product versions and edges between them |
 //! | [`error`] | the one error, and how it meets `?` |
@@ -31,6 +32,7 @@ pub mod observing;
 pub mod plan;
 pub mod plugin;
 pub mod prelude;
+pub mod rolling;
 pub mod run;
 pub mod site;
 pub mod version;
