@@ -129,9 +129,38 @@ pub(crate) fn moves(description: &str) -> Option<Moves> {
     None
 }
 
+/// Does this answer of the task API show a task that was told to end and has not ended yet?
+///
+/// Elasticsearch 7.17 and OpenSearch 2 say so of the task itself. Elasticsearch 7.10 and OpenSearch 1.3 do not:
+/// there the status of a reindex or a by-query task holds the reason (`by user request`), and other tasks show
+/// nothing.
+pub(crate) fn is_cancelled(answer: &Value) -> bool {
+    answer.pointer("/task/cancelled") == Some(&Value::Bool(true))
+        || answer
+            .pointer("/task/status/canceled")
+            .is_some_and(Value::is_string)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sees_a_cancelled_task_in_every_form() {
+        for (task, expected) in [
+            (serde_json::json!({"cancelled": true}), true),
+            (serde_json::json!({"cancelled": false}), false),
+            (
+                serde_json::json!({"status": {"canceled": "by user request"}}),
+                true,
+            ),
+            (serde_json::json!({"status": {"created": 1}}), false),
+            (serde_json::json!({}), false),
+        ] {
+            let answer = serde_json::json!({"completed": false, "task": task});
+            assert_eq!(is_cancelled(&answer), expected, "{answer}");
+        }
+    }
 
     #[test]
     fn reads_both_forms_of_a_tasks_description() {

@@ -1,4 +1,4 @@
-//! The `cluster` capability: Elasticsearch 8, OpenSearch 2 and 3 through one typed layer.
+//! The `cluster` capability: Elasticsearch 7 to 9, OpenSearch 1 to 3 through one typed layer.
 //!
 //! | module | what |
 //! |---|---|

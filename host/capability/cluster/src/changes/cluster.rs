@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{moved_on, observed, unread};
 use crate::Cluster;
 use crate::call::Call;
+use crate::dialect::is_cancelled;
 use crate::facts::setting_key;
 
 impl Cluster {
@@ -121,7 +122,7 @@ async fn task_state(cluster: &Cluster, id: &str) -> Result<TaskState, ReadError>
     };
     Ok(if value.get("completed") == Some(&Value::Bool(true)) {
         TaskState::Ended
-    } else if value.pointer("/task/cancelled") == Some(&Value::Bool(true)) {
+    } else if is_cancelled(&value) {
         TaskState::Cancelled
     } else {
         TaskState::Runs

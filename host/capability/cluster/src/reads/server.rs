@@ -6,7 +6,7 @@ use liftlock_types::facts::cluster::{Deprecation, Health, Identity, Node, Settin
 use liftlock_types::{Json, ReadError};
 use serde_json::Value;
 
-use super::{bounded, list, members, objects, text};
+use super::{bounded, list, members, objects, rows, text};
 use crate::Cluster;
 use crate::call::Call;
 use crate::dialect::moves;
@@ -102,8 +102,25 @@ pub(super) async fn nodes(cluster: &Cluster) -> Result<Vec<Node>, ReadError> {
         )
         .await?;
     let marks = watermarks(&settings);
+    // The old name of the table: every version of both products answers it.
+    let manager = cluster
+        .ask(
+            &Call::get(["_cat", "master"])
+                .param("format", "json")
+                .param("h", "id"),
+        )
+        .await?;
+    let manager = rows(&manager, None, "the table of the elected manager")?
+        .first()
+        .map_or("", |row| text(row, "id"));
     let mut nodes: Vec<Node> = members(info.get("nodes"))
-        .map(|(id, node)| node_of(id, node, &stats, &marks))
+        .map(|(id, node)| {
+            let mut node = node_of(id, node, &stats, &marks);
+            if node.id == manager {
+                node.more.push(("elected-manager".into(), "yes".into()));
+            }
+            node
+        })
         .collect();
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(nodes)
@@ -132,6 +149,10 @@ fn node_of(id: &str, node: &Value, stats: &Value, marks: &Watermarks) -> Node {
     if !marks.enabled {
         more.push(("disk-threshold".into(), "disabled".into()));
     }
+    // Where tiers are no roles (OpenSearch 1, Elasticsearch before 7.10), operators write them here.
+    more.extend(members(node.get("attributes")).filter_map(|(name, value)| {
+        Some((format!("attribute.{name}"), value.as_str()?.to_owned()))
+    }));
     Node {
         id: id.to_owned(),
         name: text(node, "name").to_owned(),

@@ -204,6 +204,12 @@ pub(crate) async fn tells_who_it_is(cluster: &Cluster, product: &str) {
     assert!(!node["plugins"].as_array().unwrap().is_empty(), "{node}");
     let health = cluster.read(&Read::Health).await.unwrap();
     assert_eq!(health["nodes"], nodes.as_array().unwrap().len());
+    let is_elected = |node: &&Value| {
+        let more = node["more"].as_array().unwrap();
+        more.contains(&json!(["elected-manager", "yes"]))
+    };
+    let elected = nodes.as_array().unwrap().iter().filter(is_elected).count();
+    assert_eq!(elected, 1, "{nodes}");
 }
 
 pub(crate) async fn makes_and_deletes_indices(cluster: &Cluster) {
