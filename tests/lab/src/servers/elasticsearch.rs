@@ -152,7 +152,10 @@ pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepare
         );
         store_password(&tool, password).await?;
     }
-    let launch = start("server", &["-p", &pid_file.to_string_lossy()]);
+    let mut launch = start("server", &["-p", &pid_file.to_string_lossy()]);
+    if kind == ServerKind::Elasticsearch9 {
+        through_server_launcher(&mut launch, &java, &home, &pid_file);
+    }
     Ok(Prepared {
         launch,
         pid_file: Some(pid_file),
@@ -329,6 +332,27 @@ fn launch(
         user,
         at_our_end: "KILL",
     }
+}
+
+/// From 9.4 on the tool only writes down how the server is to be started; a launcher runs the tool, then
+/// the server. The archive's native one is for another processor, so this is its Java form.
+fn through_server_launcher(launch: &mut Launch, java: &Java, home: &Path, pid_file: &Path) {
+    launch.arguments = vec![
+        "-Xms4m".into(),
+        "-Xmx64m".into(),
+        "-XX:+UseSerialGC".into(),
+        "-cp".into(),
+        format!("{}/lib/tools/server-launcher/*", home.display()).into(),
+        "org.elasticsearch.server.launcher.ServerLauncher".into(),
+        "-p".into(),
+        pid_file.into(),
+    ];
+    launch.environment.extend([
+        ("JAVA", java.program("java").into()),
+        ("JAVA_TYPE", "ES_JAVA_HOME".into()),
+        ("ES_HOME", home.into()),
+        ("ES_DISTRIBUTION_TYPE", "tar".into()),
+    ]);
 }
 
 /// Makes the keystore with the superuser's first password in it.
