@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{bounded, list, members, number, objects, pattern, rows as rows_of, text, whole};
 use crate::Cluster;
 use crate::call::Call;
+use crate::dialect::without_dates;
 
 /// Bounds of the contract.
 const INDICES_MAX: usize = 10_000;
@@ -327,7 +328,8 @@ async fn raw_templates(
         .iter()
         .map(|entry| {
             let name = text(entry, "name").to_owned();
-            (name, entry.get(body).cloned().unwrap_or(Value::Null))
+            let body = entry.get(body).cloned().unwrap_or(Value::Null);
+            (name, without_dates(body))
         })
         .collect())
 }
