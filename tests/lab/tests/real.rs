@@ -1,7 +1,4 @@
 //! The lab against real servers. Needs a JDK and Maven; without them it fails and says so.
-//!
-//! Servers and clusters that only an upgrade of the cluster itself meets are looked at on demand:
-//! `cargo test -p liftlock-lab --test real -- --ignored --test-threads 1`.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(
     clippy::print_stdout,
@@ -9,7 +6,6 @@
 )]
 
 mod camunda;
-mod neighbours;
 
 use std::time::Duration;
 

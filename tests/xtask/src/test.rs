@@ -146,7 +146,9 @@ impl Targets {
         let mut seen = BTreeMap::new();
         for package in metadata["packages"].as_array().into_iter().flatten() {
             let tests = package["targets"].as_array().into_iter().flatten();
-            for target in tests.filter(|target| target["kind"][0] == "test") {
+            // Those that run when they are named, and then alone, say so themselves.
+            let is_meant = |target: &&Value| target["kind"][0] == "test" && target["test"] != false;
+            for target in tests.filter(is_meant) {
                 let name = target["name"].as_str().unwrap_or_default();
                 let (tier, list) = match (package["name"].as_str(), name) {
                     (Some("liftlock-e2e"), _) => ("e2e", &mut found.e2e),
@@ -209,6 +211,7 @@ mod tests {
         let metadata = json!({ "packages": [
             package("liftlock-e2e", "a"), package("lab", "real"), package("cluster", "real"),
             package("gate", "c"), package("journal", "c"),
+            json!({ "name": "lab", "targets": [{ "kind": ["test"], "name": "d", "test": false }]}),
         ]});
         let targets = Targets::of(&metadata).unwrap();
         assert_eq!(targets.e2e, ["--test", "a"]);

@@ -1,7 +1,4 @@
 //! The suite on real servers. Needs a JDK and Maven; without them it fails and says so.
-//!
-//! The servers that only an upgrade of the cluster itself meets take as long again as all others, so they
-//! are looked at on demand: `cargo test -p liftlock-cluster --test real -- --ignored --test-threads 1`.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod suite;
@@ -33,30 +30,6 @@ async fn holds_on_opensearch_3() {
 #[tokio::test]
 async fn holds_on_elasticsearch_8() {
     on(ServerKind::Elasticsearch8).await;
-}
-
-#[tokio::test]
-#[ignore = "on demand, see above"]
-async fn holds_on_opensearch_1() {
-    on(ServerKind::OpenSearch1).await;
-}
-
-#[tokio::test]
-#[ignore = "on demand, see above"]
-async fn holds_on_elasticsearch_7_10() {
-    on(ServerKind::Elasticsearch710).await;
-}
-
-#[tokio::test]
-#[ignore = "on demand, see above"]
-async fn holds_on_elasticsearch_7() {
-    on(ServerKind::Elasticsearch7).await;
-}
-
-#[tokio::test]
-#[ignore = "on demand, see above"]
-async fn holds_on_elasticsearch_9() {
-    on(ServerKind::Elasticsearch9).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,10 @@
-//! The servers that an upgrade of a cluster begins at or ends with, and clusters of three nodes.
+//! The servers that an upgrade of a cluster begins at or ends with, and clusters of three nodes. They take long, so this
+//! is a test of its own: `cargo test -p liftlock-lab --test neighbours -- --test-threads 1`.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(
+    clippy::print_stdout,
+    reason = "measured times are for whoever runs the test"
+)]
 
 use liftlock_lab::HttpTarget;
 use liftlock_lab::LabError;
@@ -9,7 +15,10 @@ use liftlock_lab::ServerKind;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::ONE_AT_A_TIME;
+use tokio::sync::Mutex;
+
+/// Two cores are few for four servers that start at the same time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// Documents in each index of a cluster.
 const DOCUMENTS: usize = 200;
@@ -34,25 +43,21 @@ async fn keeps_its_data(kind: ServerKind) {
 }
 
 #[tokio::test]
-#[ignore = "on demand, see real.rs"]
 async fn opensearch_1_keeps_its_data() {
     keeps_its_data(ServerKind::OpenSearch1).await;
 }
 
 #[tokio::test]
-#[ignore = "on demand, see real.rs"]
 async fn elasticsearch_7_10_keeps_its_data() {
     keeps_its_data(ServerKind::Elasticsearch710).await;
 }
 
 #[tokio::test]
-#[ignore = "on demand, see real.rs"]
 async fn elasticsearch_7_keeps_its_data() {
     keeps_its_data(ServerKind::Elasticsearch7).await;
 }
 
 #[tokio::test]
-#[ignore = "on demand, see real.rs"]
 async fn elasticsearch_9_keeps_its_data() {
     keeps_its_data(ServerKind::Elasticsearch9).await;
 }
@@ -131,7 +136,6 @@ async fn three(kind: ServerKind, dir: &std::path::Path) -> SearchCluster {
 }
 
 #[tokio::test]
-#[ignore = "on demand, see real.rs"]
 async fn three_nodes_of_elasticsearch_7_become_8_one_by_one() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let dir = tempfile::tempdir().unwrap();
@@ -148,7 +152,6 @@ async fn three_nodes_of_elasticsearch_7_become_8_one_by_one() {
 
 /// The last hop's trap: an index that 1.3 made keeps 3.x from starting, and does no harm to the node.
 #[tokio::test]
-#[ignore = "on demand, see real.rs"]
 async fn three_nodes_of_opensearch_1_become_2_and_not_3() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let dir = tempfile::tempdir().unwrap();
