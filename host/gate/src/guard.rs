@@ -51,7 +51,7 @@ impl Runner {
     pub(crate) async fn guards_hold(&self, guards: &[Span<'_>], at: usize) -> Result<(), Halt> {
         for (span, condition) in guards {
             if span.contains(&at) {
-                self.wait_for(&self.plan.steps[at].id, condition).await?;
+                self.guard_holds(&self.plan.steps[at].id, condition).await?;
             }
         }
         Ok(())

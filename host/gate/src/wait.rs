@@ -21,6 +21,27 @@ const CLAIM_EVERY_MS: u64 = 5_000;
 impl Runner {
     /// Waits until the condition has held for as long as it must, or does what the plan says when patience ends.
     pub(crate) async fn wait_for(&self, step: &StepId, condition: &Condition) -> Result<(), Halt> {
+        self.wait(step, condition, condition.patience_ms).await
+    }
+
+    /// The same of a guard, which is looked at once and not waited for: a target that cannot be read says nothing of it, and
+    /// is asked again for as long as any other read of the run would be.
+    pub(crate) async fn guard_holds(
+        &self,
+        step: &StepId,
+        condition: &Condition,
+    ) -> Result<(), Halt> {
+        let unreadable_ms = self.timing.unreadable_ms.max(condition.patience_ms);
+        self.wait(step, condition, unreadable_ms).await
+    }
+
+    /// `unreadable_ms`: patience with a target that gives no answer.
+    async fn wait(
+        &self,
+        step: &StepId,
+        condition: &Condition,
+        unreadable_ms: u64,
+    ) -> Result<(), Halt> {
         let begun = boot_time_ms();
         let mut held_since = None;
         let mut last = None;
@@ -36,7 +57,12 @@ impl Runner {
                     return Err(halt);
                 }
             }
-            let why = match self.look_at(condition, last.as_ref()).await? {
+            let looked = self.look_at(condition, last.as_ref()).await?;
+            let patience_ms = match &looked {
+                Err(ReadError::Unavailable(_)) => unreadable_ms,
+                _ => condition.patience_ms,
+            };
+            let why = match looked {
                 Ok(seen) => {
                     last = Some(seen.seen);
                     if seen.holds == condition.negated {
@@ -74,8 +100,9 @@ impl Runner {
             if self.stop.is_set() {
                 return Err(self.stopped_by_person());
             }
-            if boot_time_ms().saturating_sub(begun) >= condition.patience_ms {
-                return self.expired(step, condition, &told, last).await;
+            if boot_time_ms().saturating_sub(begun) >= patience_ms {
+                let within_s = patience_ms.div_ceil(1000);
+                return self.expired(step, condition, within_s, &told, last).await;
             }
             tokio::time::sleep(Duration::from_millis(pause)).await;
             pause = (pause * 2).min(LOOK_MS.1);
@@ -105,6 +132,7 @@ impl Runner {
         &self,
         step: &StepId,
         condition: &Condition,
+        within_s: u64,
         why: &str,
         seen: Option<serde_json::Value>,
     ) -> Result<(), Halt> {
@@ -114,9 +142,8 @@ impl Runner {
             then: condition.on_expiry,
         });
         let text = format!(
-            "`{}` did not come true within {} s: {why}",
+            "`{}` did not come true within {within_s} s: {why}",
             condition.label,
-            condition.patience_ms.div_ceil(1000)
         );
         match condition.on_expiry {
             // A guard is looked at before each step, and told once.

@@ -2,7 +2,8 @@
 
 use liftlock_gate::{FreezeError, PlannerFault, freeze};
 use liftlock_types::{
-    Binding, Condition, Exit, Guard, Json, OnExpiry, PLUGIN_BINDING, Predicate, Proposal, Step,
+    Binding, Condition, Exit, Guard, Json, OnExpiry, PLUGIN_BINDING, Predicate, Proposal,
+    ReadError, Step,
 };
 
 use crate::lab::*;
@@ -110,6 +111,32 @@ async fn a_guard_warns_once_or_asks_a_person() {
     closes(&lab, "window", u32::MAX);
     assert_eq!(lab.run().await.exit, Exit::PersonNeeded);
     assert_eq!(lab.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn a_guard_asks_nobody_while_its_target_is_silent_for_a_moment() {
+    let asks = guarded("b", "c", asked("window", 0, OnExpiry::Ask));
+    let mut lab = Lab::of(Toy::new(), asks).await;
+    lab.timing.unreadable_ms = 60_000;
+    let silent = PlannerFault::Target {
+        doing: "look",
+        error: ReadError::Unavailable("no answer".into()),
+    };
+    let planner = lab.planner.clone();
+    *planner.asked_fault.lock().unwrap() = Some(silent.clone());
+    let speaks_again = async {
+        while !lab.heard("cannot look") {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        *planner.asked_fault.lock().unwrap() = None;
+    };
+    let (end, ()) = tokio::join!(lab.run(), speaks_again);
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    // For longer than the run waits for any read it is a person's.
+    let asks = guarded("b", "c", asked("window", 0, OnExpiry::Ask));
+    let lab = Lab::of(Toy::new(), asks).await;
+    *lab.planner.asked_fault.lock().unwrap() = Some(silent);
+    assert_eq!(lab.run().await.exit, Exit::PersonNeeded);
 }
 
 #[tokio::test]
