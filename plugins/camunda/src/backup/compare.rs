@@ -2,7 +2,7 @@
 //!
 //! A dump is taken while engines write, and how many rows its own moment had nobody can say afterwards. So the rows are
 //! counted before the dump and after it, and a table to which rows are only added has in the copy a number between the
-//! two. Of the other tables, whose rows come and go, only one thing can be said for certain enough: see [`EMPTY_MIN`].
+//! two. Of the other tables, whose rows come and go, only one thing can be said for certain enough: see `EMPTY_MIN`.
 
 use std::collections::BTreeMap;
 
