@@ -79,15 +79,7 @@ pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
     let set = tiers.counted("traps on simulated clusters", tally.into_count());
     summary.field("e2e", e2e + tiers.counted("golden scripts", scripts) + set);
     let swept = summary.wait("sweep, a sample", sweep::look(summary)).await;
-    let swept = tiers.counted("sweep, a sample", swept);
-    let engines = summary
-        .wait(
-            "sweep of engines, a sample",
-            sweep::look_at_engines(summary),
-        )
-        .await;
-    let engines = tiers.counted("sweep of engines, a sample", engines);
-    summary.field("sweep", swept + engines);
+    summary.field("sweep", tiers.counted("sweep, a sample", swept));
     let fuzzed = tiers.one(summary, "fuzz targets", || fuzz::all(summary));
     summary.field("fuzz", fuzzed);
     let servers = tiers.one(summary, "lab and capabilities on real servers", || {

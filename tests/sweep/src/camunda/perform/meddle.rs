@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::camunda::engines::Engines;
+use crate::camunda::machines::Server;
 use crate::camunda::position::Meddling;
 use crate::ledger::Place;
 use crate::perform::Finish;
@@ -78,16 +79,13 @@ impl Stage<'_, Engines> {
                 !runs
             }
             Meddling::Stopped => {
-                // Their own requests are cut, not ours.
-                while machines
-                    .servers()
-                    .iter()
-                    .any(|(_, server, _)| server.current > 0)
-                {
-                    if machines.seen()["servers"][node]["state"] == "ready" {
-                        break;
-                    }
-                }
+                // Their own requests are cut, not ours: what is out comes to its end while it is looked at.
+                let is_ending = |(name, server, _): &(String, Server, bool)| {
+                    name == node
+                        && server.administrative != Administrative::Ready
+                        && server.current > 0
+                };
+                while machines.servers().iter().any(is_ending) {}
                 machines.stop(node);
                 runs
             }
