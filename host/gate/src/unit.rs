@@ -125,18 +125,20 @@ impl Runner {
     }
 
     /// What the unit had given back can be borrowed again: enough others serve, say. Asked before the way back begins,
-    /// since once it has begun nothing else can be done until it has ended.
+    /// since once it has begun nothing else can be done until it has ended. Of the first loan alone: what the others wait
+    /// for may be what the first one brings about.
     async fn can_borrow_again(&self, unit: &UnitName) -> Result<(), Halt> {
-        for id in self.protective(Some(unit)) {
-            if self.state().step(&id).gave_back != Some(true) {
-                continue;
-            }
-            let Some(step) = self.step_of(&id).cloned() else {
-                continue;
-            };
-            for condition in &step.opens_when {
-                self.wait_for(&id, condition).await?;
-            }
+        let loans = self.protective(Some(unit));
+        let first = {
+            let state = self.state();
+            let is_back = |id: &&StepId| state.step(id).gave_back == Some(true);
+            loans.iter().find(is_back).and_then(|id| self.step_of(id))
+        };
+        let Some(first) = first else {
+            return Ok(());
+        };
+        for condition in &first.opens_when {
+            self.wait_for(&first.id, condition).await?;
         }
         Ok(())
     }
