@@ -9,6 +9,7 @@
 pub mod catalog;
 mod mariadb;
 mod postgresql;
+mod session;
 
 use std::fmt;
 use std::fs;
@@ -23,6 +24,8 @@ use serde::Deserialize;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
+
+pub use self::session::Session;
 
 use crate::cache;
 use crate::error::IoContext;
@@ -231,11 +234,15 @@ impl DatabaseAddress {
         database: &str,
         sql: &str,
     ) -> Result<String, LabError> {
-        let client = match self.kind {
-            DatabaseKind::PostgreSql => postgresql::client(self.port, user, password, database)?,
-            DatabaseKind::MariaDb => mariadb::client(self.port, user, password, database)?,
-        };
-        feed(client, sql).await
+        feed(self.client(user, password, database)?, sql).await
+    }
+
+    /// A client that stops at the first error.
+    fn client(&self, user: &str, password: &Secret, database: &str) -> Result<Client, LabError> {
+        match self.kind {
+            DatabaseKind::PostgreSql => postgresql::client(self.port, user, password, database),
+            DatabaseKind::MariaDb => mariadb::client(self.port, user, password, database),
+        }
     }
 
     /// Makes an empty database that [`Login::Owner`] owns; an error if there is one of that name.

@@ -46,6 +46,7 @@ pub use databases::DatabaseAddress;
 pub use databases::DatabaseKind;
 pub use databases::DatabaseServer;
 pub use databases::Login;
+pub use databases::Session;
 pub use dump::Dump;
 pub use dump::diff;
 pub use dump::dump;

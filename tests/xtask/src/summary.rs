@@ -50,16 +50,23 @@ impl Summary {
         self.fields.push((key.to_owned(), value));
     }
 
+    fn begin(&self, what: &str) -> Spent {
+        self.say(&format!("== {what}"));
+        Spent {
+            begun: Instant::now(),
+            processor: processor(),
+        }
+    }
+
     /// Does one step, with its name before and its time after.
     pub(crate) fn step<T>(
         &self,
         what: &str,
         work: impl FnOnce() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        self.say(&format!("== {what}"));
-        let begun = Instant::now();
+        let spent = self.begin(what);
         let result = work();
-        self.say(&said(what, begun.elapsed(), result.is_ok()));
+        self.say(&spent.said(what, result.is_ok()));
         result
     }
 
@@ -69,10 +76,9 @@ impl Summary {
         what: &str,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
-        self.say(&format!("== {what}"));
-        let begun = Instant::now();
+        let spent = self.begin(what);
         let result = work.await;
-        self.say(&said(what, begun.elapsed(), result.is_ok()));
+        self.say(&spent.said(what, result.is_ok()));
         result
     }
 
@@ -101,9 +107,34 @@ impl Summary {
     }
 }
 
-fn said(what: &str, took: Duration, is_good: bool) -> String {
-    let how = if is_good { "done" } else { "FAILED" };
-    format!("-- {what}: {how} in {:.1} s", took.as_secs_f64())
+/// What a step began with.
+struct Spent {
+    begun: Instant,
+    processor: Duration,
+}
+
+impl Spent {
+    /// Time, and how much of a processor the step kept busy: 1.0 is one core all the time, little is waiting.
+    fn said(&self, what: &str, is_good: bool) -> String {
+        let how = if is_good { "done" } else { "FAILED" };
+        let took = self.begun.elapsed().as_secs_f64();
+        let processor = processor().saturating_sub(self.processor).as_secs_f64();
+        format!("-- {what}: {how} in {took:.1} s, {processor:.1} s of processor")
+    }
+}
+
+/// Processor time of this process and of all its ended children, by the kernel's account (proc(5), `/proc/pid/stat`,
+/// in hundredths of a second).
+fn processor() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_the_name = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let hundredths: u64 = after_the_name
+        .split_whitespace()
+        .skip(11)
+        .take(4)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Duration::from_millis(hundredths * 10)
 }
 
 fn line(name: &str, is_good: bool, fields: &[(String, String)], seconds: u64) -> String {
@@ -121,6 +152,16 @@ fn pairs(fields: &[(String, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processor_time_is_counted_while_there_is_work() {
+        let begun = Instant::now();
+        let before = processor();
+        while begun.elapsed() < Duration::from_secs(5) && processor() == before {
+            std::hint::black_box(begun.elapsed());
+        }
+        assert!(processor() > before);
+    }
 
     #[test]
     fn the_last_line_is_one_that_a_script_can_split_at_blanks() {

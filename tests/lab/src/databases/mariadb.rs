@@ -115,7 +115,9 @@ pub(super) fn client(
     let mut client = tool("mariadb", port, user, password)?;
     client
         .command
-        .args(["--batch", "--skip-column-names", "-D", database]);
+        // Each answer at once: a session waits for it before it asks again.
+        .args(["--batch", "--unbuffered", "--skip-column-names"])
+        .args(["-D", database]);
     client.shown = format!("mariadb as `{user}` on `{database}`");
     Ok(client)
 }

@@ -46,6 +46,18 @@ async fn lives_and_ends(kind: DatabaseKind, not_owner: &str, wrong_password: &st
         .unwrap_err();
     assert!(refused.to_string().contains(wrong_password), "{refused}");
 
+    // A session answers one text after another, several statements and none at all, until one fails.
+    let mut session = address.session("copy_1").unwrap();
+    assert_eq!(session.sql(count).await.unwrap(), "3");
+    let several = "update t set a = 7 where a = 3; select a from t order by a;";
+    assert_eq!(session.sql(several).await.unwrap(), "1\n2\n7");
+    let nothing = session.sql("update t set a = 3 where a = 7").await;
+    assert_eq!(nothing.unwrap(), "");
+    let refused = session.sql("select no_such_column from t").await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("no_such_column"), "{refused}");
+    session.sql(count).await.unwrap_err();
+
     let process = server.process().clone();
     server.kill();
     assert!(!process.is_alive());

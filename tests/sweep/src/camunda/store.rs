@@ -13,10 +13,12 @@ use anyhow::bail;
 use liftlock_lab::DatabaseAddress;
 use liftlock_lab::DatabaseKind;
 use liftlock_lab::DatabaseServer;
+use liftlock_lab::Session;
 use liftlock_lab::camunda::EngineVersion;
 use liftlock_lab::camunda::schema;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::sync::Mutex;
 
 /// The id of the installation, which every engine on the database tells.
 pub const INSTALLATION: &str = "11111111-2222-3333-4444-555555555555";
@@ -111,6 +113,7 @@ impl Server {
             database: format!("sweep_{number}"),
             version,
             runtime: self.runtime.handle().clone(),
+            session: Arc::default(),
             instances: Arc::default(),
         };
         store.wait(async |store| store.make().await)?;
@@ -164,6 +167,7 @@ pub struct Store {
     database: String,
     version: EngineVersion,
     runtime: tokio::runtime::Handle,
+    session: Arc<Mutex<Option<Session>>>,
     instances: Arc<AtomicU64>,
 }
 
@@ -192,7 +196,15 @@ impl Store {
     }
 
     async fn run(&self, sql: &str) -> anyhow::Result<String> {
-        Ok(self.address.sql(&self.database, sql).await?)
+        let mut kept = self.session.lock().await;
+        let mut session = match kept.take() {
+            Some(session) => session,
+            None => self.address.session(&self.database)?,
+        };
+        // One that failed has ended.
+        let answer = session.sql(sql).await?;
+        *kept = Some(session);
+        Ok(answer)
     }
 
     /// Runs SQL as the owner, as somebody else would.
@@ -200,12 +212,12 @@ impl Store {
         self.wait(async |store| store.run(sql).await)
     }
 
-    /// Runs SQL that takes long, on the server's runtime.
+    /// Runs SQL that takes long, in a session of its own, on the server's runtime.
     pub fn begin(&self, sql: String) {
         let store = self.clone();
         // It ends when its session is ended.
         self.runtime
-            .spawn(async move { store.run(&sql).await.ok() });
+            .spawn(async move { store.address.sql(&store.database, &sql).await.ok() });
     }
 
     fn is_postgresql(&self) -> bool {

@@ -19,9 +19,19 @@ const STAYS: [&str; 4] = ["columns", "indexes", "log", "instances"];
 impl Stage<'_, Engines> {
     /// The end of the uninterrupted run, and nothing done more often.
     pub(super) fn must_be_done(&mut self, round: &Round, finish: &Finish) -> anyhow::Result<()> {
+        self.must_be_done_but(round, finish, &[])
+    }
+
+    /// The same, but for these members of what is seen.
+    pub(super) fn must_be_done_but(
+        &mut self,
+        round: &Round,
+        finish: &Finish,
+        but: &[&str],
+    ) -> anyhow::Result<()> {
         self.judge_engines(round)?;
         match finish {
-            Finish::Done => self.same_as_after(&[])?,
+            Finish::Done => self.same_as_after(but)?,
             Finish::RolledBack => self
                 .verdict
                 .lost
@@ -141,7 +151,7 @@ impl Stage<'_, Engines> {
         Ok(())
     }
 
-    fn differ(&mut self, expected: &Value, found: &Value) {
+    pub(super) fn differ(&mut self, expected: &Value, found: &Value) {
         let lines = judge::differences(expected, found);
         self.verdict.lost.extend(lines);
     }
