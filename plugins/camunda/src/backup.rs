@@ -11,6 +11,7 @@ use crate::check::found;
 use crate::descriptor::{BACKUPS, DATABASE, TOOLS, TRIAL};
 use crate::options::Options;
 use crate::schema::{self, Schema};
+use crate::told;
 use compare::Counts;
 
 /// Tasks of [`TOOLS`].
@@ -31,9 +32,6 @@ const PROVED: &str = "backup-proved";
 ///
 /// Ten million: both servers count so many in some seconds, and a query has a bound of time.
 const ROWS_MAX: u64 = 10_000_000;
-
-/// Differences that are told.
-const TOLD_MAX: usize = 5;
 
 /// What of a backup the operator bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,7 +224,7 @@ pub(crate) fn observe(site: &Site, run: &Run, input: &Value) -> Result<Observati
             told.extend(compare::of_counts(table, counts));
         }
     }
-    let mut why = shortened(&told);
+    let mut why = told::first(&told, "; ");
     if !told.is_empty() {
         why.push_str(
             ". Nothing was changed; abort this run and plan again, which takes a new dump and tries it",
@@ -242,21 +240,6 @@ pub(crate) fn observe(site: &Site, run: &Run, input: &Value) -> Result<Observati
         }),
         why,
     })
-}
-
-/// The first of them.
-pub(crate) fn shortened(told: &[String]) -> String {
-    let mut text = told
-        .iter()
-        .take(TOLD_MAX)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join("; ");
-    let more = told.len().saturating_sub(TOLD_MAX);
-    if more > 0 {
-        text.push_str(&format!("; and {more} more"));
-    }
-    text
 }
 
 fn number(captured: &Captured) -> Result<u64> {
@@ -313,13 +296,5 @@ mod tests {
             assert_eq!(found(&Backup::Whole, is_waived), None);
         }
         assert!(partial.findings(false)[0].what.contains("`disk.backup`"));
-    }
-
-    #[test]
-    fn only_so_many_differences_are_told_and_the_rest_is_counted() {
-        let told: Vec<String> = (0..TOLD_MAX + 2).map(|n| format!("d{n}")).collect();
-        assert_eq!(shortened(&told), "d0; d1; d2; d3; d4; and 2 more");
-        assert_eq!(shortened(&told[..1]), "d0");
-        assert_eq!(shortened(&[]), "");
     }
 }

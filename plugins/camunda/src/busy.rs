@@ -7,14 +7,12 @@ use crate::descriptor::DATABASE;
 use crate::goal::Goal;
 use crate::reads;
 use crate::schema::Schema;
+use crate::told;
 use crate::version::Minor;
 use crate::window::Subject;
 
 /// The version from which on a deployment without a time to live is refused.
 const TIME_TO_LIVE_SINCE: Minor = Minor::new(20);
-
-/// Most names that are told.
-const TOLD_MAX: usize = 5;
 
 /// Reads batches, clean-ups, and what the target would refuse; nothing of a schema that is not what it says.
 pub(crate) fn findings(site: &Site, schema: &Schema, goal: Option<&Goal>) -> Result<Vec<Finding>> {
@@ -49,16 +47,6 @@ fn asks_for_time_to_live(from: Minor, to: Minor) -> bool {
 
 type Row = Vec<Option<String>>;
 
-/// The first names, and how many more.
-fn names(rows: &[Row], name: impl Fn(&Row) -> String) -> String {
-    let mut all: Vec<String> = rows.iter().take(TOLD_MAX).map(name).collect();
-    let more = rows.len().saturating_sub(TOLD_MAX);
-    if more > 0 {
-        all.push(format!("and {more} more"));
-    }
-    all.join(", ")
-}
-
 fn at(row: &Row, column: usize) -> &str {
     row.get(column)
         .and_then(|value| value.as_deref())
@@ -66,7 +54,10 @@ fn at(row: &Row, column: usize) -> &str {
 }
 
 fn of_batches(rows: &[Row]) -> Option<Finding> {
-    let told = names(rows, |row| format!("{} `{}`", at(row, 0), at(row, 1)));
+    let batches = rows
+        .iter()
+        .map(|row| format!("{} `{}`", at(row, 0), at(row, 1)));
+    let told = told::first(batches, ", ");
     let what = format!("{} runs: {told}", rows.len());
     (!rows.is_empty()).then(|| {
         found(
@@ -92,10 +83,11 @@ fn of_cleanups(rows: &[Row]) -> Option<Finding> {
 }
 
 fn of_definitions(rows: &[Row]) -> Option<Finding> {
-    let told = names(rows, |row| match at(row, 1) {
+    let definitions = rows.iter().map(|row| match at(row, 1) {
         "" => format!("`{}`", at(row, 0)),
         tenant => format!("`{}` of tenant `{tenant}`", at(row, 0)),
     });
+    let told = told::first(definitions, ", ");
     (!rows.is_empty()).then(|| {
         found(
             "camunda.history-ttl",

@@ -16,10 +16,8 @@ use crate::options::{CachedPlans, Options};
 use crate::schema::{LANDMARK, Schema};
 use crate::script::Statement;
 use crate::standing::Standing;
+use crate::told;
 use crate::version::Minor;
-
-/// Tables that an ALTER of this role fails on are told up to this many.
-const TOLD_MAX: usize = 5;
 
 /// A transaction that is open longer than this keeps statements of the script waiting, and everybody behind them.
 const TRANSACTION_MS_LONG: u64 = 30_000;
@@ -217,7 +215,7 @@ fn of_schema(schema: &Schema, all: &mut Vec<Finding>) {
                 "tables",
                 foreign
                     .iter()
-                    .take(TOLD_MAX)
+                    .take(told::TOLD_MAX)
                     .copied()
                     .collect::<Vec<_>>()
                     .join(", "),
@@ -262,7 +260,7 @@ fn of_schema(schema: &Schema, all: &mut Vec<Finding>) {
 
 fn of_standing(id: &str, standing: &Standing) -> Finding {
     match standing {
-        Standing::Settled(settled) => warning(id, "schema", told(&settled.patches)),
+        Standing::Settled(settled) => warning(id, "schema", told::first(&settled.patches, "; ")),
         Standing::Between(between) if between.wrong.is_empty() => warning(
             id,
             "schema",
@@ -284,27 +282,14 @@ fn of_standing(id: &str, standing: &Standing) -> Finding {
             } else {
                 id
             };
-            blocker(id, "schema", told(&between.wrong))
+            blocker(id, "schema", told::first(&between.wrong, "; "))
         }
         Standing::Damaged { minor, found } => blocker(
             id,
             "schema",
-            format!("it says {minor}; {}", told(&found.differences)),
+            format!("it says {minor}; {}", told::first(&found.differences, "; ")),
         ),
     }
-}
-
-fn told<T: std::fmt::Display>(differences: &[T]) -> String {
-    let mut text: Vec<String> = differences
-        .iter()
-        .take(TOLD_MAX)
-        .map(ToString::to_string)
-        .collect();
-    let more = differences.len().saturating_sub(TOLD_MAX);
-    if more > 0 {
-        text.push(format!("and {more} more"));
-    }
-    text.join("; ")
 }
 
 fn of_nodes(nodes: &Nodes, schema: &Schema, goal: Option<&Goal>, all: &mut Vec<Finding>) {

@@ -25,6 +25,7 @@
 //! | `restore` | the whole way back, from a dump that the operator names |
 //! | `check`, `plan`, `observe`, `validate`, `inspect` | findings, steps, the window's guard, what is so afterwards, what is shown |
 //! | `busy` | what goes on in the database before an upgrade begins |
+//! | `told` | lists that are told: the first of them, and how many more |
 //! | `known` | what each finding means, its remedy and where that is known from |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -40,6 +41,7 @@ mod options;
 mod plan;
 mod restore;
 mod schema;
+mod told;
 mod validate;
 
 pub mod backup;

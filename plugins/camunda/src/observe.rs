@@ -7,14 +7,12 @@ use crate::descriptor::DATABASE;
 use crate::options::Options;
 use crate::plan::BASELINE;
 use crate::restore;
+use crate::told;
 use crate::version::Minor;
 use crate::window::{self, Action, Watch};
 
 /// The condition's name.
 const WINDOW: &str = "window";
-
-/// Most breaches that are told.
-const TOLD_MAX: usize = 5;
 
 /// The guard's label.
 pub(crate) fn label(action: Action) -> &'static str {
@@ -70,20 +68,10 @@ fn in_the_window(site: &Site, run: &Run, name: &str, input: &Value) -> Result<Ob
         .filter(|(its, _)| *its == action)
         .map(|(_, breach)| format!("{breach} ({})", breach.id()))
         .collect();
-    let more = told.len().saturating_sub(TOLD_MAX);
-    let mut why = told
-        .iter()
-        .take(TOLD_MAX)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join("; ");
-    if more > 0 {
-        why.push_str(&format!("; and {more} more"));
-    }
     Ok(Observation {
         holds: told.is_empty(),
         seen: json!(told),
-        why,
+        why: told::first(&told, "; "),
     })
 }
 

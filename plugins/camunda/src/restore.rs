@@ -14,6 +14,7 @@ use crate::options::Options;
 use crate::plan;
 use crate::schema::{self, Schema};
 use crate::standing::Standing;
+use crate::told;
 use crate::version::{Minor, Release};
 
 /// The condition's name.
@@ -339,7 +340,7 @@ pub(crate) fn observe(site: &Site, input: &Value) -> Result<Observation> {
     Ok(Observation {
         holds: told.is_empty(),
         seen: json!({ "tables": catalog.tables.len(), "differences": told.len() }),
-        why: backup::shortened(&told),
+        why: told::first(&told, "; "),
     })
 }
 
