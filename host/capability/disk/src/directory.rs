@@ -17,7 +17,7 @@ use crate::config::{DiskConfig, DiskError};
 use crate::hunks;
 use crate::kept::Kept;
 use crate::redact::Redactor;
-use crate::root::{Opened, Place, READ_BYTES_MAX, Root};
+use crate::root::{BYTES_UNBOUNDED, COPY_BYTES_MAX, Opened, Place, READ_BYTES_MAX, Root};
 use crate::write::{self, Done, Looks, Temporary, changed, not_done};
 
 /// Longest read: hashing [`crate::COPY_BYTES_MAX`] takes seconds, a disk that needs longer is not well. A dump of a
@@ -265,10 +265,12 @@ impl Inner {
                 let part = opened.part(&path_of(dir, name), *offset, *length)?;
                 json(serde_json::to_value(Bytes::of(&part)))
             }
-            Read::FileSha256 { dir, name } => match self.root.digest(dir, name, until)? {
-                Some(sha256) => Ok(sha256.into()),
-                None => Err(ReadError::NotFound(format!("`{}`", path_of(dir, name)))),
-            },
+            Read::FileSha256 { dir, name } => {
+                match self.root.sha256(dir, name, BYTES_UNBOUNDED, until)? {
+                    Some(sha256) => Ok(sha256.into()),
+                    None => Err(ReadError::NotFound(format!("`{}`", path_of(dir, name)))),
+                }
+            }
             Read::Space { dir } => json(serde_json::to_value(self.root.space(dir)?)),
             _ => Err(ReadError::Invalid(format!(
                 "`{}` is no read of a directory",
@@ -280,7 +282,7 @@ impl Inner {
     fn evaluate(&self, predicate: &Predicate, until: Instant) -> Result<Evaluated, ReadError> {
         match predicate {
             Predicate::FileHas { dir, name, sha256 } => {
-                let found = self.root.digest(dir, name, until)?;
+                let found = self.root.sha256(dir, name, BYTES_UNBOUNDED, until)?;
                 let shown = path_of(dir, name);
                 Ok(Evaluated {
                     holds: found.as_ref() == Some(sha256),
@@ -316,7 +318,9 @@ impl Inner {
         match change {
             Change::KeepFile { dir, name } => {
                 let dir = texts(dir);
-                let sha256 = self.root.sha256(&dir, name.as_str(), until)?;
+                let sha256 = self
+                    .root
+                    .sha256(&dir, name.as_str(), COPY_BYTES_MAX, until)?;
                 let shown = path_of(&dir, name.as_str());
                 Ok(Facts::from([(fact(&shown), json!(sha256))]))
             }
@@ -358,7 +362,7 @@ impl Inner {
                 let shown = path_of(&dir, name.as_str());
                 let sha256 = self
                     .root
-                    .sha256(&dir, name.as_str(), until)?
+                    .sha256(&dir, name.as_str(), COPY_BYTES_MAX, until)?
                     .ok_or_else(|| ReadError::NotFound(format!("`{shown}`")))?;
                 let holds = self.kept.holds(&sha256, until)?;
                 seen(holds, self.kept_evidence(&shown, &sha256), Value::Null)
@@ -549,7 +553,7 @@ impl Inner {
                 Some(Value::String(meant)) => meant.clone(),
                 _ => self
                     .root
-                    .sha256(&dir, name.as_str(), until)?
+                    .sha256(&dir, name.as_str(), COPY_BYTES_MAX, until)?
                     .ok_or_else(|| ReadError::NotFound(format!("`{shown}`")))?,
             };
             let evidence = self.kept_evidence(&shown, &meant);
@@ -566,7 +570,7 @@ impl Inner {
         let target = place.target()?;
         let inode = target.as_ref().map(|target| (target.device, target.inode));
         let found = target
-            .map(|target| target.sha256(&place.shown, until))
+            .map(|target| target.sha256(&place.shown, COPY_BYTES_MAX, until))
             .transpose()?;
         let evidence = json!({ "file": place.shown, "sha256": found });
         // What must be there, and what was there before; none: no file.
@@ -815,7 +819,9 @@ impl Inner {
         let sha256 = match source {
             Source::Kept(sha256) => self.kept.holds(sha256, until)?.then(|| sha256.to_owned()),
             Source::File { from, dir, name } => {
-                self.sibling(from)?.root.sha256(&dir, name, until)?
+                self.sibling(from)?
+                    .root
+                    .sha256(&dir, name, COPY_BYTES_MAX, until)?
             }
         };
         Ok((key, sha256))

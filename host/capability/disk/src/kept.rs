@@ -10,7 +10,7 @@ use std::time::Instant;
 use liftlock_types::{Digest, ReadError};
 use serde::{Deserialize, Serialize};
 
-use crate::root::{Opened, read_error};
+use crate::root::{COPY_BYTES_MAX, Opened, read_error};
 
 /// The place for kept copies: `kept/` of the state directory, open to its owner only.
 pub(crate) struct Kept {
@@ -120,7 +120,7 @@ impl Kept {
     /// The copy with this hash, after its bytes were hashed again.
     pub(crate) fn holds(&self, sha256: &str, until: Instant) -> Result<bool, ReadError> {
         match self.opened(sha256) {
-            Ok(opened) => Ok(opened.sha256(sha256, until)? == sha256),
+            Ok(opened) => Ok(opened.sha256(sha256, COPY_BYTES_MAX, until)? == sha256),
             Err(ReadError::NotFound(_)) => Ok(false),
             Err(error) => Err(error),
         }

@@ -30,6 +30,9 @@ pub const TEXT_BYTES_MAX: u64 = 16 << 20;
 /// between looking and sending leaves room for. Data is protected by snapshots, not by copies.
 pub const COPY_BYTES_MAX: u64 = 256 << 20;
 
+/// No bound by size, for reads and conditions: a dump is larger than what is copied, and nothing is sent right after it.
+pub(crate) const BYTES_UNBOUNDED: u64 = u64::MAX;
+
 const CHUNK: usize = 1 << 17;
 
 /// A regular file that was opened, and what it was then.
@@ -173,29 +176,18 @@ impl Root {
         })
     }
 
-    /// The lower-case hash of a file as it is; none: it is not there.
+    /// The lower-case hash of a file of at most `bytes_max` bytes as it is; none: it is not there.
     pub(crate) fn sha256(
         &self,
         dir: &[String],
         name: &str,
+        bytes_max: u64,
         until: Instant,
     ) -> Result<Option<String>, ReadError> {
         match self.file(dir, name) {
-            Ok(opened) => opened.sha256(&path_of(dir, name), until).map(Some),
-            Err(ReadError::NotFound(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The same of a file of any size, for reads and conditions: a dump is larger than what is copied.
-    pub(crate) fn digest(
-        &self,
-        dir: &[String],
-        name: &str,
-        until: Instant,
-    ) -> Result<Option<String>, ReadError> {
-        match self.file(dir, name) {
-            Ok(opened) => opened.digest(&path_of(dir, name), until).map(Some),
+            Ok(opened) => opened
+                .sha256(&path_of(dir, name), bytes_max, until)
+                .map(Some),
             Err(ReadError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -268,10 +260,10 @@ impl Place {
         }
     }
 
-    /// The hash of what stands there; none: nothing does.
+    /// The hash of what stands there; none: nothing does. At most [`COPY_BYTES_MAX`].
     pub(crate) fn sha256(&self, until: Instant) -> Result<Option<String>, ReadError> {
         self.target()?
-            .map(|opened| opened.sha256(&self.shown, until))
+            .map(|opened| opened.sha256(&self.shown, COPY_BYTES_MAX, until))
             .transpose()
     }
 }
@@ -325,13 +317,14 @@ impl Opened {
         }
     }
 
-    pub(crate) fn sha256(self, shown: &str, until: Instant) -> Result<String, ReadError> {
-        self.stream(shown, until, |_| Ok(())).map(|(hash, _)| hash)
-    }
-
-    /// The hash of a file of any size, where nothing is sent right after it: only the time is bounded.
-    fn digest(self, shown: &str, until: Instant) -> Result<String, ReadError> {
-        self.stream_within(u64::MAX, shown, until, |_| Ok(()))
+    /// The lower-case hash of all of it; refuses more than `bytes_max`.
+    pub(crate) fn sha256(
+        self,
+        shown: &str,
+        bytes_max: u64,
+        until: Instant,
+    ) -> Result<String, ReadError> {
+        self.stream_within(bytes_max, shown, until, |_| Ok(()))
             .map(|(hash, _)| hash)
     }
 

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid, XattrFlags};
 use serde_json::Value;
 
 use crate::kept::{Kept, Mark};
-use crate::root::{Opened, Place};
+use crate::root::{COPY_BYTES_MAX, Opened, Place};
 
 /// Longest list of extended attributes and longest value that are carried over: the kernel's own bound.
 const XATTR_BYTES_MAX: usize = 1 << 16;
@@ -215,7 +215,9 @@ pub(crate) fn still(
     let now = place.target().map_err(not_done)?;
     match now {
         Some(now) if (now.device, now.inode) == inode => {
-            let found = now.sha256(&place.shown, until).map_err(not_done)?;
+            let found = now
+                .sha256(&place.shown, COPY_BYTES_MAX, until)
+                .map_err(not_done)?;
             if found == sha256 {
                 Ok(())
             } else {
