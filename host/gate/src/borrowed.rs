@@ -1,9 +1,8 @@
 //! Borrowed state: what goes back, when, and what is left with a reason.
 
-use liftlock_types::event::{Event, OutcomeKind};
+use liftlock_types::event::Event;
 use liftlock_types::rules::Borrow;
-use liftlock_types::{Body, Exit, Planned, Step, StepId};
-use serde_json::Value;
+use liftlock_types::{Body, Exit, Step, StepId};
 
 use crate::pass::{Origin, Passing};
 use crate::runner::{Halt, Runner};
@@ -14,47 +13,29 @@ impl Runner {
     /// Gives back what a step borrowed, if what is read now is ours.
     pub(crate) async fn give_back(&self, id: &StepId, borrower: &StepId) -> Result<(), Halt> {
         let state = self.state().step(borrower);
-        let Some((attempt, borrowed)) = state.attempts.iter().rev().find_map(|attempt| {
-            let intent = attempt.intent.as_ref()?;
-            Some((attempt.clone(), (intent.clone(), intent.borrowed.clone()?)))
+        let Some((number, sent, borrowed)) = state.attempts.iter().rev().find_map(|attempt| {
+            let borrowed = attempt.intent.as_ref()?.borrowed.as_ref()?;
+            Some((attempt.number, attempt.sent()?, borrowed))
         }) else {
             return Ok(());
         };
-        let (intent, borrowed) = borrowed;
-        let capability = self.capability(&intent.binding)?;
+        let capability = self.capability(&sent.binding)?;
         let now = capability
             .borrowed_now(&borrowed.key)
             .await
             .map_err(|error| self.unavailable("what was borrowed", &error).at(borrower))?;
-        let planned = Planned {
-            binding: intent.binding.clone(),
-            change: intent.change.clone(),
-            fills: Vec::new(),
-        };
-        let passing = Passing {
-            id: borrower,
-            planned: &planned,
-            facts: None,
-            rests_on: &[],
-            origin: Origin::Plan,
-        };
-        let undo_of = self.attempt(&passing, attempt.number, &intent.change);
+        let passing = Passing::without_facts(borrower, &sent, Origin::Plan);
+        let undo_of = self.attempt(&passing, number, &sent.change);
         let under_way = self.state().step(id).open().is_some();
         let (done, why) = if now == borrowed.old && !under_way {
             (true, "it was back already".to_owned())
         } else if now == borrowed.ours || under_way {
             for undo in capability
-                .automatic_undo(&intent.change, &undo_of)
+                .automatic_undo(&sent.change, &undo_of)
                 .unwrap_or_default()
             {
-                self.pass(&Passing {
-                    id,
-                    planned: &undo,
-                    facts: None,
-                    rests_on: &[],
-                    origin: Origin::Undo(&planned),
-                })
-                .await?;
+                self.pass(&Passing::without_facts(id, &undo, Origin::Undo(&sent)))
+                    .await?;
             }
             (true, format!("{} put back", borrowed.key))
         } else {
@@ -109,36 +90,16 @@ impl Runner {
         let gives_back = |step: &&Step| matches!(step.body, Body::GiveBack { .. });
         for step in self.plan.steps.iter().filter(gives_back) {
             let state = self.state().step(&step.id);
-            let Some((open, intent)) = state
+            let Some((number, sent)) = state
                 .open()
-                .and_then(|open| Some((open, open.intent.as_ref()?)))
+                .and_then(|open| Some((open.number, open.sent()?)))
             else {
                 continue;
             };
-            let planned = Planned {
-                binding: intent.binding.clone(),
-                change: intent.change.clone(),
-                fills: Vec::new(),
-            };
-            let passing = Passing {
-                id: &step.id,
-                planned: &planned,
-                facts: None,
-                rests_on: &[],
-                origin: Origin::Plan,
-            };
+            let passing = Passing::without_facts(&step.id, &sent, Origin::Plan);
             if matches!(self.settle(&passing).await?, Settled::MayRepeat) {
-                let why = "it had no effect, and the run goes back instead of sending it again";
-                self.conclude(
-                    &passing,
-                    &intent.change,
-                    open.number,
-                    OutcomeKind::Absent,
-                    Value::Null,
-                    false,
-                    why,
-                )
-                .await?;
+                self.conclude_without_effect(&passing, &sent.change, number)
+                    .await?;
             }
         }
         self.conclude_give_backs().await

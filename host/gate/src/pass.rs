@@ -58,6 +58,19 @@ pub(crate) struct Passing<'a> {
     pub origin: Origin<'a>,
 }
 
+impl<'a> Passing<'a> {
+    /// Without facts of the plan: what the host makes itself, and what is only looked at.
+    pub(crate) fn without_facts(id: &'a StepId, planned: &'a Planned, origin: Origin<'a>) -> Self {
+        Self {
+            id,
+            planned,
+            facts: None,
+            rests_on: &[],
+            origin,
+        }
+    }
+}
+
 /// Whose idea a change is; what allows it follows from that.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Origin<'a> {
@@ -527,27 +540,16 @@ impl Runner {
     pub(crate) async fn clean_up_again(&self) -> Result<(), Halt> {
         let state = self.state();
         for (id, step) in state.steps.iter().filter(|(_, step)| !step.left.is_empty()) {
-            let Some((number, intent)) = step
+            let Some((number, sent)) = step
                 .attempts
                 .iter()
                 .rev()
-                .find_map(|attempt| Some((attempt.number, attempt.intent.as_ref()?)))
+                .find_map(|attempt| Some((attempt.number, attempt.sent()?)))
             else {
                 continue;
             };
-            let planned = Planned {
-                binding: intent.binding.clone(),
-                change: intent.change.clone(),
-                fills: Vec::new(),
-            };
-            let passing = Passing {
-                id,
-                planned: &planned,
-                facts: None,
-                rests_on: &[],
-                origin: Origin::Plan,
-            };
-            self.clean_up(&passing, &intent.change, number).await?;
+            let passing = Passing::without_facts(id, &sent, Origin::Plan);
+            self.clean_up(&passing, &sent.change, number).await?;
         }
         Ok(())
     }

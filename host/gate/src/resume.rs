@@ -204,13 +204,7 @@ impl Runner {
                 && let (Some(intent), Some(outcome)) = (&last.intent, &last.outcome)
                 && is_cleaned_after(&intent.change, outcome.kind)
             {
-                let passing = Passing {
-                    id: &step.id,
-                    planned,
-                    facts: None,
-                    rests_on: &[],
-                    origin: Origin::Plan,
-                };
+                let passing = Passing::without_facts(&step.id, planned, Origin::Plan);
                 self.clean_up(&passing, &intent.change, last.number).await?;
             }
         }
@@ -248,13 +242,7 @@ impl Runner {
                 .intent
                 .as_ref()
                 .map_or_else(|| planned.change.clone(), |intent| intent.change.clone());
-            let passing = Passing {
-                id: &step.id,
-                planned,
-                facts: None,
-                rests_on: &[],
-                origin: Origin::Plan,
-            };
+            let passing = Passing::without_facts(&step.id, planned, Origin::Plan);
             let seen = match self.look_again(&passing, &change, last.number).await? {
                 Probed::Applied { .. } => continue,
                 Probed::InProgress(progress) => progress.note,

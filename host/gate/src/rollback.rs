@@ -338,13 +338,7 @@ impl Runner {
             let Some(planned) = step.change() else {
                 continue;
             };
-            let passing = Passing {
-                id: &id,
-                planned,
-                facts: None,
-                rests_on: &[],
-                origin: Origin::Plan,
-            };
+            let passing = Passing::without_facts(&id, planned, Origin::Plan);
             let state = self.state().step(&id);
             let Some((open, intent)) = state
                 .open()
@@ -356,17 +350,8 @@ impl Runner {
             match self.settle(&passing).await {
                 Ok(Settled::Done | Settled::RunAgain) => {}
                 Ok(Settled::MayRepeat) => {
-                    let why = "it had no effect, and the run goes back instead of sending it again";
-                    self.conclude(
-                        &passing,
-                        &intent.change,
-                        open.number,
-                        OutcomeKind::Absent,
-                        Value::Null,
-                        false,
-                        why,
-                    )
-                    .await?;
+                    self.conclude_without_effect(&passing, &intent.change, open.number)
+                        .await?;
                 }
                 // What is half done is judged with all else, by `check_way_back`.
                 Err(halt) if halt.exit == Exit::PersonNeeded => {}
@@ -374,6 +359,19 @@ impl Runner {
             }
         }
         Ok(())
+    }
+
+    /// An open attempt that was seen to have no effect is not sent again, since the run goes back.
+    pub(crate) async fn conclude_without_effect(
+        &self,
+        passing: &Passing<'_>,
+        change: &Change,
+        number: u32,
+    ) -> Result<(), Halt> {
+        let kind = OutcomeKind::Absent;
+        let why = "it had no effect, and the run goes back instead of sending it again";
+        self.conclude(passing, change, number, kind, Value::Null, false, why)
+            .await
     }
 
     /// Ends what is in progress of an attempt.
@@ -423,25 +421,14 @@ impl Runner {
         loop {
             let mut in_flight = false;
             for (id, attempt) in &unaccounted {
-                let Some(intent) = &attempt.intent else {
+                let Some(sent) = attempt.sent() else {
                     continue;
                 };
-                let planned = Planned {
-                    binding: intent.binding.clone(),
-                    change: intent.change.clone(),
-                    fills: Vec::new(),
-                };
-                let passing = Passing {
-                    id,
-                    planned: &planned,
-                    facts: None,
-                    rests_on: &[],
-                    origin: Origin::Plan,
-                };
-                let sent = self.attempt(&passing, attempt.number, &intent.change);
+                let passing = Passing::without_facts(id, &sent, Origin::Plan);
+                let of_it = self.attempt(&passing, attempt.number, &sent.change);
                 in_flight |= self
-                    .capability(&intent.binding)?
-                    .in_flight(&intent.change, &sent)
+                    .capability(&sent.binding)?
+                    .in_flight(&sent.change, &of_it)
                     .await
                     .map_err(|error| self.unavailable("what is in flight", &error).at(id))?;
             }
@@ -545,13 +532,7 @@ impl Runner {
             Undo::Changes(changes) => Ok(changes.clone()),
             Undo::Stays { .. } | Undo::None { .. } => Ok(Vec::new()),
             Undo::Automatic => {
-                let passing = Passing {
-                    id: &step.id,
-                    planned,
-                    facts: None,
-                    rests_on: &[],
-                    origin: Origin::Plan,
-                };
+                let passing = Passing::without_facts(&step.id, planned, Origin::Plan);
                 let attempt = self.attempt(&passing, last.number, &change);
                 self.capability(&planned.binding)?
                     .automatic_undo(&change, &attempt)
@@ -616,14 +597,8 @@ impl Runner {
         planned: &Planned,
         origin: Origin<'_>,
     ) -> Result<(), Halt> {
-        self.pass(&Passing {
-            id,
-            planned,
-            facts: None,
-            rests_on: &[],
-            origin,
-        })
-        .await
+        self.pass(&Passing::without_facts(id, planned, origin))
+            .await
     }
 
     /// The id of a change that takes a step back; others where it was done anew in between.
@@ -665,13 +640,7 @@ impl Runner {
                 else {
                     continue;
                 };
-                let passing = Passing {
-                    id: &undo,
-                    planned,
-                    facts: None,
-                    rests_on: &[],
-                    origin: Origin::Plan,
-                };
+                let passing = Passing::without_facts(&undo, planned, Origin::Plan);
                 match self.look_again(&passing, &intent.change, number).await? {
                     liftlock_types::Probed::Applied { .. } => {}
                     seen => {

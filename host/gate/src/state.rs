@@ -25,6 +25,16 @@ pub struct AttemptState {
 }
 
 impl AttemptState {
+    /// The change as it went out, or was about to: nothing is left to fill in.
+    pub(crate) fn sent(&self) -> Option<Planned> {
+        let intent = self.intent.as_ref()?;
+        Some(Planned {
+            binding: intent.binding.clone(),
+            change: intent.change.clone(),
+            fills: Vec::new(),
+        })
+    }
+
     fn is_unaccounted(&self) -> bool {
         self.intent.is_some()
             && self
