@@ -32,6 +32,10 @@ pub fn backups() -> Binding {
     Binding::new("snapshot.toy").unwrap()
 }
 
+pub fn balancer() -> Binding {
+    Binding::new("traffic.toy").unwrap()
+}
+
 pub fn id(text: &str) -> StepId {
     StepId::new(text).unwrap()
 }
@@ -40,6 +44,7 @@ pub fn planned(change: Change) -> Planned {
     let binding = match change.verb().capability() {
         "service" => service(),
         "snapshot" => backups(),
+        "traffic" => balancer(),
         _ => binding(),
     };
     Planned {
@@ -247,6 +252,7 @@ pub fn grant() -> Grant {
                 backups(),
                 &["snapshot.take", "snapshot.prove", "snapshot.read"],
             ),
+            on(balancer(), &["traffic.set-state", "traffic.read"]),
         ],
     }
 }
@@ -504,6 +510,7 @@ pub fn bindings(toy: &Toy) -> Bindings {
         ),
         (service(), Arc::new(toy.clone()) as _),
         (backups(), Arc::new(toy.clone()) as _),
+        (balancer(), Arc::new(toy.clone()) as _),
     ])
 }
 

@@ -1,4 +1,4 @@
-//! A target small enough to see through: documents, one setting, one service, an opaque task; it can die at any
+//! A target small enough to see through: documents, one setting, one service behind a balancer, an opaque task; it can die at any
 //! call, lose answers, land requests late, lie, and be changed by others. It is what the gate works on in these
 //! tests, never the gate.
 
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use liftlock_gate::{Asked, Happening, Observer, Planner, PlannerFault, Replanned, RunState};
 use liftlock_types::event::Borrowed;
+use liftlock_types::facts::traffic::Administrative;
 use liftlock_types::rules::Borrow;
 use liftlock_types::{
     Acted, Attempt, Capability, Change, Claim, Evaluated, Facts, Finding, IndexName, Moment,
@@ -44,6 +45,8 @@ pub struct World {
     pub index_uuid: Option<String>,
     pub setting: Option<String>,
     pub running: bool,
+    /// The balancer keeps requests from it.
+    pub drained: bool,
     pub tasks_run: u32,
     /// What becomes of the next tasks; one of which nothing is said ends well.
     pub task_ends: Vec<Probed>,
@@ -202,6 +205,7 @@ fn effect(world: &mut World, change: &Change, token: &str) {
         Change::RestoreSnapshot { .. } => world.index_uuid = Some("index-restored".into()),
         Change::StopService {} => world.running = false,
         Change::StartService {} => world.running = true,
+        Change::SetServerState { to, .. } => world.drained = *to != Administrative::Ready,
         Change::RunTask { .. } | Change::Reindex { .. } => {
             world.tasks_run += 1;
             if !world.task_ends.is_empty() {
@@ -255,6 +259,10 @@ impl Capability for Toy {
         self.readable()?;
         let (holds, seen) = match predicate {
             Predicate::Stopped => self.with(|world| (!world.running, json!(world.running))),
+            Predicate::ServerInState { administrative, .. } => self.with(|world| {
+                let is_drained = *administrative != Administrative::Ready;
+                (world.drained == is_drained, json!(world.drained))
+            }),
             Predicate::CountIs { count, .. } => self.with(|world| {
                 (
                     world.documents.len() as u64 == *count,
@@ -324,6 +332,9 @@ impl Capability for Toy {
                 Change::SetClusterSetting { value, .. } => world.setting == *value,
                 Change::StopService {} => !world.running,
                 Change::StartService {} => world.running,
+                Change::SetServerState { to, .. } => {
+                    world.drained == (*to != Administrative::Ready)
+                }
                 _ => false,
             };
             let borrowed = match change {
@@ -338,6 +349,12 @@ impl Capability for Toy {
                     key: "service".into(),
                     old: json!(true),
                     ours: json!(false),
+                }),
+                Change::SetServerState { .. } => Some(Borrowed {
+                    kind: Borrow::Protective,
+                    key: "server".into(),
+                    old: json!(false),
+                    ours: json!(true),
                 }),
                 _ => None,
             };
@@ -476,6 +493,9 @@ impl Capability for Toy {
                 Change::SetClusterSetting { value, .. } => applied(world.setting == *value),
                 Change::StopService {} => applied(!world.running),
                 Change::StartService {} => applied(world.running),
+                Change::SetServerState { to, .. } => {
+                    applied(world.drained == (*to != Administrative::Ready))
+                }
                 Change::TakeSnapshot { .. } => {
                     let have = world.documents.get("snapshot");
                     if have == Some(&json!(attempt.token)) {
@@ -572,6 +592,16 @@ impl Capability for Toy {
             ),
             Change::StopService {} => on("service.toy", Change::StartService {}),
             Change::StartService {} => on("service.toy", Change::StopService {}),
+            Change::SetServerState {
+                backend, server, ..
+            } => on(
+                "traffic.toy",
+                Change::SetServerState {
+                    backend: backend.clone(),
+                    server: server.clone(),
+                    to: Administrative::Ready,
+                },
+            ),
             Change::TakeSnapshot { .. } | Change::ProveSnapshot { .. } => Some(vec![]),
             _ => None,
         }
@@ -604,6 +634,7 @@ impl Capability for Toy {
         self.call().await;
         Ok(self.with(|world| match key {
             "service" => json!(world.running),
+            "server" => json!(world.drained),
             _ => json!(world.setting),
         }))
     }

@@ -1,7 +1,11 @@
 //! Units: parts of a plan that go back by themselves, one after another.
 
 use liftlock_gate::{FreezeError, StepApproval};
-use liftlock_types::{Body, Change, Exit, Phase, Proposal, Step, Undo, UnitName};
+use liftlock_types::facts::traffic::Administrative;
+use liftlock_types::{
+    BackendName, Body, Change, Condition, Exit, OnExpiry, Phase, Predicate, Proposal, ServerName,
+    Step, Undo, UnitName,
+};
 
 use crate::lab::*;
 use crate::toy::{Fault, Toy};
@@ -221,6 +225,90 @@ async fn a_loan_of_a_unit_goes_back_within_it_and_what_takes_away_does_not_stay(
         error.to_string().contains("takes something away"),
         "{error}"
     );
+}
+
+/// A node that is taken from the balancer, stopped once that keeps requests from it, changed, and let in again; then
+/// an approval is waited for.
+fn behind_a_balancer() -> Vec<Step> {
+    let mut drain = change(
+        "n1-drain",
+        Phase::Switch,
+        Change::SetServerState {
+            backend: BackendName::new("engines").unwrap(),
+            server: ServerName::new("n1").unwrap(),
+            to: Administrative::Drain,
+        },
+    );
+    drain.unit = Some(unit("n1"));
+    let mut admit = step(
+        "n1-admit",
+        Phase::Switch,
+        Body::GiveBack {
+            step: id("n1-drain"),
+        },
+    );
+    admit.unit = Some(unit("n1"));
+    let mut stopped = node("n1");
+    stopped[0].opens_when = vec![Condition {
+        label: "the balancer keeps requests from it".into(),
+        binding: balancer(),
+        predicate: Predicate::ServerInState {
+            backend: "engines".into(),
+            server: "n1".into(),
+            administrative: Administrative::Drain,
+        },
+        negated: false,
+        stable_for_ms: 0,
+        patience_ms: 50,
+        on_expiry: OnExpiry::Fail,
+    }];
+    let mut last = create("last", "last");
+    last.phase = Phase::Switch;
+    last.own_approval = Some("look at the node".into());
+    let mut steps = vec![drain];
+    steps.extend(stopped);
+    steps.extend([admit, last]);
+    steps
+}
+
+#[tokio::test]
+async fn before_a_unit_goes_back_only_its_first_loan_is_asked_for() {
+    let lab = Lab::new(behind_a_balancer()).await;
+    assert_eq!(lab.run().await.exit, Exit::StepApproval);
+    assert!(has(&lab, "n1") && lab.toy.with(|world| world.running && !world.drained));
+    lab.toy.with(|world| world.sent.clear());
+    // The second loan waits for what the first one brings about.
+    let end = lab.unit_back("n1").await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    let state = "traffic.set-state";
+    assert_eq!(lab.sent(), [state, OUT, BACK, IN, state]);
+    assert!(!has(&lab, "n1") && lab.toy.with(|world| world.running && !world.drained));
+}
+
+#[tokio::test]
+async fn a_unit_whose_first_loan_cannot_be_taken_again_does_not_begin_to_go_back() {
+    let mut steps = behind_a_balancer();
+    // What holds only once: while nothing was done.
+    steps[0].opens_when = vec![Condition {
+        label: "nothing is there yet".into(),
+        binding: binding(),
+        predicate: Predicate::CountIs {
+            index: "i".into(),
+            query: None,
+            count: 1,
+        },
+        negated: false,
+        stable_for_ms: 0,
+        patience_ms: 50,
+        on_expiry: OnExpiry::Fail,
+    }];
+    let lab = Lab::new(steps).await;
+    assert_eq!(lab.run().await.exit, Exit::StepApproval);
+    lab.toy.with(|world| world.sent.clear());
+    let end = lab.unit_back("n1").await;
+    assert_ne!(end.exit, Exit::Done);
+    assert!(why(&end).contains("nothing is there yet"), "{}", why(&end));
+    assert!(lab.sent().is_empty() && lab.state().await.unit_back.is_none());
 }
 
 /// What the target is told apart by: documents, and whether the service runs.
