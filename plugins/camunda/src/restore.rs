@@ -346,27 +346,12 @@ pub(crate) fn observe(site: &Site, input: &Value) -> Result<Observation> {
 
 /// An instant for people: `2026-11-22T05:14:03Z`.
 fn utc(ms: u64) -> String {
-    let seconds = ms / 1_000;
-    let (day, of_day) = (seconds / 86_400, seconds % 86_400);
-    // Days are counted from 1 March of the year 0, so that a leap day is the last of its year.
-    let shifted = day + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day_of_month = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day_of_month:02}T{:02}:{:02}:{:02}Z",
-        of_day / 3_600,
-        of_day / 60 % 60,
-        of_day % 60
-    )
+    let seconds = i64::try_from(ms / 1_000).unwrap_or(i64::MAX);
+    match jiff::Timestamp::from_second(seconds) {
+        Ok(at) => at.to_string(),
+        // After the year 9999, which a damaged file system can say.
+        Err(_) => format!("{seconds} s after 1970"),
+    }
 }
 
 #[cfg(test)]
@@ -384,5 +369,6 @@ mod tests {
         ] {
             assert_eq!(utc(ms), text);
         }
+        assert!(utc(u64::MAX).ends_with("s after 1970"));
     }
 }
