@@ -1,6 +1,7 @@
 //! Drives the real `liftlock` binary, as an operator does, against simulated and real clusters.
 //!
 //! - [`artifacts`]: the binary and the component under test, built when needed
+//! - [`machine`]: free ports, and processes by their arguments
 //! - [`operator`]: a person at a terminal: runs commands and keeps all that was printed
 //! - [`stage`]: a cluster, a proxy before it, an 8.7 site, an operator with new folders
 //! - [`proof`]: the checks that run on simulated clusters and on real servers alike
@@ -15,6 +16,7 @@
 
 pub mod artifacts;
 pub mod golden;
+pub mod machine;
 pub mod operator;
 pub mod proof;
 pub mod rolling;

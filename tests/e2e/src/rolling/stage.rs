@@ -2,7 +2,6 @@
 //! a database behind them, and `site.toml` for all of it.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -33,6 +32,7 @@ use super::backup::Backup;
 use super::front::Front;
 use super::front::FrontKind;
 use crate::artifacts::Component;
+use crate::machine;
 use crate::operator::Operator;
 
 /// Name of the site in `site.toml`.
@@ -107,15 +107,7 @@ impl RollingNode {
     /// Processes that run as this engine, whoever started them.
     fn pids(&self) -> Vec<u32> {
         let arguments = format!("@{}/current/java.args", self.dir.display());
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        entries
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter(|pid: &u32| {
-                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                line.split(|byte| *byte == 0)
-                    .any(|argument| argument == arguments.as_bytes())
-            })
-            .collect()
+        machine::processes(|words| words.contains(&arguments.as_bytes()))
     }
 }
 
@@ -164,7 +156,7 @@ impl RollingSite {
         for number in 1..=spec.nodes {
             let node = RollingNode {
                 name: format!("n{number}"),
-                port: free_port()?,
+                port: machine::free_port()?,
                 dir: folder.path().join(format!("n{number}")),
             };
             install(&node, &database, spec).await?;
@@ -370,9 +362,4 @@ fn log_of(node: &RollingNode) -> String {
     let text = fs::read_to_string(node.dir.join("server.log")).unwrap_or_default();
     let lines: Vec<&str> = text.lines().rev().take(20).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    Ok(listener.local_addr()?.port())
 }

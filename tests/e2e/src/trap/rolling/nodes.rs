@@ -3,9 +3,9 @@
 use anyhow::Context;
 use serde_json::json;
 
-use super::place;
 use super::place::CHECK;
 use super::scene::Scene;
+use crate::machine;
 use crate::proof::ensure;
 use crate::trap::answer::Meant::Blocker;
 use crate::trap::answer::Meant::Warning;
@@ -77,7 +77,7 @@ pub(super) async fn database_down(scene: &mut Scene) -> anyhow::Result<()> {
     let node = &scene.place.nodes[0];
     let good = node.facts()?;
     let mut facts = good.clone();
-    facts["database"] = json!(place::free_port()?);
+    facts["database"] = json!(machine::free_port()?);
     node.say(&facts)?;
     scene
         .finds_one(

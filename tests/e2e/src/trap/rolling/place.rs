@@ -4,7 +4,6 @@
 //! it answers instead; everything else here is what an operator has: links, processes, HAProxy, `site.toml`.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -27,6 +26,7 @@ use serde_json::Value;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::machine;
 use crate::operator::Operator;
 use crate::stage::write;
 
@@ -111,16 +111,12 @@ impl StandIn {
     pub fn pids(&self) -> Vec<u32> {
         let current = self.current();
         let wanted = current.as_os_str().as_encoded_bytes();
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        entries
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter(|pid: &u32| {
-                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                let mut words = line.split(|byte| *byte == 0);
-                words.next() == Some(self.program.as_os_str().as_encoded_bytes())
-                    && words.any(|word| word == wanted)
-            })
-            .collect()
+        let program = self.program.as_os_str().as_encoded_bytes();
+        machine::processes(|words| {
+            words
+                .split_first()
+                .is_some_and(|(first, rest)| *first == program && rest.contains(&wanted))
+        })
     }
 
     /// Starts it as its own supervisor would have, and waits until it answers.
@@ -205,7 +201,7 @@ impl Place {
         for number in 1..=NODES {
             let name = format!("n{number}");
             let node = StandIn {
-                port: free_port()?,
+                port: machine::free_port()?,
                 dir: at(&name),
                 program: stand_in.to_owned(),
                 name,
@@ -307,10 +303,4 @@ fn behind(nodes: &[StandIn]) -> Vec<BehindIt> {
         .iter()
         .map(|node| BehindIt::new(&node.name, node.port))
         .collect()
-}
-
-/// A port that nobody listens on.
-pub fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    Ok(listener.local_addr()?.port())
 }
