@@ -14,6 +14,19 @@
 //! - `reindex`: where the vendor's own upgrader loses documents
 //! - [`rolling`]: the traps of Camunda 7, on sites of another kind
 
+/// A list of traps, all of one type and set on values of one type.
+macro_rules! traps {
+    ($kind:ident; $($on:ident $name:literal, $spring:path, $without:literal;)*) => {
+        /// All traps, in the order in which they are set: those of one site or server together.
+        pub const TRAPS: &[Trap] = &[$(Trap {
+            name: $name,
+            without: $without,
+            on: $kind::$on,
+            spring: |scene| Box::pin($spring(scene)),
+        },)*];
+    };
+}
+
 pub mod answer;
 pub mod ground;
 mod identity;
@@ -45,20 +58,20 @@ use crate::tally::Tally;
 
 type Springing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
 
-/// One trap.
+/// One trap of a product.
 #[derive(Clone, Copy)]
-pub struct Trap {
+pub struct TrapOn<On, Spring> {
     /// Its name on the command line and in reports.
     pub name: &'static str,
-    /// What the vendor's own upgrader does there: seen in a run of it, unless the text says that it was
-    /// read in its sources or reported by others.
-    pub vendor: &'static str,
-    /// The site that it is set on.
-    pub shape: Shape,
-    spring: for<'a, 'b> fn(&'a mut Scene<'b>) -> Springing<'a>,
+    /// What happens there without Liftlock, with the vendor's own upgrader or by hand: seen in a run of it, unless the
+    /// text says that it was read in its sources or reported by others.
+    pub without: &'static str,
+    /// The site or server that it is set on.
+    pub on: On,
+    spring: Spring,
 }
 
-impl fmt::Debug for Trap {
+impl<On, Spring> fmt::Debug for TrapOn<On, Spring> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trap")
             .field("name", &self.name)
@@ -66,19 +79,11 @@ impl fmt::Debug for Trap {
     }
 }
 
-macro_rules! traps {
-    ($($shape:ident $name:literal, $spring:path, $vendor:literal;)*) => {
-        /// All traps, in the order in which they are set.
-        pub const TRAPS: &[Trap] = &[$(Trap {
-            name: $name,
-            vendor: $vendor,
-            shape: Shape::$shape,
-            spring: |scene| Box::pin($spring(scene)),
-        },)*];
-    };
-}
+/// One trap of Optimize, and the site that it is set on.
+pub type Trap = TrapOn<Shape, for<'a, 'b> fn(&'a mut Scene<'b>) -> Springing<'a>>;
 
 traps! {
+    Shape;
     Of8_7 "metadata-document-missing", identity::document_missing,
         "skips its steps, writes 8.8.0 with a new installation id, exit 0";
     Of8_7 "metadata-index-missing", identity::index_missing,
@@ -198,9 +203,9 @@ pub async fn spring(
     let mut scene = Scene::new(kit, ground).await?;
     for trap in traps {
         let begun = Instant::now();
-        scene.at(trap.shape).await?;
+        scene.at(trap.on).await?;
         let result = (trap.spring)(&mut scene).await;
-        let mut lines = vec![format!("the vendor's upgrader: {}", trap.vendor)];
+        let mut lines = vec![format!("the vendor's upgrader: {}", trap.without)];
         lines.extend(scene.take_lines());
         report(tally, trap.name, begun, result, &lines);
         scene.reset().await?;
@@ -227,20 +232,19 @@ fn report(
 ///
 /// # Errors
 /// There is none of that name.
-pub fn named<T: Copy>(
-    all: &[T],
-    name_of: impl Fn(&T) -> &'static str,
+pub fn named<On: Copy, Spring: Copy>(
+    all: &[TrapOn<On, Spring>],
     wanted: &[String],
-) -> anyhow::Result<Vec<T>> {
+) -> anyhow::Result<Vec<TrapOn<On, Spring>>> {
     if wanted.is_empty() {
         return Ok(all.to_vec());
     }
     wanted
         .iter()
         .map(|name| {
-            let known = all.iter().find(|trap| name_of(trap) == name);
+            let known = all.iter().find(|trap| trap.name == name);
             known.copied().with_context(|| {
-                let names: Vec<&str> = all.iter().map(&name_of).collect();
+                let names: Vec<&str> = all.iter().map(|trap| trap.name).collect();
                 format!("there is no trap `{name}`, only: {}", names.join(", "))
             })
         })

@@ -69,7 +69,7 @@ async fn camunda(options: &Options, summary: &mut Summary) -> anyhow::Result<()>
             "traps of camunda have their own servers: `--server` and `--simulated` are of optimize"
         );
     }
-    let traps = trap::named(rolling::TRAPS, |trap| trap.name, &options.trap)?;
+    let traps = trap::named(rolling::TRAPS, &options.trap)?;
     summary.step(
         "look for databases, balancers, a JDK and Maven",
         tools::install_for_camunda,
@@ -87,7 +87,7 @@ async fn camunda(options: &Options, summary: &mut Summary) -> anyhow::Result<()>
 }
 
 async fn optimize(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
-    let traps = trap::named(trap::TRAPS, |trap| trap.name, &options.trap)?;
+    let traps = trap::named(trap::TRAPS, &options.trap)?;
     let servers: &[ServerKind] = match (options.simulated, options.server.as_slice()) {
         (true, _) => &[],
         (false, []) => &SERVERS,

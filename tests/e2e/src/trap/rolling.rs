@@ -15,7 +15,6 @@ pub mod scene;
 mod schema;
 mod script;
 
-use std::fmt;
 use std::time::Instant;
 
 use liftlock_lab::DatabaseKind;
@@ -24,41 +23,14 @@ pub use scene::Kit;
 pub use scene::Scene;
 
 use super::Springing;
+use super::TrapOn;
 use crate::tally::Tally;
 
-/// One trap.
-#[derive(Clone, Copy)]
-pub struct Trap {
-    /// Its name on the command line and in reports.
-    pub name: &'static str,
-    /// What a rolling upgrade by hand does there: seen, unless the text says otherwise.
-    pub by_hand: &'static str,
-    /// The server that it is set on.
-    pub on: DatabaseKind,
-    spring: for<'a> fn(&'a mut Scene) -> Springing<'a>,
-}
-
-impl fmt::Debug for Trap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trap")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-macro_rules! traps {
-    ($($on:ident $name:literal, $spring:path, $by_hand:literal;)*) => {
-        /// All traps, those of one server together.
-        pub const TRAPS: &[Trap] = &[$(Trap {
-            name: $name,
-            by_hand: $by_hand,
-            on: DatabaseKind::$on,
-            spring: |scene| Box::pin($spring(scene)),
-        },)*];
-    };
-}
+/// One trap of Camunda 7, and the server that it is set on.
+pub type Trap = TrapOn<DatabaseKind, for<'a> fn(&'a mut Scene) -> Springing<'a>>;
 
 traps! {
+    DatabaseKind;
     PostgreSql "script-of-another-version", script::of_another_version,
         "fails at its first statement, or adds what belongs to another version";
     PostgreSql "script-changed", script::changed,
@@ -123,7 +95,7 @@ pub async fn spring(kit: &Kit, traps: &[Trap], tally: &mut Tally) -> anyhow::Res
         }
         let Some(scene) = &mut scene else { continue };
         let result = (trap.spring)(scene).await;
-        let mut lines = vec![format!("by hand: {}", trap.by_hand)];
+        let mut lines = vec![format!("by hand: {}", trap.without)];
         lines.extend(scene.take_lines());
         super::report(tally, trap.name, begun, result, &lines);
         scene.reset().await?;
