@@ -4,33 +4,25 @@
 
 mod suite;
 
-use liftlock_lab::{Server, ServerKind};
-
-async fn on(kind: ServerKind) {
-    let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(kind, dir.path()).await.unwrap();
-    let cluster = suite::open(server.base_url());
-    suite::everything(&cluster, &kind.product()).await;
-    suite::shows_what_a_task_moves(&cluster).await;
-    server.stop().await;
-}
+use liftlock_lab::ServerKind;
+use suite::on_server;
 
 #[tokio::test]
 async fn holds_on_opensearch_1() {
-    on(ServerKind::OpenSearch1).await;
+    on_server(ServerKind::OpenSearch1).await;
 }
 
 #[tokio::test]
 async fn holds_on_elasticsearch_7_10() {
-    on(ServerKind::Elasticsearch710).await;
+    on_server(ServerKind::Elasticsearch710).await;
 }
 
 #[tokio::test]
 async fn holds_on_elasticsearch_7() {
-    on(ServerKind::Elasticsearch7).await;
+    on_server(ServerKind::Elasticsearch7).await;
 }
 
 #[tokio::test]
 async fn holds_on_elasticsearch_9() {
-    on(ServerKind::Elasticsearch9).await;
+    on_server(ServerKind::Elasticsearch9).await;
 }

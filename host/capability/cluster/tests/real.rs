@@ -7,29 +7,21 @@ use liftlock_cluster::{Auth, Cluster, ClusterConfig, Credentials};
 use liftlock_lab::{Server, ServerKind};
 use liftlock_types::{Capability, Read, ReadError};
 use secrecy::SecretString;
-
-async fn on(kind: ServerKind) {
-    let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(kind, dir.path()).await.unwrap();
-    let cluster = suite::open(server.base_url());
-    suite::everything(&cluster, &kind.product()).await;
-    suite::shows_what_a_task_moves(&cluster).await;
-    server.stop().await;
-}
+use suite::on_server;
 
 #[tokio::test]
 async fn holds_on_opensearch_2() {
-    on(ServerKind::OpenSearch2).await;
+    on_server(ServerKind::OpenSearch2).await;
 }
 
 #[tokio::test]
 async fn holds_on_opensearch_3() {
-    on(ServerKind::OpenSearch3).await;
+    on_server(ServerKind::OpenSearch3).await;
 }
 
 #[tokio::test]
 async fn holds_on_elasticsearch_8() {
-    on(ServerKind::Elasticsearch8).await;
+    on_server(ServerKind::Elasticsearch8).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use liftlock_cluster::{Cluster, ClusterConfig, Credentials};
+use liftlock_lab::{Server, ServerKind};
 use liftlock_types::facts::cluster::{Search, SettingScope, TemplateKind};
 use liftlock_types::{
     Acted, AliasAction, AliasName, Attempt, Binding, Capability, Change, Claim, DocumentId,
@@ -23,6 +24,16 @@ pub(crate) fn open(address: &str) -> Cluster {
 pub(crate) fn open_with(config: &ClusterConfig, credentials: &Credentials) -> Cluster {
     let binding = Binding::new("cluster.database").unwrap();
     Cluster::open(binding, config, credentials).unwrap()
+}
+
+/// All of it on a server that is started for it.
+pub(crate) async fn on_server(kind: ServerKind) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(kind, dir.path()).await.unwrap();
+    let cluster = open(server.base_url());
+    everything(&cluster, &kind.product()).await;
+    shows_what_a_task_moves(&cluster).await;
+    server.stop().await;
 }
 
 fn index(name: &str) -> IndexName {
