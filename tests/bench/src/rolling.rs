@@ -4,9 +4,7 @@
 use anyhow::Context;
 use liftlock_e2e::artifacts;
 use liftlock_e2e::proof;
-use liftlock_e2e::rolling::{FrontKind, RollingSite, RollingSpec};
-use liftlock_lab::DatabaseKind;
-use liftlock_lab::camunda::{EngineVersion, PgJdbc};
+use liftlock_e2e::rolling::{RollingSite, RollingSpec};
 use tokio::runtime::Runtime;
 
 use crate::engines::{self, Engines, Store};
@@ -22,17 +20,7 @@ const OVER_MAX: f64 = 1.05;
 const RUN_BYTES_MAX: f64 = 120e6;
 
 /// Three engines: as many measurements.
-const SPEC: RollingSpec = RollingSpec {
-    from: EngineVersion::V7_22,
-    to: EngineVersion::V7_23,
-    database: DatabaseKind::PostgreSql,
-    nodes: 3,
-    group: 1,
-    minimum: 1,
-    pgjdbc: PgJdbc::ConservativeAutosave,
-    front: FrontKind::HaProxy,
-    backup: false,
-};
+const SPEC: RollingSpec = RollingSpec::THREE;
 
 pub(crate) fn run(runtime: &Runtime) -> anyhow::Result<Vec<Row>> {
     let plugin = artifacts::camunda_plugin()?;

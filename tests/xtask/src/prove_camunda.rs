@@ -15,19 +15,6 @@ use liftlock_lab::camunda::PgJdbc;
 
 use crate::summary::Summary;
 
-/// Three nodes, one at a time.
-const THREE: RollingSpec = RollingSpec {
-    from: EngineVersion::V7_22,
-    to: EngineVersion::V7_23,
-    database: DatabaseKind::PostgreSql,
-    nodes: 3,
-    group: 1,
-    minimum: 1,
-    pgjdbc: PgJdbc::ConservativeAutosave,
-    front: FrontKind::HaProxy,
-    backup: false,
-};
-
 /// One part of the proof, on a site of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Part {
@@ -86,40 +73,40 @@ impl Part {
     fn spec(self) -> RollingSpec {
         let database = DatabaseKind::MariaDb;
         match self {
-            Self::Postgresql | Self::Unit | Self::Window => THREE,
+            Self::Postgresql | Self::Unit | Self::Window => RollingSpec::THREE,
             Self::Mariadb => RollingSpec {
                 database,
                 backup: true,
-                ..THREE
+                ..RollingSpec::THREE
             },
             Self::Restore => RollingSpec {
                 backup: true,
                 nodes: 2,
-                ..THREE
+                ..RollingSpec::THREE
             },
             Self::Next => RollingSpec {
                 from: EngineVersion::V7_23,
                 to: EngineVersion::V7_24,
                 database,
-                ..THREE
+                ..RollingSpec::THREE
             },
             Self::Groups => RollingSpec {
                 nodes: 6,
                 group: 2,
-                ..THREE
+                ..RollingSpec::THREE
             },
             Self::Nginx => RollingSpec {
                 front: FrontKind::Nginx,
-                ..THREE
+                ..RollingSpec::THREE
             },
             Self::Driver => RollingSpec {
                 pgjdbc: PgJdbc::Default,
-                ..THREE
+                ..RollingSpec::THREE
             },
             Self::Last => RollingSpec {
                 nodes: 2,
                 minimum: 0,
-                ..THREE
+                ..RollingSpec::THREE
             },
         }
     }

@@ -76,6 +76,21 @@ pub struct RollingSpec {
     pub backup: bool,
 }
 
+impl RollingSpec {
+    /// Three nodes on PostgreSQL, one at a time.
+    pub const THREE: Self = Self {
+        from: EngineVersion::V7_22,
+        to: EngineVersion::V7_23,
+        database: DatabaseKind::PostgreSql,
+        nodes: 3,
+        group: 1,
+        minimum: 1,
+        pgjdbc: PgJdbc::ConservativeAutosave,
+        front: FrontKind::HaProxy,
+        backup: false,
+    };
+}
+
 /// One engine of a site.
 #[derive(Debug)]
 pub struct RollingNode {
