@@ -26,11 +26,13 @@
 //! | `world`, `service` | the simulated site, put back for each position |
 //! | `life` | one process: a runner that can be held, frozen and ended at any point |
 //! | `image` | what a crash leaves at one moment |
+//! | `between` | somebody between the gate and a capability |
 //! | `watch`, `ledger` | what was sent and looked at, in order |
 //! | `vendor` | the vendor's upgrader, which outlives the host |
 //! | `guest` | the plugin, loaded once |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod between;
 pub mod broken;
 pub mod camunda;
 pub mod guest;

@@ -13,6 +13,7 @@ use liftlock_types::Capability;
 use liftlock_types::Plan;
 use liftlock_types::RunId;
 
+use crate::between::Through;
 use crate::guest::Guest;
 use crate::guest::SitePlanner;
 use crate::ledger::Ledger;
@@ -70,11 +71,11 @@ pub fn assemble(of: Assembly<'_>, run: &str, host: &str) -> anyhow::Result<Assem
         .of_plan(script.plan.clone());
         let mut watched: Bindings = BTreeMap::new();
         for (binding, inner) in plain {
-            let capability = Watched {
+            let capability = Through(Watched {
                 inner,
                 ledger: ledger.clone(),
                 life,
-            };
+            });
             watched.insert(binding, Arc::new(capability) as Arc<dyn Capability>);
         }
         Ok(Parts {

@@ -1,5 +1,6 @@
 //! Performs a position: puts the world where it begins, disturbs it, lets the run come to its end, and judges.
 
+pub(crate) mod beside;
 mod drive;
 mod ends;
 mod late;

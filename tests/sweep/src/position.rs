@@ -144,7 +144,8 @@ pub enum Landing {
 }
 
 impl Landing {
-    const ALL: [Self; 4] = [
+    /// All of them.
+    pub const ALL: [Self; 4] = [
         Self::AfterTheFirstLook,
         Self::BeforeTheRepeat,
         Self::AfterTheEnd,

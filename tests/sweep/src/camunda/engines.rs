@@ -48,6 +48,7 @@ use super::store::Server;
 use super::store::Store;
 use super::truth;
 use super::ways::Way;
+use crate::between::Through;
 use crate::guest::Guest;
 use crate::image::copy_folder;
 use crate::ledger::Ledger;
@@ -153,11 +154,11 @@ fn open(places: &Places) -> anyhow::Result<Bindings> {
         all.push((own, Arc::new(endpoint)));
     }
     let faulty = all.into_iter().map(|(binding, inner)| {
-        let capability = Faulty {
+        let capability = Through(Faulty {
             inner,
             binding: binding.clone(),
             faults: places.faults.clone(),
-        };
+        });
         (binding, Arc::new(capability) as Arc<dyn Capability>)
     });
     Ok(faulty.collect::<BTreeMap<_, _>>())

@@ -11,18 +11,12 @@ use liftlock_types::Attempt;
 use liftlock_types::Binding;
 use liftlock_types::Capability;
 use liftlock_types::Change;
-use liftlock_types::Claim;
-use liftlock_types::Evaluated;
-use liftlock_types::Facts;
-use liftlock_types::Observed;
-use liftlock_types::Planned;
-use liftlock_types::Predicate;
 use liftlock_types::Probed;
-use liftlock_types::Read;
 use liftlock_types::ReadError;
 use liftlock_types::StepId;
-use liftlock_types::TargetIdentity;
 use serde_json::Value;
+
+use crate::between::Between;
 
 /// A request that only its own post-condition tells of is waited for during a minute, then a person decides. Nothing
 /// more shows of that minute than of its last second.
@@ -130,7 +124,12 @@ pub struct Faulty {
     pub faults: Faults,
 }
 
-impl Faulty {
+#[async_trait]
+impl Between for Faulty {
+    fn inner(&self) -> &dyn Capability {
+        &*self.inner
+    }
+
     fn readable(&self) -> Result<(), ReadError> {
         let is_away = self.inner.holds_claims() && self.faults.held().is_database_away;
         if is_away {
@@ -138,38 +137,6 @@ impl Faulty {
         } else {
             Ok(())
         }
-    }
-}
-
-#[async_trait]
-impl Capability for Faulty {
-    async fn identity(&self) -> Result<TargetIdentity, ReadError> {
-        self.readable()?;
-        self.inner.identity().await
-    }
-
-    async fn read(&self, read: &Read) -> Result<Value, ReadError> {
-        self.readable()?;
-        self.inner.read(read).await
-    }
-
-    async fn evaluate(
-        &self,
-        predicate: &Predicate,
-        last: Option<&Value>,
-    ) -> Result<Evaluated, ReadError> {
-        self.readable()?;
-        self.inner.evaluate(predicate, last).await
-    }
-
-    async fn facts(&self, change: &Change) -> Result<Facts, ReadError> {
-        self.readable()?;
-        self.inner.facts(change).await
-    }
-
-    async fn observe(&self, change: &Change, attempt: &Attempt) -> Result<Observed, ReadError> {
-        self.readable()?;
-        self.inner.observe(change, attempt).await
     }
 
     async fn act(&self, change: &Change, attempt: &Attempt) -> Acted {
@@ -205,67 +172,8 @@ impl Capability for Faulty {
     }
 
     async fn probe(&self, change: &Change, attempt: &Attempt) -> Result<Probed, ReadError> {
-        self.readable()?;
         let mut aged = attempt.clone();
         aged.intent_at_ms -= AGED_MS;
         self.inner.probe(change, &aged).await
-    }
-
-    async fn in_flight(&self, change: &Change, attempt: &Attempt) -> Result<bool, ReadError> {
-        self.readable()?;
-        self.inner.in_flight(change, attempt).await
-    }
-
-    async fn clean_up(&self, change: &Change, attempt: &Attempt) -> Result<Vec<String>, ReadError> {
-        self.readable()?;
-        self.inner.clean_up(change, attempt).await
-    }
-
-    fn automatic_undo(&self, change: &Change, attempt: &Attempt) -> Option<Vec<Planned>> {
-        self.inner.automatic_undo(change, attempt)
-    }
-
-    async fn cancellation(
-        &self,
-        change: &Change,
-        attempt: &Attempt,
-    ) -> Result<Vec<Planned>, ReadError> {
-        self.readable()?;
-        self.inner.cancellation(change, attempt).await
-    }
-
-    async fn going_back(
-        &self,
-        taken_by: &StepId,
-        take: &Change,
-        taken: &Value,
-        of: &Change,
-    ) -> Result<Vec<Planned>, ReadError> {
-        self.readable()?;
-        self.inner.going_back(taken_by, take, taken, of).await
-    }
-
-    async fn borrowed_now(&self, key: &str) -> Result<Value, ReadError> {
-        self.readable()?;
-        self.inner.borrowed_now(key).await
-    }
-
-    fn holds_claims(&self) -> bool {
-        self.inner.holds_claims()
-    }
-
-    async fn claims(&self) -> Result<Vec<Claim>, ReadError> {
-        self.readable()?;
-        self.inner.claims().await
-    }
-
-    async fn make_claim(&self, claim: &Claim) -> Result<bool, ReadError> {
-        self.readable()?;
-        self.inner.make_claim(claim).await
-    }
-
-    async fn remove_claim(&self, epoch: u64) -> Result<(), ReadError> {
-        self.readable()?;
-        self.inner.remove_claim(epoch).await
     }
 }

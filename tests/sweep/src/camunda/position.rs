@@ -10,6 +10,7 @@ use liftlock_types::sql::Statement;
 use super::faults::Trouble;
 use super::reference::Reference;
 use crate::ledger::Place;
+use crate::position::Landing;
 use crate::sweep::Disturbance;
 
 /// A target that nobody can ask any more.
@@ -25,28 +26,6 @@ pub enum Away {
 
 impl Away {
     const ALL: [Self; 3] = [Self::Database, Self::Balancer, Self::Rest];
-}
-
-/// When a change that was on its way lands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Landing {
-    /// The process was ended; the next one has looked once.
-    AfterTheFirstLook,
-    /// The process was ended; the next one is about to send the same again.
-    BeforeTheRepeat,
-    /// The process was ended; the next one has come to the end.
-    AfterTheEnd,
-    /// The process was ended, and the run goes back; it has looked once.
-    DuringTheRollback,
-}
-
-impl Landing {
-    const ALL: [Self; 4] = [
-        Self::AfterTheFirstLook,
-        Self::BeforeTheRepeat,
-        Self::AfterTheEnd,
-        Self::DuringTheRollback,
-    ];
 }
 
 /// When the lock goes that a statement of a dead client waits for.

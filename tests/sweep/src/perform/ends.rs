@@ -7,6 +7,7 @@ use liftlock_types::Exit;
 use super::Finish;
 use super::Stage;
 use crate::judge;
+use crate::judge::Doubt;
 use crate::ledger::Seen;
 use crate::site::Round;
 use crate::site::Site;
@@ -52,6 +53,26 @@ impl<S: Site> Stage<'_, S> {
             }
         }
         lines
+    }
+
+    /// Whether a run came to its end whose journal had lost its last rows. What was done last is not known any more, so
+    /// that a person may have to look instead.
+    pub(crate) fn ended_without_its_tail(&mut self, finish: Finish) -> bool {
+        match finish {
+            Finish::Done => return true,
+            Finish::Stopped(exit, why) => {
+                if self.verdict.doubts.is_empty() {
+                    // Which row of which file is another one at each position.
+                    let why = why.split(": run `").next().unwrap_or_default();
+                    self.verdict.doubts.push(Doubt {
+                        step: String::new(),
+                        why: format!("exit {}, {why}", exit.code()),
+                    });
+                }
+            }
+            Finish::RolledBack => self.verdict.lost.push("it was rolled back".into()),
+        }
+        false
     }
 }
 

@@ -6,11 +6,9 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use super::Finish;
 use super::Stage;
 use crate::image::copy_folder;
 use crate::judge;
-use crate::judge::Doubt;
 use crate::ledger::Place;
 use crate::ledger::Seen;
 use crate::world::World;
@@ -53,20 +51,8 @@ impl Stage<'_, World> {
         let entries = round.ground.ledger.entries();
         self.verdict.repeated.extend(judge::repeated(&entries));
         self.nothing_twice(&round);
-        match finish {
-            Finish::Done => self.same_as_after(),
-            // What was done last is not known any more: a person has to look.
-            Finish::Stopped(exit, why) => {
-                if self.verdict.doubts.is_empty() {
-                    // Which row of which file is another one at each position.
-                    let why = why.split(": run `").next().unwrap_or_default();
-                    self.verdict.doubts.push(Doubt {
-                        step: String::new(),
-                        why: format!("exit {}, {why}", exit.code()),
-                    });
-                }
-            }
-            Finish::RolledBack => self.verdict.lost.push("it was rolled back".into()),
+        if self.ended_without_its_tail(finish) {
+            self.same_as_after();
         }
         fs::remove_dir_all(&mixed.journal)?;
         Ok(())

@@ -1,43 +1,23 @@
 //! A runner freezes, another takes over and comes to the end, and the first goes on.
 
-use std::time::Duration;
 use std::time::Instant;
 
 use liftlock_types::Exit;
 
 use super::Finish;
 use super::Stage;
+use super::beside;
 use crate::judge;
 use crate::ledger::Place;
-use crate::ledger::Seen;
 use crate::life::Hold;
 use crate::life::Orders;
 use crate::life::Told;
 use crate::life::Work;
 use crate::site::RUN;
-use crate::site::Round;
 use crate::site::Site;
 use crate::world::World;
 
-/// A frozen runner is thawed only when its last reading of the target is older than the gate lets one be (two
-/// seconds), where it is frozen between that and what it sends.
-const STALE: Duration = Duration::from_millis(2_050);
-
 impl Stage<'_, World> {
-    pub(super) fn acts_of(&self, round: &Round, life: u32) -> Vec<String> {
-        round
-            .ground
-            .ledger
-            .entries()
-            .into_iter()
-            .filter(|entry| entry.life == life)
-            .filter_map(|entry| match entry.seen {
-                Seen::Act { step, .. } => Some(step),
-                _ => None,
-            })
-            .collect()
-    }
-
     /// A runner is frozen, another one takes over and comes to the end, then the first goes on.
     pub(super) fn thawed(&mut self, place: &Place) -> anyhow::Result<()> {
         let mut round = self.world.fresh()?;
@@ -68,14 +48,11 @@ impl Stage<'_, World> {
                 Some(halt) => Finish::Stopped(end.exit, halt.why.clone()),
             };
         }
-        let reads = ["observe", "facts", "journal.intent", "act"];
-        let may_be_about_to_send = !self.world.way.stands_still()
-            || reads.iter().any(|label| place.label.starts_with(label));
-        if may_be_about_to_send {
-            std::thread::sleep(STALE.saturating_sub(since.elapsed()));
+        if !self.world.way.stands_still() || beside::may_be_about_to_send(place) {
+            beside::until_stale(since);
         }
         let before = self.world.sim.state_json();
-        let acts = self.acts_of(&round, 1).len();
+        let acts = self.sent_by(&round, 1).len();
         let known = round.ground.ledger.len();
         frozen.thaw();
         let sim = self.world.sim.clone();
@@ -92,23 +69,11 @@ impl Stage<'_, World> {
             }
         };
         if has_rows {
-            let after: Vec<String> = self.acts_of(&round, 1).split_off(acts);
-            if !after.is_empty() {
-                self.verdict.repeated.push(format!(
-                    "the thawed runner sent {} after another had taken over",
-                    after.join(", ")
-                ));
-            }
+            self.judge_thawed(&round, acts, known);
             let found = self.world.sim.state_json();
             self.verdict
                 .lost
                 .extend(judge::differences(&before, &found));
-            let entries = round.ground.ledger.entries();
-            self.verdict.repeated.extend(judge::repeated(&entries));
-            // The journal of the thawed runner is not the run's any more.
-            self.verdict
-                .guessed
-                .extend(judge::guessed(&entries[..known]));
             let unrecorded = self.unrecorded(&[&round, &other]);
             self.verdict.lost.extend(unrecorded);
             self.must_have_ended(&round, &finish);

@@ -10,7 +10,6 @@ use liftlock_types::Exit;
 
 use crate::camunda::engines::Engines;
 use crate::camunda::faults::Trouble;
-use crate::camunda::position::Landing;
 use crate::ledger::Place;
 use crate::life::Hold;
 use crate::life::Orders;
@@ -18,6 +17,7 @@ use crate::life::Told;
 use crate::life::Work;
 use crate::perform::Finish;
 use crate::perform::Stage;
+use crate::position::Landing;
 use crate::site::Site;
 
 /// Longest wait for a change to be sent: a run takes a few seconds.
