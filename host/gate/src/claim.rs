@@ -130,6 +130,28 @@ impl Runner {
         .await
     }
 
+    /// Writes down claims of this run that a crash kept from being written, so that they go with it. A target that gives no
+    /// answer is named: one may be there.
+    pub(crate) async fn find_claims(&self) -> Result<(), Halt> {
+        for binding in self.claimable() {
+            if self.state().claims.contains_key(&binding) {
+                continue;
+            }
+            match self.capability(&binding)?.claims().await {
+                Ok(claims) => {
+                    let last = claims.iter().max_by_key(|claim| claim.epoch);
+                    if let Some(ours) = last.filter(|claim| self.is_from_here(claim)) {
+                        self.claimed(binding, ours).await?;
+                    }
+                }
+                Err(error) => self.leave(format!(
+                    "a claim of this run may be on `{binding}`, which gives no answer: {error}"
+                )),
+            }
+        }
+        Ok(())
+    }
+
     /// Made for this run, by a process with this state directory.
     fn is_from_here(&self, claim: &Claim) -> bool {
         claim.run == self.run.as_str()

@@ -22,6 +22,7 @@ impl Runner {
             return self.release().await;
         }
         self.check_claims().await?;
+        self.find_claims().await?;
         self.conclude_give_backs().await?;
         self.give_back_neutral().await?;
         self.clean_up_last().await?;
@@ -30,8 +31,10 @@ impl Runner {
             let state = self.state().step(&step.id);
             if state.open().is_some() || state.needs_person() {
                 self.leave(format!(
-                    "step {} (`{}`): what became of it is not known",
-                    step.id, step.title
+                    "step {} (`{}`): what became of it is not known{}",
+                    step.id,
+                    step.title,
+                    trace_of(step),
                 ));
             } else {
                 let stays = match state.outcome().map(|outcome| outcome.kind) {
@@ -155,5 +158,13 @@ impl Runner {
             halt = Some(stopped);
         }
         self.closed(halt, begun)
+    }
+}
+
+/// Where what a step left can tell what became of it, and stays for that.
+fn trace_of(step: &Step) -> String {
+    match step.change().map(|planned| planned.change.rule().token) {
+        None | Some("") => String::new(),
+        Some(token) => format!("; its trace, which stays: {token}"),
     }
 }

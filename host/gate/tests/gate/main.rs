@@ -731,6 +731,62 @@ async fn protective_state_stays_when_a_run_is_aborted() {
 }
 
 #[tokio::test]
+async fn an_abort_leaves_no_claim_wherever_the_run_was_killed() {
+    let straight = Lab::new(vec![stop()]).await;
+    straight.toy.with(|world| world.calls = 0);
+    assert_eq!(straight.run().await.exit, Exit::Done);
+    let mut made = 0;
+    for at in 1..=straight.toy.with(|world| world.calls) {
+        let lab = Lab::new(vec![stop()]).await;
+        let run = lab.runner().await.run();
+        if !lab.dies_at(at, run).await || lab.state_rows().await == 0 {
+            continue;
+        }
+        made += usize::from(lab.toy.with(|world| !world.claims.is_empty()));
+        let end = lab.runner().await.abort("enough").await;
+        assert_eq!(end.exit, Exit::Done, "killed at call {at}: {}", why(&end));
+        assert!(lab.toy.with(|world| world.claims.is_empty()), "{at}");
+    }
+    assert!(made > 3, "{made}");
+}
+
+#[tokio::test]
+async fn an_abort_names_a_claim_that_it_cannot_look_for() {
+    let mut lab = Lab::new(vec![stop()]).await;
+    // Killed when the claim was made and was not written down.
+    for at in 1.. {
+        let run = lab.runner().await.run();
+        assert!(lab.dies_at(at, run).await);
+        if lab.toy.with(|world| !world.claims.is_empty()) {
+            break;
+        }
+        lab = Lab::new(vec![stop()]).await;
+    }
+    assert!(lab.state().await.claims.is_empty());
+    lab.toy.with(|world| world.unreadable = true);
+    let end = lab.runner().await.abort("it is gone").await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    let named = end
+        .left_behind
+        .iter()
+        .any(|line| line.contains("may be on `service.toy`"));
+    assert!(named, "{:?}", end.left_behind);
+}
+
+#[tokio::test]
+async fn an_abort_says_where_an_unknown_end_has_left_its_trace() {
+    let lab = Lab::new(vec![create("create", "d")]).await;
+    assert!(lab.run_and_die_after(1).await);
+    let end = lab.runner().await.abort("enough").await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    let named = end
+        .left_behind
+        .iter()
+        .any(|line| line.contains("is not known; its trace") && line.contains("X-Opaque-Id"));
+    assert!(named, "{:?}", end.left_behind);
+}
+
+#[tokio::test]
 async fn one_key_has_one_holder() {
     let mut second = setting("all");
     second.id = id("again");

@@ -311,6 +311,64 @@ async fn a_unit_whose_first_loan_cannot_be_taken_again_does_not_begin_to_go_back
     assert!(lab.sent().is_empty() && lab.state().await.unit_back.is_none());
 }
 
+#[tokio::test]
+async fn killed_at_every_call_what_is_taken_again_is_not_waited_for() {
+    let half_way = async || {
+        let mut steps = behind_a_balancer();
+        // Taken by ourselves, it does not hold.
+        steps[0].opens_when = vec![Condition {
+            label: "enough others serve".into(),
+            binding: balancer(),
+            predicate: Predicate::ServerInState {
+                backend: "engines".into(),
+                server: "n1".into(),
+                administrative: Administrative::Ready,
+            },
+            negated: false,
+            stable_for_ms: 0,
+            patience_ms: 50,
+            on_expiry: OnExpiry::Fail,
+        }];
+        let lab = Lab::new(steps).await;
+        assert_eq!(lab.run().await.exit, Exit::StepApproval);
+        lab.toy.with(|world| {
+            world.sent.clear();
+            world.calls = 0;
+        });
+        lab
+    };
+    for of in [None, Some(unit("n1"))] {
+        let back = async |lab: &Lab| {
+            let (runner, of) = (lab.runner().await, of.clone());
+            async move {
+                match of {
+                    None => runner.rollback("no", vec![]).await,
+                    Some(unit) => runner.rollback_unit(unit, "no", vec![]).await,
+                }
+            }
+        };
+        let straight = half_way().await;
+        let end = back(&straight).await.await;
+        assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+        let mutations = straight.sent();
+        for at in 1..=straight.toy.with(|world| world.calls) {
+            let lab = half_way().await;
+            if !lab.dies_at(at, back(&lab).await).await {
+                continue;
+            }
+            let state = lab.state().await;
+            let end = if state.rolling_back.is_some() || state.unit_back.is_some() {
+                lab.resume().await
+            } else {
+                back(&lab).await.await
+            };
+            assert_eq!(end.exit, Exit::Done, "{of:?} at call {at}: {}", why(&end));
+            assert_eq!(lab.sent(), mutations, "{of:?} at call {at}");
+            assert!(!has(&lab, "n1") && lab.toy.with(|world| world.running && !world.drained));
+        }
+    }
+}
+
 /// What the target is told apart by: documents, and whether the service runs.
 fn state(lab: &Lab) -> (Vec<String>, bool) {
     lab.toy
