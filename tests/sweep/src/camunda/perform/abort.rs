@@ -20,6 +20,7 @@ impl Stage<'_, Engines> {
         let mut round = self.killed_at(place)?;
         self.abort_cleanly(&mut round)?;
         self.judge_engines(&round)?;
+        let named = self.left_behind.clone();
         self.give_back_by_hand();
         let script = match self.world.plan_anew() {
             Ok(script) => script,
@@ -36,6 +37,7 @@ impl Stage<'_, Engines> {
             .live_as(&mut again, (AGAIN, HERE, &script), Work::Run, self.orders())?
             .end()?;
         self.told(&end);
+        self.left_behind.extend(named);
         if end.exit != Exit::Done {
             let why = end.halt.map(|halt| halt.why).unwrap_or_default();
             self.verdict.lost.push(format!(

@@ -33,10 +33,12 @@ impl Stage<'_, Engines> {
             ..self.orders()
         };
         let life = self.world.live(&mut round, Work::Run, orders)?;
+        let mut was_given_up = false;
         match life.wait_or_stall(&|| self.world.requests())? {
             Some(Told::Ended(end)) => {
                 self.told(&end);
                 self.decisions(&round, &end);
+                was_given_up = end.state.ended.as_deref() == Some("aborted");
             }
             _ => {
                 life.kill();
@@ -44,15 +46,12 @@ impl Stage<'_, Engines> {
             }
         }
         self.world.repair()?;
-        let is_over = self
-            .world
-            .rows(&round)
-            .iter()
-            .any(|row| row.kind == "run-ended");
-        let finish = self.drive(&mut round, None)?;
-        if is_over {
-            self.verdict.course.push("it had ended".into());
+        if was_given_up {
+            // It could not be planned again when it held its claim: it ended before its first change.
+            self.judge_engines(&round)?;
+            return self.same_as_before();
         }
+        let finish = self.drive(&mut round, None)?;
         self.must_be_done(&round, &finish)
     }
 }

@@ -48,7 +48,8 @@ impl Stage<'_, Engines> {
         let first = hold.map(|label| Place {
             label: label.into(),
             step: step.into(),
-            attempt: 1,
+            // What is sent again is another attempt.
+            attempt: if label == "act.before" { 2 } else { 1 },
             time: 1,
         });
         let orders = Orders {

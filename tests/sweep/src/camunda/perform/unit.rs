@@ -57,18 +57,8 @@ impl Stage<'_, Engines> {
                 break;
             }
         }
-        let is_over = self
-            .world
-            .rows(&round)
-            .iter()
-            .any(|row| row.kind == "run-ended");
-        if is_over {
-            self.judge_engines(&round)?;
-            self.same_as_after(&CANARIES)?;
-        } else {
-            let finish = self.drive(&mut round, None)?;
-            self.must_be_done_but(&round, &finish, &CANARIES)?;
-        }
+        let finish = self.drive(&mut round, None)?;
+        self.must_be_done_but(&round, &finish, &CANARIES)?;
         self.canaries_of_all_and_again_of(unit)
     }
 
