@@ -188,6 +188,12 @@ fn options() -> Vec<OptionSpec> {
             600,
             "how long the nodes of a group must serve without a break before the next group is taken",
         ),
+        describe::number(
+            "jobs-seconds",
+            90,
+            "how long a node that is back is given until jobs that wait are taken again, by it or by another; then \
+             `on-trouble` says what follows. 0: they are not looked at. Where none waits nothing is waited for",
+        ),
         describe::choice(
             "indexes",
             &["plain", "concurrently"],
@@ -208,7 +214,7 @@ fn options() -> Vec<OptionSpec> {
         describe::choice(
             "on-trouble",
             &["warn", "pause", "stop"],
-            "what to do when there are more incidents or failed jobs than before",
+            "what to do when there are more incidents or failed jobs than before, or when no job is taken any more",
         ),
         describe::choice(
             "on-batch",

@@ -246,10 +246,19 @@ const KNOWN: &[[&str; 4]] = &[
     ],
     [
         "jobs-locked",
-        "Jobs are locked by a node that is down. They stay so until their locks expire, 5 minutes unless configured; \
-         then another node executes them, and what had begun is done a second time.",
+        "Jobs are locked by a node that is down: it ended before it had given them back. They stay so until their locks \
+         expire, 5 minutes unless configured; then another node executes them, and what had begun is done a second time. \
+         A lock names a random id; whose it is a node tells in `/actuator/health`, where that shows details.",
         "wait for the expiry; never clear locks by hand",
         SEEN,
+    ],
+    [
+        "jobs-stand-still",
+        "Jobs wait, and no node takes one although one that runs jobs has just come back. A node that is idle looks for \
+         jobs once a minute at the latest.",
+        "look whether the job executors are on (`/actuator/health`), and into the nodes' logs; `jobs-seconds` says how \
+         long it is waited for, `on-trouble` what follows",
+        READ,
     ],
     [
         "last-server",

@@ -24,6 +24,7 @@
 //! | `backup` | the dump before the schema changes: taken, restored on trial, compared |
 //! | `restore` | the whole way back, from a dump that the operator names |
 //! | `check`, `plan`, `observe`, `validate`, `inspect` | findings, steps, the window's guard, what is so afterwards, what is shown |
+//! | `jobs` | what a stopped node leaves locked, and that jobs are taken again when it is back |
 //! | `busy` | what goes on in the database before an upgrade begins |
 //! | `told` | lists that are told: the first of them, and how many more |
 //! | `known` | what each finding means, its remedy and where that is known from |
@@ -51,6 +52,7 @@ pub mod estimate;
 pub mod groups;
 pub mod jar;
 pub mod jdbc;
+pub mod jobs;
 pub mod known;
 pub mod log;
 pub mod manifest;
@@ -142,9 +144,9 @@ impl Observing for Camunda {
         run: &Run,
         name: &str,
         input: &Value,
-        _last: Option<&Value>,
+        last: Option<&Value>,
     ) -> Result<Observation> {
-        observe::observe(site, run, name, input)
+        observe::observe(site, run, name, input, last)
     }
 }
 

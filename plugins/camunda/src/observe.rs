@@ -4,6 +4,7 @@ use liftlock_sdk::prelude::*;
 
 use crate::backup;
 use crate::descriptor::DATABASE;
+use crate::jobs;
 use crate::options::Options;
 use crate::plan::BASELINE;
 use crate::restore;
@@ -23,6 +24,15 @@ pub(crate) fn label(action: Action) -> &'static str {
     }
 }
 
+/// What the host does where a condition of this action does not hold.
+pub(crate) fn on_expiry(action: Action) -> OnExpiry {
+    match action {
+        Action::Warn => OnExpiry::GoOnAndReport,
+        Action::Pause => OnExpiry::Ask,
+        Action::Stop => OnExpiry::Fail,
+    }
+}
+
 /// Nothing happened in the window that calls for this.
 pub(crate) fn window(action: Action, to: Minor) -> Result<Condition> {
     let action = match action {
@@ -34,10 +44,18 @@ pub(crate) fn window(action: Action, to: Minor) -> Result<Condition> {
 }
 
 /// The condition of this name.
-pub(crate) fn observe(site: &Site, run: &Run, name: &str, input: &Value) -> Result<Observation> {
+pub(crate) fn observe(
+    site: &Site,
+    run: &Run,
+    name: &str,
+    input: &Value,
+    last: Option<&Value>,
+) -> Result<Observation> {
     match name {
         backup::CONDITION => backup::observe(site, run, input),
         restore::CONDITION => restore::observe(site, input),
+        jobs::LOCKS => jobs::observe_locks(site, input, last),
+        jobs::TAKEN => jobs::observe_taken(site, run, input, last),
         _ => in_the_window(site, run, name, input),
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Options {
     pub(crate) canary: Option<String>,
     /// Patience with open requests.
     pub(crate) drain_ms: u64,
+    /// Patience with jobs that wait when a node is back.
+    pub(crate) jobs_ms: u64,
     /// How long a group must serve before the next one.
     pub(crate) soak_ms: u64,
     /// Indexes are made beside writers.
@@ -57,6 +59,7 @@ impl Options {
             minimum: usize::try_from(number(site, "minimum-available")?).unwrap_or(usize::MAX),
             canary: (!canary.is_empty()).then_some(canary),
             drain_ms: number(site, "drain-seconds")?.saturating_mul(1_000),
+            jobs_ms: number(site, "jobs-seconds")?.saturating_mul(1_000),
             soak_ms: number(site, "soak-seconds")?.saturating_mul(1_000),
             concurrently: site.option("indexes")? == "concurrently",
             cached_plans: match site.option("cached-plans")?.as_str() {
@@ -97,6 +100,7 @@ impl Options {
             minimum: 1,
             canary: None,
             drain_ms: 120_000,
+            jobs_ms: 90_000,
             soak_ms: 600_000,
             concurrently: false,
             cached_plans: CachedPlans::Unknown,

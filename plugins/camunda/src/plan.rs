@@ -13,7 +13,7 @@ use crate::schema::Schema;
 use crate::script::{Kind, Statement};
 use crate::standing::Standing;
 use crate::window::Action;
-use crate::{backup, check, observe};
+use crate::{backup, check, jobs, observe, reads};
 
 /// The capture that the window is compared with.
 pub(crate) const BASELINE: &str = "baseline";
@@ -54,7 +54,8 @@ pub(crate) fn propose(
             BASELINE,
             crate::window::subjects(goal.to.minor)
                 .into_iter()
-                .map(|subject| database.read_query(&subject.sql(), &[])),
+                .map(|subject| database.read_query(&subject.sql(), &[]))
+                .chain([database.read_query(reads::WAITING_JOBS, &[])]),
         )
         .add()?;
     let mut first = None;
@@ -68,19 +69,22 @@ pub(crate) fn propose(
         if of_group.is_empty() {
             continue;
         }
-        let ends = group_steps(site, group, number + 1, &of_group, goal, options, plan)?;
+        let ends = group_steps(
+            site,
+            (group, number + 1),
+            &of_group,
+            (goal, nodes),
+            options,
+            plan,
+        )?;
         first.get_or_insert(ends.0);
         last = ends.1;
     }
     if let Some(first) = first {
-        for (action, expiry) in [
-            (Action::Warn, OnExpiry::GoOnAndReport),
-            (Action::Pause, OnExpiry::Ask),
-            (Action::Stop, OnExpiry::Fail),
-        ] {
+        for action in [Action::Warn, Action::Pause, Action::Stop] {
             let condition = observe::window(action, goal.to.minor)
                 .patience_ms(0)
-                .when_expired(expiry);
+                .when_expired(observe::on_expiry(action));
             plan.guard(observe::label(action), &first, &last, condition)?;
         }
     }
@@ -273,10 +277,9 @@ fn is_open(statement: &Statement, schema: &Schema) -> bool {
 /// All that is done with one group. Its first and its last step.
 fn group_steps(
     site: &Site,
-    group: &Group,
-    number: usize,
+    (group, number): (&Group, usize),
     nodes: &[&Node],
-    goal: &Goal,
+    (goal, all): (&Goal, &Nodes),
     options: &Options,
     plan: &Plan<'_>,
 ) -> std::result::Result<(String, String), Refusal> {
@@ -306,9 +309,12 @@ fn group_steps(
             first.get_or_insert(id);
         }
     }
-    for node in nodes {
+    for (at, node) in nodes.iter().enumerate() {
         let id = stop_step(site, node, options, plan)?;
         first.get_or_insert(id);
+        if node.runs_jobs {
+            jobs::locks_step(site, all, node, &nodes[..=at], plan)?;
+        }
     }
     for node in nodes {
         let service = Service::open(site, &node.binding)?;
@@ -464,6 +470,9 @@ fn back_steps(
             );
         }
         last = step.add()?;
+    }
+    if node.runs_jobs && options.jobs_ms > 0 {
+        last = jobs::taken_step(site, node, goal, options, plan)?;
     }
     Ok(last)
 }

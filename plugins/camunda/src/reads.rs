@@ -19,10 +19,20 @@ pub const WITHOUT_TIME_TO_LIVE: &str = "SELECT D.KEY_, D.TENANT_ID_ FROM ACT_RE_
     AND COALESCE(N.TENANT_ID_, '') = COALESCE(D.TENANT_ID_, '') AND N.VERSION_ > D.VERSION_) \
     ORDER BY D.KEY_, D.TENANT_ID_";
 
-/// Owner, number of jobs and last expiry of locks. An owner is a random id of one start of one node; the time is the
-/// node's own, without a zone, and a lock whose time is past is none.
-pub const LOCKED_JOBS: &str = "SELECT LOCK_OWNER_, COUNT(*), MAX(LOCK_EXP_TIME_) FROM ACT_RU_JOB \
-    WHERE LOCK_OWNER_ IS NOT NULL GROUP BY LOCK_OWNER_ ORDER BY LOCK_OWNER_";
+/// Owner, expiry and number of jobs of locks. An owner is a random id of one start of one node; the time is the node's
+/// own, without a zone, and a lock whose time is past is none. Jobs that nobody would take leave their owner where it is:
+/// they are left out.
+pub const LOCKED_JOBS: &str = "SELECT LOCK_OWNER_, LOCK_EXP_TIME_, COUNT(*) FROM ACT_RU_JOB \
+    WHERE LOCK_OWNER_ IS NOT NULL AND RETRIES_ > 0 AND SUSPENSION_STATE_ = 1 \
+    GROUP BY LOCK_OWNER_, LOCK_EXP_TIME_ ORDER BY LOCK_OWNER_, LOCK_EXP_TIME_";
+
+/// Ids of the first jobs that a node could take now. Those with a time of their own (timers, attempts after a failure) are
+/// left out: by which clock it has come cannot be told.
+pub const WAITING_JOBS: &str = "SELECT ID_ FROM ACT_RU_JOB WHERE LOCK_OWNER_ IS NULL AND DUEDATE_ IS NULL \
+    AND RETRIES_ > 0 AND SUSPENSION_STATE_ = 1 ORDER BY ID_ LIMIT 200";
+
+/// How many rows [`WAITING_JOBS`] gives at the most.
+pub const WAITING_JOBS_MAX: usize = 200;
 
 /// How many jobs that clean up the history are at work.
 pub const RUNNING_CLEANUPS: &str = "SELECT COUNT(*) FROM ACT_RU_JOB \
@@ -50,11 +60,29 @@ pub fn is_products_author(author: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::{Column, Family};
+    use crate::manifest::fixture::catalog;
+    use crate::version::Minor;
 
     #[test]
     fn tells_the_products_change_sets_from_others() {
         assert!(is_products_author("Camunda") && is_products_author("CIB seven"));
         assert!(is_products_author("Operaton") && !is_products_author("somebody"));
+    }
+
+    #[test]
+    fn jobs_are_asked_for_by_columns_that_every_version_has() {
+        for minor in Minor::all().skip(1) {
+            let schema = catalog(Family::Mysql, minor);
+            for sql in [LOCKED_JOBS, WAITING_JOBS] {
+                let words = sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                for word in words.filter(|word| word.ends_with('_')) {
+                    let is_it =
+                        |column: &Column| column.table == "ACT_RU_JOB" && column.name == word;
+                    assert!(schema.columns.iter().any(is_it), "{minor}: {word}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -65,11 +93,13 @@ mod tests {
             HISTORY_LEVEL,
             WITHOUT_TIME_TO_LIVE,
             LOCKED_JOBS,
+            WAITING_JOBS,
             RUNNING_CLEANUPS,
             LIQUIBASE_AUTHORS,
             LIQUIBASE_LOCK,
         ] {
             assert!(sql.starts_with("SELECT ") && !sql.contains(';'), "{sql}");
         }
+        assert!(WAITING_JOBS.ends_with(&format!(" LIMIT {WAITING_JOBS_MAX}")));
     }
 }

@@ -4,6 +4,7 @@ use liftlock_sdk::prelude::*;
 
 use crate::backup;
 use crate::check::found;
+use crate::jobs;
 use crate::nodes::Nodes;
 use crate::observe;
 use crate::options::Options;
@@ -47,6 +48,7 @@ pub(crate) fn findings(
     }
     let options = Options::of(site)?;
     all.extend(backup::kept(run, &options)?);
+    all.extend(jobs::findings(site, run, nodes)?);
     let policy = options.policy;
     if let Some(baseline) = observe::baseline(run, to.minor)? {
         let now = observe::now(site, to.minor)?;

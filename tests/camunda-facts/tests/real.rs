@@ -289,8 +289,17 @@ async fn reads_what_checks_ask(address: &DatabaseAddress) {
     assert_eq!(ask(reads::RUNNING_CLEANUPS).await, "0");
     ask("update ACT_RE_PROCDEF set HISTORY_TTL_ = null where KEY_ = 'work'").await;
     assert!(ask(reads::WITHOUT_TIME_TO_LIVE).await.starts_with("work"));
-    ask("update ACT_RU_JOB set LOCK_OWNER_ = 'a', LOCK_EXP_TIME_ = current_timestamp").await;
-    assert!(ask(reads::LOCKED_JOBS).await.starts_with("a\t"));
+    ask("insert into ACT_RU_JOB (ID_, TYPE_, RETRIES_) values ('0', 'message', 3), ('1', 'message', 0)").await;
+    let waits = ask(reads::WAITING_JOBS).await;
+    assert_eq!(waits.lines().next(), Some("0"));
+    assert!(!waits.lines().any(|id| id == "1"));
+    ask("update ACT_RU_JOB set LOCK_OWNER_ = 'a', LOCK_EXP_TIME_ = '2031-01-02 03:04:05'").await;
+    let locked = ask(reads::LOCKED_JOBS).await;
+    assert!(locked.starts_with("a\t2031-01-02 03:04:05"), "{locked}");
+    let free = "select count(*) from ACT_RU_JOB where RETRIES_ > 0 and SUSPENSION_STATE_ = 1";
+    assert!(locked.ends_with(&format!("\t{}", ask(free).await)));
+    assert_eq!(ask(reads::WAITING_JOBS).await, "");
+    ask("delete from ACT_RU_JOB where ID_ in ('0', '1')").await;
     ask(
         "create table DATABASECHANGELOG (ID varchar(255), AUTHOR varchar(255)); \
          insert into DATABASECHANGELOG values ('7.16.0-baseline', 'Camunda'), ('1', 'somebody'); \

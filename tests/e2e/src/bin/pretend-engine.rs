@@ -5,6 +5,8 @@
 //! request: `installation`, `database` (the port that its data source leads to), `instances` (a file that all nodes
 //! share, as they share a database). Where the version's directory holds a file `broken`, it ends at once.
 //!
+//! Its health names the owner of its jobs' locks, `owner-PID`: another one at each start, as a real engine's.
+//!
 //! As with the real one, `/engine` and `/version` need no database, and whatever counts does.
 #![expect(
     clippy::print_stdout,
@@ -140,6 +142,15 @@ impl Engine {
                     "product": { "name": "Camunda BPM Runtime", "version": self.version, "edition": "community" },
                 }),
             ),
+            ("GET", "/actuator/health") => {
+                let owner = format!("owner-{}", std::process::id());
+                let details = json!({ "jobExecutor": { "lockOwner": owner } });
+                let executor = json!({ "status": "UP", "details": details });
+                (
+                    200,
+                    json!({ "status": "UP", "components": { "jobExecutor": executor } }),
+                )
+            }
             _ if !reaches_database(&facts) => persistence(),
             ("GET", "/job/count") => (200, json!({ "count": 0 })),
             ("GET", "/history/process-instance/count") => {

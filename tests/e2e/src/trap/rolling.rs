@@ -5,9 +5,10 @@
 //!
 //! - [`place`]: the site; [`scene`]: what is seen and judged of it
 //! - `schema`: what the database holds; `script`: what the operator brought along
-//! - `nodes`: nodes and their places in the balancer
+//! - `nodes`: nodes and their places in the balancer; `jobs`: what they take and leave locked
 //! - `runs`: what comes up while a run is under way
 
+mod jobs;
 mod nodes;
 pub mod place;
 mod runs;
@@ -65,6 +66,10 @@ traps! {
         "the next node is taken all the same";
     PostgreSql "deployment-in-the-window", runs::deployment,
         "nobody looks: the older engines may not be able to run it";
+    PostgreSql "jobs-locked", jobs::locked,
+        "nobody looks: the jobs stand still until their locks expire, and are then done again";
+    PostgreSql "jobs-stand-still", jobs::stand_still,
+        "the next node is taken, until none is left that takes jobs (read)";
     PostgreSql "liquibase-manages", schema::liquibase_manages,
         "Liquibase's next run fails at the first column (read)";
     PostgreSql "index-invalid", schema::invalid_index,

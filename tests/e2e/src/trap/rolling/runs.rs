@@ -16,7 +16,7 @@ use crate::proof::last_run;
 use crate::trap::answer::Meant;
 
 /// A run stopped with this code, and said all of this; its line with the first of it.
-fn stopped(told: Told, code: i32, says: &[&str]) -> anyhow::Result<String> {
+pub(super) fn stopped(told: Told, code: i32, says: &[&str]) -> anyhow::Result<String> {
     let told = told.expect(code)?;
     for part in says {
         ensure(told.says(part), format!("`{part}` is not said\n{told}"))?;
@@ -28,7 +28,7 @@ fn stopped(told: Told, code: i32, says: &[&str]) -> anyhow::Result<String> {
 }
 
 /// Goes on with the last run, to its end.
-async fn goes_on(scene: &mut Scene) -> anyhow::Result<()> {
+pub(super) async fn goes_on(scene: &mut Scene) -> anyhow::Result<()> {
     let run = last_run(scene.operator()).await?;
     scene.runs(&["resume", &run]).await?.expect(0)?;
     is_upgraded(scene).await?;
