@@ -349,6 +349,14 @@ impl DatabaseServer {
         Self::start(kind, dir).await
     }
 
+    /// A MariaDB that is a Galera cluster of this one server. It begins the cluster, so a folder serves for one start.
+    pub async fn start_galera(dir: impl AsRef<Path>) -> Result<Self, LabError> {
+        let marker = galera_marker(dir.as_ref());
+        fs::create_dir_all(dir.as_ref()).doing("make", dir.as_ref())?;
+        fs::write(&marker, "").doing("write", &marker)?;
+        Self::start(DatabaseKind::MariaDb, dir).await
+    }
+
     pub(crate) async fn start_for(
         kind: DatabaseKind,
         dir: &Path,
@@ -380,12 +388,18 @@ impl DatabaseServer {
         let begun = Instant::now();
         let data = dir.join("data");
         let tls = Some(tls_folder(dir)).filter(|folder| folder.is_dir());
-        let (program, arguments) = match kind {
+        let (program, mut arguments) = match kind {
             DatabaseKind::PostgreSql => postgresql::server(&data, port, tls.as_deref())?,
             DatabaseKind::MariaDb => {
                 mariadb::server(&data, port, &dir.join("tmp"), tls.as_deref())?
             }
         };
+        if kind == DatabaseKind::MariaDb && galera_marker(dir).is_file() {
+            arguments.extend(mariadb::galera([
+                launch::pick_port()?,
+                launch::pick_port()?,
+            ])?);
+        }
         let launch = Launch {
             program,
             arguments,
@@ -538,6 +552,11 @@ pub(crate) fn address_of(
 
 /// Makes the data folder if it is not there, and gives all to the user the server runs as.
 /// Where a server's certificate and key are, if it has any.
+/// Where it is, the server begins a Galera cluster.
+fn galera_marker(dir: &Path) -> PathBuf {
+    dir.join("galera")
+}
+
 fn tls_folder(dir: &Path) -> PathBuf {
     dir.join("tls")
 }

@@ -231,6 +231,11 @@ async fn who(session: &mut Session) -> Result<(Identity, String), Trouble> {
         identity.server = first_of(session, &ids).await?;
         let levels = ["@@global.transaction_isolation", "@@global.tx_isolation"];
         identity.isolation = first_of(session, &levels).await?.to_lowercase();
+        // One server of a cluster takes changes of tables to all of them: who proposes one has to know it.
+        if first_of(session, &["@@global.wsrep_on"]).await? == "1" {
+            let method = first_of(session, &["@@global.wsrep_osu_method"]).await?;
+            identity.more.push(("galera".into(), method));
+        }
     }
     Ok((identity, at(9)))
 }

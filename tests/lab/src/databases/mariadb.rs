@@ -105,6 +105,26 @@ pub(super) fn server(
     Ok((program("mariadbd", &folders, PACKAGE)?, arguments))
 }
 
+/// What makes a server begin a Galera cluster; ports for its group and for a state that is sent over.
+pub(super) fn galera([group, state]: [u16; 2]) -> Result<Vec<OsString>, LabError> {
+    const PROVIDER: &str = "/usr/lib/galera/libgalera_smm.so";
+    if !Path::new(PROVIDER).is_file() {
+        return Err(super::missing(PROVIDER, "galera-4"));
+    }
+    Ok(vec![
+        "--wsrep-on=ON".into(),
+        format!("--wsrep-provider={PROVIDER}").into(),
+        "--wsrep-cluster-address=gcomm://".into(),
+        "--wsrep-node-address=127.0.0.1".into(),
+        format!(
+            "--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:{group};ist.recv_addr=127.0.0.1:{state}"
+        )
+        .into(),
+        "--binlog-format=ROW".into(),
+        "--innodb-autoinc-lock-mode=2".into(),
+    ])
+}
+
 /// A client that stops at the first error.
 pub(super) fn client(
     port: u16,

@@ -44,6 +44,13 @@ pub(crate) async fn on_tls<F: AsyncFnOnce(&Place)>(kind: DatabaseKind, test: F) 
     within(server, test).await;
 }
 
+/// The same on a Galera cluster of one server.
+pub(crate) async fn on_galera<F: AsyncFnOnce(&Place)>(test: F) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = DatabaseServer::start_galera(dir.path());
+    within(server, test).await;
+}
+
 async fn within<F: AsyncFnOnce(&Place)>(
     server: impl Future<Output = Result<DatabaseServer, LabError>>,
     test: F,

@@ -6,7 +6,7 @@ use liftlock_types::sql::Query;
 use liftlock_types::{Capability as _, Predicate, Read, ReadError};
 use serde::de::DeserializeOwned;
 
-use crate::place::{Place, on, until};
+use crate::place::{Place, on, on_galera, until};
 
 async fn asked<T: DeserializeOwned>(place: &Place, read: Read) -> T {
     serde_json::from_value(place.open().read(&read).await.unwrap()).unwrap()
@@ -389,5 +389,19 @@ async fn replaced(place: &Place) {
 async fn a_session_that_was_ended_is_replaced() {
     for kind in DatabaseKind::ALL {
         on(kind, replaced).await;
+    }
+}
+
+#[tokio::test]
+async fn a_galera_cluster_says_how_it_changes_tables_and_a_single_server_does_not() {
+    let method = async |place: &Place| {
+        let identity: facts::Identity = asked(place, Read::DatabaseIdentity).await;
+        let mut more = identity.more.into_iter();
+        more.find(|(name, _)| name == "galera")
+            .map(|(_, method)| method)
+    };
+    on_galera(async |place| assert_eq!(method(place).await.as_deref(), Some("TOI"))).await;
+    for kind in DatabaseKind::ALL {
+        on(kind, async |place| assert_eq!(method(place).await, None)).await;
     }
 }
