@@ -5,6 +5,7 @@ use liftlock_sdk::prelude::*;
 use crate::check::found;
 use crate::descriptor::DATABASE;
 use crate::goal::Goal;
+use crate::options::Options;
 use crate::reads;
 use crate::schema::Schema;
 use crate::told;
@@ -14,8 +15,16 @@ use crate::window::Subject;
 /// The version from which on a deployment without a time to live is refused.
 const TIME_TO_LIVE_SINCE: Minor = Minor::new(20);
 
+/// The history level at which nothing is kept.
+const HISTORY_NONE: &str = "0";
+
 /// Reads batches, clean-ups, and what the target would refuse; nothing of a schema that is not what it says.
-pub(crate) fn findings(site: &Site, schema: &Schema, goal: Option<&Goal>) -> Result<Vec<Finding>> {
+pub(crate) fn findings(
+    site: &Site,
+    schema: &Schema,
+    goal: Option<&Goal>,
+    options: &Options,
+) -> Result<Vec<Finding>> {
     let (Some(_), Some(goal)) = (schema.minor(), goal) else {
         return Ok(Vec::new());
     };
@@ -30,7 +39,9 @@ pub(crate) fn findings(site: &Site, schema: &Schema, goal: Option<&Goal>) -> Res
     } else {
         Vec::new()
     };
+    let level = database.query(reads::HISTORY_LEVEL, &[])?.rows;
     Ok([
+        of_history(&level, options.canary.as_deref()),
         of_batches(&batches),
         of_cleanups(&cleanups),
         of_definitions(&definitions),
@@ -51,6 +62,20 @@ fn at(row: &Row, column: usize) -> &str {
     row.get(column)
         .and_then(|value| value.as_deref())
         .unwrap_or_default()
+}
+
+/// Without a history an instance that came to its end is as if it had never been: no canary can be proved.
+fn of_history(rows: &[Row], canary: Option<&str>) -> Option<Finding> {
+    let is_none = rows.first().is_some_and(|row| at(row, 0) == HISTORY_NONE);
+    let process = canary.filter(|_| is_none)?;
+    Some(found(
+        "camunda.no-history",
+        Severity::Blocker,
+        "ACT_GE_PROPERTY",
+        format!(
+            "the history level is `none`, and an instance of `{process}` is to be started on each new node"
+        ),
+    ))
 }
 
 fn of_batches(rows: &[Row]) -> Option<Finding> {
@@ -121,6 +146,19 @@ mod tests {
         );
         let many = vec![row(&["b", "x"]); 7];
         assert!(what(of_batches(&many)).is_some_and(|what| what.ends_with("and 2 more")));
+    }
+
+    #[test]
+    fn a_canary_needs_a_history() {
+        let none = [row(&["0"])];
+        assert!(
+            what(of_history(&none, Some("batch"))).is_some_and(|what| what.contains("`batch`"))
+        );
+        assert!(of_history(&none, None).is_none());
+        // Before the first engine started there is no row.
+        for level in [&[row(&["3"])][..], &[]] {
+            assert!(of_history(level, Some("batch")).is_none());
+        }
     }
 
     #[test]

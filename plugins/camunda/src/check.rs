@@ -368,6 +368,23 @@ fn of_node(node: &Node, schema: &Schema, goal: Option<&Goal>, all: &mut Vec<Find
     }
 }
 
+/// Servers of a node that are out before anything was done.
+pub(crate) fn left_out(node: &Node) -> impl Iterator<Item = Finding> {
+    node.places
+        .iter()
+        .filter(|place| !place.is_ready)
+        .map(|place| {
+            warning(
+                "camunda.server-left-out",
+                &format!("{}/{}", place.backend, place.server),
+                format!(
+                    "`{}` sends it no new requests: it was drained or put into maintenance",
+                    place.balancer
+                ),
+            )
+        })
+}
+
 fn of_script(schema: &Schema, goal: &Goal, options: &Options, all: &mut Vec<Finding>) {
     let Some(script) = &goal.script else { return };
     let adds = script
@@ -375,6 +392,7 @@ fn of_script(schema: &Schema, goal: &Goal, options: &Options, all: &mut Vec<Find
         .columns
         .iter()
         .any(|statement| statement.kind == crate::script::Kind::Column);
+    all.extend(galera(&schema.identity.more, options.galera_accepted));
     if schema.family == Family::Postgres && adds {
         all.extend(cached_plans(options));
     }
@@ -404,6 +422,18 @@ fn of_script(schema: &Schema, goal: &Goal, options: &Options, all: &mut Vec<Find
             format!("`{}` works on all of it", big.name),
         ));
     }
+}
+
+/// What changes of tables do to a cluster; the host says of the server by which method it makes them.
+fn galera(more: &[(String, String)], is_accepted: bool) -> Option<Finding> {
+    let (_, method) = more.iter().find(|(name, _)| name == "galera")?;
+    let id = "camunda.galera";
+    let what = format!("it is a Galera cluster, which changes tables by `{method}`");
+    Some(if is_accepted {
+        warning(id, "database", format!("{what}; that was accepted"))
+    } else {
+        blocker(id, "database", what)
+    })
 }
 
 /// What adding columns does to engines on PostgreSQL, by what the operator says of their drivers.
@@ -447,6 +477,17 @@ mod tests {
             ..Options::usual()
         };
         cached_plans(&options).map(|found| (found.severity, found.subject))
+    }
+
+    #[test]
+    fn a_cluster_is_refused_until_it_is_accepted() {
+        let more = [("galera".to_owned(), "TOI".to_owned())];
+        let severity = |accepted| galera(&more, accepted).map(|found| found.severity);
+        assert_eq!(severity(false), Some(Severity::Blocker));
+        assert_eq!(severity(true), Some(Severity::Warning));
+        assert!(galera(&more, false).is_some_and(|found| found.what.contains("`TOI`")));
+        let single = [("encoding".to_owned(), "utf8mb4".to_owned())];
+        assert_eq!(galera(&single, false).map(|found| found.id), None);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::known;
 pub(crate) const DATABASE: &str = "database.engine";
 /// The directory with the engine's jar of the new version, or with the upgrade scripts that were unpacked from it.
 pub(crate) const ENGINE: &str = "disk.engine";
+/// The directory that the database writes to.
+pub(crate) const DATA: &str = "disk.data";
 /// The operator's tasks of the database's own tools: dump, trial restore, restore.
 pub(crate) const TOOLS: &str = "service.database";
 /// The directory that the dump is written to.
@@ -41,6 +43,7 @@ pub(crate) fn descriptor() -> Descriptor {
         requests: vec![
             database(),
             engine(),
+            data(),
             balancers(),
             nodes(),
             endpoints(),
@@ -91,6 +94,14 @@ fn engine() -> Request {
         &["camunda-engine-*"],
         "the script out of the engine's jar, which is no text",
     )
+}
+
+fn data() -> Request {
+    describe::optional(
+        DATA,
+        "the database's data directory, where Liftlock runs on its machine",
+    )
+    .verb("disk.read", &["./"], "room for the script's indexes")
 }
 
 fn tools() -> Request {
@@ -205,6 +216,11 @@ fn options() -> Vec<OptionSpec> {
             &["unknown", "safe", "accepted"],
             "PostgreSQL only. `safe`: every engine's JDBC URL has `autosave=conservative` or `prepareThreshold=0`. \
              `accepted`: they have not, and some requests may fail when columns are added",
+        ),
+        describe::choice(
+            "galera",
+            &["refused", "accepted"],
+            "MariaDB and MySQL as a Galera cluster only. `accepted`: every write may wait while the script changes tables",
         ),
         describe::choice(
             "on-deployment",

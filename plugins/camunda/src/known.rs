@@ -135,8 +135,16 @@ const KNOWN: &[[&str; 4]] = &[
         GUIDE,
     ],
     [
+        "disk-not-checked",
+        "The script makes an index, and how much room the database's file system has is not known. A statement that runs \
+         out of it fails and leaves nothing; a database that cannot write its log any more stops.",
+        "look at it by hand; or bind the database's data directory as `disk.data`, where Liftlock runs on its machine",
+        SERVERS,
+    ],
+    [
         "disk-short",
-        "The file system of the database has less room than an index and the backup need.",
+        "The file system of the database has less room than the script's indexes may need: their size, and as much \
+         again while their rows are sorted. It is told from the tables' numbers of rows, on the high side.",
         "free space; an index that runs out of it leaves nothing on MariaDB, and an invalid one on PostgreSQL where \
          it was built concurrently",
         SERVERS,
@@ -178,10 +186,13 @@ const KNOWN: &[[&str; 4]] = &[
     ],
     [
         "galera",
-        "The database is a Galera cluster, on which the engine's row locks have no effect: nodes that start at the \
-         same time can deploy and plan clean-up twice.",
-        "let nodes start one after the other, which the plan does; point all at one server of the cluster",
-        MANUAL,
+        "The database is a Galera cluster. By its usual method (`TOI`) a change of a table runs on all its servers at \
+         the same time, and every write to the cluster waits until it is done: an index over a large table stops the \
+         site for as long as it is built. The engine's row locks have no effect across its servers: nodes that start at \
+         the same time can deploy and plan clean-up twice.",
+        "choose a quiet hour, after a rehearsal on a copy, and set the option `galera` to `accepted`; point all nodes \
+         at one server of the cluster. Nodes start one after the other, which the plan sees to",
+        "the manual, of installations on Galera; `wsrep_on` and `TOI` seen on a cluster of one, MariaDB 10.11",
     ],
     [
         "half-a-script",
@@ -348,6 +359,13 @@ const KNOWN: &[[&str; 4]] = &[
         SEEN,
     ],
     [
+        "no-history",
+        "The engines keep no history. That an instance came to its end shows in the history alone, so that the write \
+         that tries each new node could never be proved: the run would stop with the first node out.",
+        "take the option `canary-process` away, and try a write on each node by hand; or raise the history level",
+        READ,
+    ],
+    [
         "no-nodes",
         "No pool has a node: there is nothing to upgrade but the schema.",
         "name the nodes in site.toml",
@@ -470,6 +488,15 @@ const KNOWN: &[[&str; 4]] = &[
         "The script leads to another version than the target.",
         "bind the engine's jar of the target",
         OURS,
+    ],
+    [
+        "server-left-out",
+        "A node's server is drained or in maintenance before anything was done: somebody keeps it out, or a run that was \
+         aborted left it so. A rolling upgrade gives back the state that it found, and the node would serve nobody; a \
+         full restore makes every server ready again.",
+        "give it back: for HAProxy `set server BACKEND/SERVER state ready` on its socket, for nginx in its include \
+         file; or take the node out of site.toml",
+        SERVERS,
     ],
     [
         "server-without-node",

@@ -15,6 +15,7 @@
 //! | `groups` | in which order and how many at a time the nodes are taken |
 //! | `window` | what must not happen while two versions run side by side |
 //! | `estimate` | how much work a statement is |
+//! | `room` | what the script's indexes take, and what is free |
 //! | `jdbc` | what a node's JDBC address does when a column is added |
 //! | `reads` | the queries of the checks |
 //! | `descriptor`, `options` | what the plugin says of itself and asks for; the operator's choices |
@@ -57,6 +58,7 @@ pub mod known;
 pub mod log;
 pub mod manifest;
 pub mod reads;
+pub mod room;
 pub mod script;
 pub mod standing;
 pub mod version;
@@ -98,7 +100,12 @@ impl Plugin for Camunda {
         }
         let goal = Goal::of(site, &schema, &nodes, target);
         let mut found = check::findings(&schema, &nodes, &goal, &options);
-        found.extend(busy::findings(site, &schema, goal.as_ref().ok())?);
+        // What a run that goes on took out is out, and it knows it.
+        if run.moment() != Moment::OnResume {
+            found.extend(nodes.all.iter().flat_map(check::left_out));
+        }
+        found.extend(busy::findings(site, &schema, goal.as_ref().ok(), &options)?);
+        found.extend(room::findings(site, &schema, goal.as_ref().ok())?);
         if goal.is_ok_and(|goal| goal.script.is_some()) {
             found.extend(Backup::of(site)?.findings(options.without_backup));
         }

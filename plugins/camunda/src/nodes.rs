@@ -48,6 +48,8 @@ pub(crate) struct Place {
     pub(crate) backend: String,
     /// The server's name there.
     pub(crate) server: String,
+    /// Nobody asked for another state than ready.
+    pub(crate) is_ready: bool,
     /// Clients are bound to it.
     pub(crate) is_sticky: bool,
     /// The balancer tells how many requests it got and works on. nginx does not, and cannot drain.
@@ -206,6 +208,7 @@ fn servers(site: &Site) -> Result<Vec<Place>> {
             balancer: bound.binding.clone(),
             backend: server.backend,
             server: server.name,
+            is_ready: server.administrative == Administrative::Ready,
             is_sticky: server.sticky,
             is_counted: server.current.is_some(),
         }));

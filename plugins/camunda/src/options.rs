@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) soak_ms: u64,
     /// Indexes are made beside writers.
     pub(crate) concurrently: bool,
+    /// Changes of tables may stop a Galera cluster.
+    pub(crate) galera_accepted: bool,
     /// What is known of the engines' drivers.
     pub(crate) cached_plans: CachedPlans,
     /// What happens in the window, and what follows.
@@ -62,6 +64,7 @@ impl Options {
             jobs_ms: number(site, "jobs-seconds")?.saturating_mul(1_000),
             soak_ms: number(site, "soak-seconds")?.saturating_mul(1_000),
             concurrently: site.option("indexes")? == "concurrently",
+            galera_accepted: site.option("galera")? == "accepted",
             cached_plans: match site.option("cached-plans")?.as_str() {
                 "safe" => CachedPlans::Safe,
                 "accepted" => CachedPlans::Accepted,
@@ -103,6 +106,7 @@ impl Options {
             jobs_ms: 90_000,
             soak_ms: 600_000,
             concurrently: false,
+            galera_accepted: false,
             cached_plans: CachedPlans::Unknown,
             policy: Policy::default(),
             lock_tries: 10,

@@ -254,7 +254,7 @@ fn concurrently(text: &str) -> String {
 }
 
 /// What the catalog lacks of a statement: after a crash in the middle the rest is done, and nothing twice.
-fn is_open(statement: &Statement, schema: &Schema) -> bool {
+pub(crate) fn is_open(statement: &Statement, schema: &Schema) -> bool {
     let Some(Standing::Between(between)) = &schema.standing else {
         return true;
     };

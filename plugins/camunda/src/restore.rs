@@ -6,10 +6,10 @@
 use liftlock_sdk::prelude::*;
 
 use crate::backup::{self, Backup};
-use crate::check::found;
+use crate::check::{self, found};
 use crate::descriptor::{BACKUPS, DATABASE, TOOLS};
 use crate::manifest::Manifest;
-use crate::nodes::{Node, Nodes};
+use crate::nodes::{Node, Nodes, Place};
 use crate::options::Options;
 use crate::plan;
 use crate::schema::{self, Schema};
@@ -37,6 +37,8 @@ pub(crate) struct Restore {
     written_ms: Option<u64>,
     /// What speaks against it.
     blockers: Vec<Finding>,
+    /// Servers that a run which was aborted, or somebody, left out.
+    left_out: Vec<Finding>,
     /// The schema and every node are there already.
     is_there: bool,
 }
@@ -109,6 +111,7 @@ impl Restore {
                 "nothing is bound that could be restored".into(),
             )),
         }
+        let left_out = nodes.all.iter().flat_map(check::left_out).collect();
         for node in &nodes.all {
             if !node.available.contains(&artifact) {
                 blockers.push(blocker(
@@ -126,6 +129,7 @@ impl Restore {
             sha256: sha256.to_owned(),
             written_ms,
             blockers,
+            left_out,
             is_there: is_of_target && all_run_it,
         })
     }
@@ -133,14 +137,16 @@ impl Restore {
     /// Everything that is found.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         if self.is_there {
-            return vec![found(
+            let there = found(
                 "camunda.already-there",
                 Severity::Info,
                 "site",
                 format!("schema and nodes are {}", self.to),
-            )];
+            );
+            return [vec![there], self.left_out.clone()].concat();
         }
         let mut all = self.blockers.clone();
+        all.extend(self.left_out.iter().cloned());
         all.push(found(
             "camunda.restore-loses",
             Severity::Warning,
@@ -297,7 +303,7 @@ impl Restore {
                 &format!("{} reads the database", node.name),
                 rest.answers("/job/count", &[], 200, "{}"),
             );
-        for place in &node.places {
+        for place in node.places.iter().filter(|place| place.is_ready) {
             let balancer = Balancer::open(site, &place.balancer)?;
             step = step.ends_when(
                 &format!("{} serves in {}", node.name, place.backend),
@@ -310,8 +316,40 @@ impl Restore {
         if let Some(process) = &options.canary {
             plan::canary_step(&rest, node, process, plan, false)?;
         }
+        for (at, place) in node.places.iter().enumerate() {
+            if !place.is_ready {
+                give_back(site, node, at, place, plan)?;
+            }
+        }
         Ok(())
     }
+}
+
+/// A server that a run which was aborted left out gets its requests again: it would be missed for good.
+fn give_back(
+    site: &Site,
+    node: &Node,
+    at: usize,
+    place: &Place,
+    plan: &Plan<'_>,
+) -> std::result::Result<(), Refusal> {
+    let balancer = Balancer::open(site, &place.balancer)?;
+    plan.step(
+        format!("{}-ready-{}", node.name, at + 1),
+        Phase::Switch,
+        &format!("{}: requests again", node.name),
+    )
+    .because("it was left out before this plan was made, and every node of the older version is to serve")
+    .does(balancer.set_state(&place.backend, &place.server, Administrative::Ready))
+    .stays("a server that is ready is what every site begins with")
+    .ends_when(
+        &format!("{} serves in {}", node.name, place.backend),
+        balancer
+            .serving(&place.backend, &place.server)
+            .stable_for_ms(SERVES_MS),
+    )
+    .add()?;
+    Ok(())
 }
 
 fn is_stopped(node: &Node) -> bool {

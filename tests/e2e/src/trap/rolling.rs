@@ -82,8 +82,16 @@ traps! {
         "7 of 924 requests were answered with 500 when columns were added";
     PostgreSql "executor-off", nodes::executor_off,
         "nobody looks: timers stand still";
+    PostgreSql "no-history", schema::no_history,
+        "nobody looks: that the new node's write came to its end can be seen nowhere (read)";
+    PostgreSql "disk-short", schema::disk_short,
+        "the statement fails when the disk is full, and the database with it (read)";
+    PostgreSql "server-left-out", nodes::left_out,
+        "the node is upgraded and serves nobody";
     MariaDb "half-a-script", runs::half_a_script,
         "the script ends at its first statement: duplicate entry";
+    MariaDb "galera", schema::galera,
+        "every write of the site waits while a table is changed (read)";
 }
 
 /// Sets these traps one after another; each is one check.

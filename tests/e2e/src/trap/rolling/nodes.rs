@@ -1,6 +1,7 @@
 //! Traps in the nodes and their places in the balancer.
 
 use anyhow::Context;
+use liftlock_lab::AdminState;
 use serde_json::json;
 
 use super::place::CHECK;
@@ -150,4 +151,22 @@ pub(super) async fn executor_off(scene: &mut Scene) -> anyhow::Result<()> {
         )
         .await?;
     Ok(())
+}
+
+/// A run that was aborted left a server in maintenance.
+pub(super) async fn left_out(scene: &mut Scene) -> anyhow::Result<()> {
+    let balancer = &scene.place.balancer;
+    balancer.set_state("n2", AdminState::Maint).await?;
+    scene
+        .finds_one(
+            Warning,
+            "camunda.server-left-out",
+            &["\"camunda/n2\"", "`traffic.balancer`", "state ready"],
+        )
+        .await?;
+    let balancer = &scene.place.balancer;
+    balancer.set_state("n2", AdminState::Ready).await?;
+    let patience = std::time::Duration::from_secs(20);
+    balancer.wait_status("n2", "UP", patience).await?;
+    scene.is_mended().await
 }

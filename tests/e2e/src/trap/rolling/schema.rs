@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::Context;
+use liftlock_lab::DatabaseServer;
 use liftlock_lab::Login;
 use serde_json::Value;
 
@@ -242,4 +243,64 @@ pub(super) async fn batch_runs(scene: &mut Scene) -> anyhow::Result<()> {
         .await?;
     scene.sql("delete from ACT_RU_BATCH").await?;
     scene.is_mended().await
+}
+
+/// The engines keep no history, and the plan is to prove each node by an instance that ends.
+pub(super) async fn no_history(scene: &mut Scene) -> anyhow::Result<()> {
+    let level = "update ACT_GE_PROPERTY set VALUE_ = '{}' where NAME_ = 'historyLevel'";
+    scene.sql(&level.replace("{}", "0")).await?;
+    scene
+        .finds_one(
+            Blocker,
+            "camunda.no-history",
+            &["`batch`", "`none`", "canary-process"],
+        )
+        .await?;
+    scene.sql(&level.replace("{}", "3")).await?;
+    scene.is_mended().await
+}
+
+/// The statistics speak of more rows than the database's disk can ever hold an index over.
+pub(super) async fn disk_short(scene: &mut Scene) -> anyhow::Result<()> {
+    let data = scene.folder().join("database/data");
+    let binding = format!(
+        "[disk.data]\npath = \"{}\"\n\n[disk.engine]",
+        data.display()
+    );
+    scene.set_site_file("[disk.engine]", &binding).await?;
+    let rows = "update pg_class set reltuples = {} where relname = 'act_hi_procinst'";
+    scene.sql_as_admin(&rows.replace("{}", "1e13")).await?;
+    scene
+        .finds(&[
+            (Blocker, "camunda.disk-short"),
+            (Warning, "camunda.big-table"),
+        ])
+        .await?;
+    scene.sql_as_admin(&rows.replace("{}", "100")).await?;
+    scene.is_mended().await
+}
+
+/// The same data under a server that is a Galera cluster.
+pub(super) async fn galera(scene: &mut Scene) -> anyhow::Result<()> {
+    let single = scene.database.address().port();
+    scene.database.kill();
+    let folder = scene.folder().join("database");
+    scene.database = DatabaseServer::start_galera(&folder).await?;
+    let port = scene.database.address().port();
+    for node in &scene.place.nodes {
+        let mut facts = node.facts()?;
+        facts["database"] = port.into();
+        node.say(&facts)?;
+    }
+    let [old, new] =
+        [single, port].map(|port| format!("host = \"127.0.0.1\"\nport = {port}\ndatabase"));
+    scene.set_site_file(&old, &new).await?;
+    scene
+        .finds_one(
+            Blocker,
+            "camunda.galera",
+            &["Galera cluster", "`TOI`", "every write", "`accepted`"],
+        )
+        .await?;
+    Ok(())
 }
