@@ -38,11 +38,13 @@ pub(crate) enum Part {
     Last,
     /// With a dump that is restored on trial; then back as a whole.
     Restore,
+    /// The same on MariaDB.
+    RestoreMariadb,
 }
 
 impl Part {
     /// Every one.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Postgresql,
         Self::Mariadb,
         Self::Next,
@@ -53,6 +55,7 @@ impl Part {
         Self::Driver,
         Self::Last,
         Self::Restore,
+        Self::RestoreMariadb,
     ];
 
     fn name(self) -> &'static str {
@@ -67,6 +70,7 @@ impl Part {
             Self::Driver => "the driver's defaults",
             Self::Last => "the last node that serves",
             Self::Restore => "back as a whole",
+            Self::RestoreMariadb => "back as a whole, on MariaDB",
         }
     }
 
@@ -83,6 +87,10 @@ impl Part {
                 backup: true,
                 nodes: 2,
                 ..RollingSpec::THREE
+            },
+            Self::RestoreMariadb => RollingSpec {
+                database,
+                ..Self::Restore.spec()
             },
             Self::Next => RollingSpec {
                 from: EngineVersion::V7_23,
@@ -123,7 +131,9 @@ impl Part {
             Self::Window => rolling::stops_for_a_deployment(&site, tally).await,
             Self::Last => rolling::leaves_the_last_one(&site, tally).await,
             Self::Driver => rolling::upgrades_with_stale_statements(&site, tally).await,
-            Self::Restore => rolling::goes_back_as_a_whole(&site, tally).await,
+            Self::Restore | Self::RestoreMariadb => {
+                rolling::goes_back_as_a_whole(&site, tally).await
+            }
             _ => {
                 let report = rolling::upgrades_under_traffic(&site, tally).await?;
                 tally.note(&format!("{} requests, {}", report.ok(), report.last_line()));

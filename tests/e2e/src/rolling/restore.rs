@@ -5,6 +5,8 @@ use std::fs;
 
 use anyhow::Context;
 use anyhow::bail;
+use liftlock_lab::AdminState;
+use liftlock_lab::DatabaseKind;
 use liftlock_lab::camunda::Traffic;
 use liftlock_lab::camunda::traffic::CLIENTS;
 use sha2::Digest;
@@ -66,6 +68,10 @@ pub async fn goes_back_as_a_whole(site: &RollingSite, tally: &mut Tally) -> anyh
         }),
     );
 
+    // As a run leaves it that was aborted.
+    let left_out = "n2";
+    let balancer = site.balancer.haproxy()?;
+    balancer.set_state(left_out, AdminState::Maint).await?;
     set_restore(site, &sha256)?;
     site.operator.run(&["grant", "--yes"]).await?.expect(0)?;
     let plan = site.plan_to(from).await?;
@@ -87,7 +93,10 @@ pub async fn goes_back_as_a_whole(site: &RollingSite, tally: &mut Tally) -> anyh
     let resumed = site.operator.run(&["resume", &run]).await?;
     tally.check("the restore is done", resumed.expect(0).map(drop));
     tally.check("every node runs the old version", site.all_run(from).await);
-    tally.check("every server is ready again", site.all_serve().await);
+    tally.check(
+        "every server is ready again, that which was left out too",
+        site.all_serve().await,
+    );
     let after = site.database.address().catalog(DATABASE).await?;
     tally.check(
         "the catalog is that of before",
@@ -111,23 +120,34 @@ pub async fn goes_back_as_a_whole(site: &RollingSite, tally: &mut Tally) -> anyh
 async fn stops_at_a_spoiled_trial(site: &RollingSite, tally: &mut Tally) -> anyhow::Result<()> {
     let spoiler = Backup::spoiler(site.folder());
     let mut plan = site.approved().await?;
+    let [index, of, rows] =
+        ["act_idx_job_handler_type", "act_ru_job", "act_hi_taskinst"].map(|name| {
+            match site.spec.database {
+                DatabaseKind::PostgreSql => name.to_owned(),
+                DatabaseKind::MariaDb => name.to_uppercase(),
+            }
+        });
+    let drop = match site.spec.database {
+        DatabaseKind::PostgreSql => format!("drop index {index}"),
+        DatabaseKind::MariaDb => format!("drop index {index} on {of}"),
+    };
     for (sql, named) in [
         (
-            "drop index act_idx_job_handler_type",
-            "index act_idx_job_handler_type on act_ru_job is missing in the copy",
+            drop,
+            format!("index {index} on {of} is missing in the copy"),
         ),
         (
-            "delete from act_hi_taskinst",
-            "act_hi_taskinst has 0 rows in the copy",
+            format!("delete from {rows}"),
+            format!("{rows} has 0 rows in the copy"),
         ),
     ] {
-        fs::write(&spoiler, sql)?;
+        fs::write(&spoiler, &sql)?;
         let told = site.run(&plan).await?;
         tally.check(
             &format!("a trial that lacks something is no proof: {sql}"),
             told.clone()
                 .expect(20)
-                .and_then(|_| says(told.says(named), || told.to_string())),
+                .and_then(|_| says(told.says(&named), || told.to_string())),
         );
         let run = last_run(&site.operator).await?;
         let aborted = ["abort", &run, "--reason", "the dump is no backup"];
