@@ -108,7 +108,7 @@ pub(crate) fn findings(
         all.push(cannot_roll(&error));
     }
     if let Ok(goal) = goal {
-        of_script(schema, goal, options, &mut all);
+        of_script(schema, nodes, goal, options, &mut all);
     }
     if options.canary.is_none() {
         all.push(warning(
@@ -385,7 +385,13 @@ pub(crate) fn left_out(node: &Node) -> impl Iterator<Item = Finding> {
         })
 }
 
-fn of_script(schema: &Schema, goal: &Goal, options: &Options, all: &mut Vec<Finding>) {
+fn of_script(
+    schema: &Schema,
+    nodes: &Nodes,
+    goal: &Goal,
+    options: &Options,
+    all: &mut Vec<Finding>,
+) {
     let Some(script) = &goal.script else { return };
     let adds = script
         .parts()
@@ -394,7 +400,12 @@ fn of_script(schema: &Schema, goal: &Goal, options: &Options, all: &mut Vec<Find
         .any(|statement| statement.kind == crate::script::Kind::Column);
     all.extend(galera(&schema.identity.more, options.galera_accepted));
     if schema.family == Family::Postgres && adds {
-        all.extend(cached_plans(options));
+        let files: Vec<(&str, Option<Online>)> = nodes
+            .all
+            .iter()
+            .map(|node| (node.name.as_str(), node.online))
+            .collect();
+        all.extend(cached_plans(options, &files));
     }
     if schema.family != Family::Postgres && goal.to.minor >= Minor::new(23) {
         all.push(warning(
@@ -436,9 +447,34 @@ fn galera(more: &[(String, String)], is_accepted: bool) -> Option<Finding> {
     })
 }
 
-/// What adding columns does to engines on PostgreSQL, by what the operator says of their drivers.
-fn cached_plans(options: &Options) -> Option<Finding> {
+/// What adding columns does to engines on PostgreSQL, by what the nodes' files say of their drivers, or the operator.
+fn cached_plans(options: &Options, files: &[(&str, Option<Online>)]) -> Option<Finding> {
     let id = "camunda.jdbc-cached-plans";
+    let unsafe_files: Vec<&str> = files
+        .iter()
+        .filter(|(_, online)| *online == Some(Online::CachedPlans))
+        .map(|(node, _)| *node)
+        .collect();
+    if let Some(first) = unsafe_files.first()
+        && options.cached_plans != CachedPlans::Accepted
+    {
+        return Some(blocker(
+            id,
+            first,
+            format!(
+                "the address in the file of {} has none of `autosave=conservative`, `prepareThreshold=0` and \
+                 `preferQueryMode=simple`, and the script adds columns",
+                unsafe_files.join(", ")
+            ),
+        ));
+    }
+    if !files.is_empty()
+        && files
+            .iter()
+            .all(|(_, online)| *online == Some(Online::Safe))
+    {
+        return None;
+    }
     let said = options.jdbc_url.as_deref().map(jdbc::online);
     match (options.cached_plans, said) {
         (CachedPlans::Accepted, _) => Some(warning(
@@ -476,7 +512,36 @@ mod tests {
             jdbc_url: address.map(str::to_owned),
             ..Options::usual()
         };
-        cached_plans(&options).map(|found| (found.severity, found.subject))
+        cached_plans(&options, &[]).map(|found| (found.severity, found.subject))
+    }
+
+    #[test]
+    fn the_nodes_own_files_are_believed_more_than_an_option() {
+        let told = |said, files: &[(&str, Option<Online>)]| {
+            let options = Options {
+                cached_plans: said,
+                ..Options::usual()
+            };
+            cached_plans(&options, files).map(|found| (found.severity, found.subject))
+        };
+        let [safe, bare] = [Some(Online::Safe), Some(Online::CachedPlans)];
+        let of_n2 = Some((Severity::Blocker, "n2".to_owned()));
+        assert_eq!(
+            told(CachedPlans::Safe, &[("n1", safe), ("n2", bare)]),
+            of_n2
+        );
+        assert_eq!(
+            told(CachedPlans::Unknown, &[("n1", safe), ("n2", safe)]),
+            None
+        );
+        // One file that is not there, and nothing is known.
+        let option = Some((Severity::Blocker, "option cached-plans".to_owned()));
+        assert_eq!(
+            told(CachedPlans::Unknown, &[("n1", safe), ("n2", None)]),
+            option
+        );
+        let accepted = Some((Severity::Warning, "option cached-plans".to_owned()));
+        assert_eq!(told(CachedPlans::Accepted, &[("n1", bare)]), accepted);
     }
 
     #[test]

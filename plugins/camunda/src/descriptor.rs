@@ -9,6 +9,8 @@ use crate::known;
 pub(crate) const DATABASE: &str = "database.engine";
 /// The directory with the engine's jar of the new version, or with the upgrade scripts that were unpacked from it.
 pub(crate) const ENGINE: &str = "disk.engine";
+/// What the binding of a node's directory of configuration begins with.
+pub(crate) const CONFIGURATIONS: &str = "disk.node-";
 /// The directory that the database writes to.
 pub(crate) const DATA: &str = "disk.data";
 /// The operator's tasks of the database's own tools: dump, trial restore, restore.
@@ -44,6 +46,7 @@ pub(crate) fn descriptor() -> Descriptor {
             database(),
             engine(),
             data(),
+            configurations(),
             balancers(),
             nodes(),
             endpoints(),
@@ -102,6 +105,18 @@ fn data() -> Request {
         "the database's data directory, where Liftlock runs on its machine",
     )
     .verb("disk.read", &["./"], "room for the script's indexes")
+}
+
+fn configurations() -> Request {
+    describe::many(
+        "disk.node-*",
+        "a node's directory of configuration, named after it: `disk.node-n1` for `service.n1`",
+    )
+    .verb(
+        "disk.read",
+        &["{jdbc-file}"],
+        "the JDBC address that it connects with",
+    )
 }
 
 fn tools() -> Request {
@@ -263,6 +278,12 @@ fn options() -> Vec<OptionSpec> {
             "",
             "PostgreSQL only: the JDBC address that every engine is configured with, without its password; it says more \
              of prepared statements than `cached-plans`",
+        ),
+        describe::text(
+            "jdbc-file",
+            "application.properties",
+            "PostgreSQL only: the file with the JDBC address in each node's directory of configuration, `disk.node-NAME`. \
+             Where every node has one they say it, and neither `jdbc-url` nor `cached-plans`",
         ),
         describe::number(
             "lock-tries",

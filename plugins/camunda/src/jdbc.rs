@@ -56,6 +56,38 @@ pub fn online(address: &str) -> Online {
     }
 }
 
+/// The addresses in a node's file of configuration, whatever its form: properties, YAML or XML.
+///
+/// An address ends at a blank, a quote or a `<`. Lines that begin with `#` say nothing.
+pub fn addresses(text: &str) -> Vec<String> {
+    let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<');
+    let mut found = Vec::new();
+    for line in text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+    {
+        // Properties may write `\:` and `\=`, XML `&amp;`.
+        let line = line
+            .replace("\\:", ":")
+            .replace("\\=", "=")
+            .replace("&amp;", "&");
+        for (at, _) in line.match_indices("jdbc:") {
+            let address = line[at..].split(is_end).next();
+            found.extend(address.map(str::to_owned));
+        }
+    }
+    found
+}
+
+/// What a node's file means: the gravest of its addresses; none where it has none.
+pub fn online_by_file(text: &str) -> Option<Online> {
+    let all: Vec<Online> = addresses(text).iter().map(|it| online(it)).collect();
+    let is = |what: Online| all.contains(&what).then_some(what);
+    is(Online::CachedPlans)
+        .or(is(Online::Safe))
+        .or(is(Online::Unknown))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +114,29 @@ mod tests {
             "jdbc:mariadb://db/camunda",
         ] {
             assert_eq!(online(address), Online::Safe, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_found_in_each_form_of_a_file() {
+        let safe = "jdbc:postgresql://db/camunda?ApplicationName=n1&autosave=conservative";
+        for text in [
+            format!("a=1\nspring.datasource.url={safe}\n"),
+            format!("spring:\n  datasource:\n    url: \"{safe}\"\n"),
+            format!(
+                "<property name=\"jdbcUrl\">{}</property>",
+                safe.replace('&', "&amp;")
+            ),
+            format!("url={}", safe.replacen(':', "\\:", 2).replace('=', "\\=")),
+        ] {
+            assert_eq!(addresses(&text), [safe], "{text}");
+            assert_eq!(online_by_file(&text), Some(Online::Safe));
+        }
+        let bare = "url=jdbc:postgresql://db/camunda";
+        let both = format!("{bare}\nother={safe}\n");
+        assert_eq!(online_by_file(&both), Some(Online::CachedPlans));
+        for text in ["", "# url=jdbc:postgresql://db/camunda", "url=${URL}"] {
+            assert_eq!(online_by_file(text), None, "{text}");
         }
     }
 

@@ -1,11 +1,12 @@
 //! The nodes of the site as they stand: what the operator says of each, what it says itself, and its servers in balancers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use liftlock_sdk::prelude::*;
 
-use crate::descriptor::{BALANCERS, NODES};
+use crate::descriptor::{BALANCERS, CONFIGURATIONS, NODES};
 use crate::groups::{self, Pool, Purpose};
+use crate::jdbc::{self, Online};
 use crate::options::Options;
 
 /// Labels of a node in `site.toml`.
@@ -13,6 +14,26 @@ const POOL: &str = "pool";
 const ENDPOINT: &str = "endpoint";
 const SERVER: &str = "server";
 const JOBS: &str = "jobs";
+
+/// What the operator says of a node.
+pub(crate) struct Labels(BTreeMap<String, String>);
+
+impl Labels {
+    /// Of a service, which is no node where it has no endpoint.
+    pub(crate) fn of(service: &Service) -> Result<Self> {
+        Ok(Self(service.labels()?.into_iter().collect()))
+    }
+
+    /// The binding of its REST interface.
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        self.0.get(ENDPOINT).map(String::as_str)
+    }
+
+    /// Its job executor is on, as it is unless somebody says otherwise.
+    pub(crate) fn runs_jobs(&self) -> bool {
+        self.0.get(JOBS).is_none_or(|text| text != "no")
+    }
+}
 
 /// One node.
 #[derive(Debug)]
@@ -37,6 +58,8 @@ pub(crate) struct Node {
     pub(crate) available: Vec<String>,
     /// What it answers itself.
     pub(crate) said: Said,
+    /// What the JDBC address means that its file of configuration has; none where there is none to be read.
+    pub(crate) online: Option<Online>,
 }
 
 /// One place of a node in a balancer.
@@ -84,18 +107,25 @@ impl Nodes {
     /// Reads every service that has the label `endpoint`, and every balancer.
     pub(crate) fn gather(site: &Site) -> Result<Self> {
         let servers = servers(site)?;
+        let bindings = site.bindings();
         let mut all = Vec::new();
         let mut unplaced = Vec::new();
-        for bound in site.bindings() {
+        let configured: BTreeSet<String> = bindings
+            .iter()
+            .filter_map(|bound| bound.binding.strip_prefix(CONFIGURATIONS))
+            .map(str::to_owned)
+            .collect();
+        for bound in bindings {
             let Some(name) = bound.binding.strip_prefix(NODES) else {
                 continue;
             };
             let service = Service::open(site, &bound.binding)?;
-            let labels: BTreeMap<String, String> = service.labels()?.into_iter().collect();
-            let Some(endpoint) = labels.get(ENDPOINT) else {
+            let labels = Labels::of(&service)?;
+            let Some(endpoint) = labels.endpoint() else {
                 continue;
             };
             let wanted: Vec<&str> = labels
+                .0
                 .get(SERVER)
                 .map(|text| text.split(',').map(str::trim).collect())
                 .unwrap_or_default();
@@ -114,9 +144,9 @@ impl Nodes {
             let artifact = service.artifact().found()?;
             all.push(Node {
                 name: name.to_owned(),
-                pool: labels.get(POOL).cloned().unwrap_or_else(|| "rest".into()),
-                runs_jobs: labels.get(JOBS).is_none_or(|text| text != "no"),
-                endpoint: endpoint.clone(),
+                pool: labels.0.get(POOL).cloned().unwrap_or_else(|| "rest".into()),
+                runs_jobs: labels.runs_jobs(),
+                endpoint: endpoint.to_owned(),
                 places,
                 state: service.status()?.state,
                 available: artifact
@@ -125,6 +155,11 @@ impl Nodes {
                     .unwrap_or_default(),
                 artifact: artifact.and_then(|artifact| artifact.current),
                 said: said(site, endpoint)?,
+                online: if configured.contains(name) {
+                    online(site, name)?
+                } else {
+                    None
+                },
                 binding: bound.binding,
             });
         }
@@ -195,6 +230,18 @@ fn purpose(pool: &str, node: &groups::Node) -> Purpose {
         _ if node.servers.is_empty() => Purpose::Jobs,
         _ => Purpose::Rest,
     }
+}
+
+/// Most of a file of configuration that is read.
+const FILE_BYTES_MAX: u32 = 1 << 20;
+
+/// What the node's file of configuration says.
+fn online(site: &Site, node: &str) -> Result<Option<Online>> {
+    let binding = format!("{CONFIGURATIONS}{node}");
+    let file = site.option("jdbc-file")?;
+    let read = Directory::open(site, &binding)?.read(&file, 0, FILE_BYTES_MAX);
+    let text = read.found()?.unwrap_or_default();
+    Ok(jdbc::online_by_file(&String::from_utf8_lossy(&text)))
 }
 
 fn servers(site: &Site) -> Result<Vec<Place>> {

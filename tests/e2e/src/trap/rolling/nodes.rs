@@ -135,6 +135,26 @@ pub(super) async fn cached_plans(scene: &mut Scene) -> anyhow::Result<()> {
             &format!("{}&autosave=conservative\"", &url[..url.len() - 1]),
         )
         .await?;
+    scene.is_mended().await?;
+
+    let conf = scene.place.nodes[1].dir.join("conf");
+    std::fs::create_dir(&conf)?;
+    let file = conf.join("application.properties");
+    let line = "spring.datasource.url=jdbc:postgresql://db/camunda";
+    std::fs::write(&file, line)?;
+    let binding = format!(
+        "[disk.node-n2]\npath = \"{}\"\n\n[disk.engine]",
+        conf.display()
+    );
+    scene.set_site_file("[disk.engine]", &binding).await?;
+    scene
+        .finds_one(
+            Blocker,
+            "camunda.jdbc-cached-plans",
+            &["\"n2\"", "the file of n2", "autosave=conservative"],
+        )
+        .await?;
+    std::fs::write(&file, format!("{line}?prepareThreshold=0"))?;
     scene.is_mended().await
 }
 
