@@ -54,7 +54,7 @@ pub(crate) fn observe(
     match name {
         backup::CONDITION => backup::observe(site, run, input),
         restore::CONDITION => restore::observe(site, input),
-        jobs::LOCKS => jobs::observe_locks(site, input, last),
+        jobs::LOCKS => jobs::observe_locks(site, last),
         jobs::TAKEN => jobs::observe_taken(site, run, input, last),
         _ => in_the_window(site, run, name, input),
     }

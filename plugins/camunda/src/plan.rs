@@ -69,14 +69,7 @@ pub(crate) fn propose(
         if of_group.is_empty() {
             continue;
         }
-        let ends = group_steps(
-            site,
-            (group, number + 1),
-            &of_group,
-            (goal, nodes),
-            options,
-            plan,
-        )?;
+        let ends = group_steps(site, group, number + 1, &of_group, goal, options, plan)?;
         first.get_or_insert(ends.0);
         last = ends.1;
     }
@@ -277,9 +270,10 @@ pub(crate) fn is_open(statement: &Statement, schema: &Schema) -> bool {
 /// All that is done with one group. Its first and its last step.
 fn group_steps(
     site: &Site,
-    (group, number): (&Group, usize),
+    group: &Group,
+    number: usize,
     nodes: &[&Node],
-    (goal, all): (&Goal, &Nodes),
+    goal: &Goal,
     options: &Options,
     plan: &Plan<'_>,
 ) -> std::result::Result<(String, String), Refusal> {
@@ -309,11 +303,11 @@ fn group_steps(
             first.get_or_insert(id);
         }
     }
-    for (at, node) in nodes.iter().enumerate() {
+    for node in nodes {
         let id = stop_step(site, node, options, plan)?;
         first.get_or_insert(id);
         if node.runs_jobs {
-            jobs::locks_step(site, all, node, &nodes[..=at], plan)?;
+            jobs::locks_step(site, node, plan)?;
         }
     }
     for node in nodes {

@@ -1,15 +1,13 @@
 //! Jobs as the site has them: asked of the database and of nodes' health.
 
-use std::collections::BTreeMap;
-
 use liftlock_sdk::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{Lock, Look, Owners, is_taking, left, locks, owner, told};
 use crate::check::found;
-use crate::descriptor::DATABASE;
+use crate::descriptor::{DATABASE, NODES};
 use crate::goal::Goal;
-use crate::nodes::{Node, Nodes};
+use crate::nodes::{self, Node, Nodes};
 use crate::observe::{self, Rows};
 use crate::options::Options;
 use crate::plan::BASELINE;
@@ -28,43 +26,19 @@ const HEALTH: &str = "/actuator/health";
 /// of others end meanwhile.
 const LEFT_MS: u64 = 5_000;
 
-/// What the plugin is told again when it is asked for the locks that a stopped node left.
-#[derive(Debug, Serialize, Deserialize)]
-struct Others {
-    /// Nodes that run jobs and may run now, with the binding of their REST interface.
-    others: BTreeMap<String, String>,
-}
-
-/// Nothing stays locked by a node that is down.
-fn none_left(nodes: &Nodes, stopped: &[&Node]) -> Result<Condition> {
-    let is_stopped = |node: &&Node| stopped.iter().any(|other| other.name == node.name);
-    let others = nodes
-        .all
-        .iter()
-        .filter(|node| node.runs_jobs && !is_stopped(node))
-        .map(|node| (node.name.clone(), node.endpoint.clone()))
-        .collect();
-    asked(LOCKS, &Others { others })
-}
-
 /// Jobs are taken, or none waits.
 fn are_taken(to: Minor) -> Result<Condition> {
     asked(TAKEN, &json!({ "to": to.to_string() }))
 }
 
-/// The condition [`LOCKS`].
-pub(crate) fn observe_locks(
-    site: &Site,
-    input: &Value,
-    last: Option<&Value>,
-) -> Result<Observation> {
-    let Others { others } = Others::deserialize(input)?;
-    let owners = owners(site, others.iter())?;
+/// The condition [`LOCKS`]: nothing stays locked by a node that is down.
+pub(crate) fn observe_locks(site: &Site, last: Option<&Value>) -> Result<Observation> {
     let now = locks(
         &Database::open(site, DATABASE)?
             .query(reads::LOCKED_JOBS, &[])?
             .rows,
     );
+    let owners = owners(site, &now)?;
     let last = last.map(Vec::<Lock>::deserialize).transpose()?;
     let left = left(&now, &owners, last.as_deref());
     Ok(Observation {
@@ -74,16 +48,31 @@ pub(crate) fn observe_locks(
     })
 }
 
-/// Asks nodes for their own.
-fn owners<'a>(
-    site: &Site,
-    nodes: impl Iterator<Item = (&'a String, &'a String)>,
-) -> Result<Owners> {
+/// Asks the nodes that run jobs for the owners of these locks, until each is known: of a thousand nodes few hold any.
+fn owners(site: &Site, locks: &[Lock]) -> Result<Owners> {
     let mut owners = Owners::default();
-    for (name, endpoint) in nodes {
+    if locks.is_empty() {
+        return Ok(owners);
+    }
+    for bound in site.bindings() {
+        if locks.iter().all(|lock| owners.told.contains(&lock.owner)) {
+            break;
+        }
+        let Some(name) = bound.binding.strip_prefix(NODES) else {
+            continue;
+        };
+        let service = Service::open(site, &bound.binding)?;
+        let labels = nodes::Labels::of(&service)?;
+        let Some(endpoint) = labels.endpoint().filter(|_| labels.runs_jobs()) else {
+            continue;
+        };
         let answer = match Endpoint::open(site, endpoint)?.get(HEALTH, &[]) {
             // 503 where its job executor is off, with the same members.
             Ok(answer) => owner(&answer.body),
+            // It holds none that is its own.
+            Err(Error::Unavailable(_)) if matches!(service.status()?.state, State::Stopped) => {
+                continue;
+            }
             Err(Error::Unavailable(_) | Error::Denied(_)) => None,
             Err(error) => return Err(error),
         };
@@ -91,18 +80,16 @@ fn owners<'a>(
             Some(owner) => {
                 owners.told.insert(owner);
             }
-            None => owners.silent.push(name.clone()),
+            None => owners.silent.push(name.to_owned()),
         }
     }
     Ok(owners)
 }
 
-/// Keeps what is locked when a node has stopped. `stopped`: this node, and those of its group that were stopped before.
+/// Keeps what is locked when a node has stopped.
 pub(crate) fn locks_step(
     site: &Site,
-    nodes: &Nodes,
     node: &Node,
-    stopped: &[&Node],
     plan: &Plan<'_>,
 ) -> std::result::Result<(), Refusal> {
     let database = Database::open(site, DATABASE)?;
@@ -113,7 +100,7 @@ pub(crate) fn locks_step(
         .captures(&name, [database.read_query(reads::LOCKED_JOBS, &[])])
         .opens_when(
             &format!("{}: no job stays locked by a node that is down (camunda.jobs-locked)", node.name),
-            none_left(nodes, stopped)
+            asked(LOCKS, &json!({}))
                 .patience_ms(LEFT_MS)
                 .when_expired(OnExpiry::GoOnAndReport),
         )
@@ -213,13 +200,12 @@ pub(crate) fn findings(site: &Site, run: &Run, nodes: &Nodes) -> Result<Option<F
     if kept.is_empty() {
         return Ok(None);
     }
-    let with_jobs = nodes.all.iter().filter(|node| node.runs_jobs);
-    let owners = owners(site, with_jobs.map(|node| (&node.name, &node.endpoint)))?;
     let now = locks(
         &Database::open(site, DATABASE)?
             .query(reads::LOCKED_JOBS, &[])?
             .rows,
     );
+    let owners = owners(site, &now)?;
     let is_kept = |lock: &Lock| {
         let is_same = |other: &Lock| other.owner == lock.owner && other.until == lock.until;
         kept.iter().any(is_same)
