@@ -464,7 +464,7 @@ fn cached_plans(options: &Options, files: &[(&str, Option<Online>)]) -> Option<F
             format!(
                 "the address in the file of {} has none of `autosave=conservative`, `prepareThreshold=0` and \
                  `preferQueryMode=simple`, and the script adds columns",
-                unsafe_files.join(", ")
+                told::first(&unsafe_files, ", ")
             ),
         ));
     }

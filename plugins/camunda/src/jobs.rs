@@ -88,7 +88,7 @@ fn told(left: &[Lock], owners: &Owners) -> String {
     if !owners.silent.is_empty() {
         text.push_str(&format!(
             "; {} do not say which locks are theirs, so that some of these may be",
-            owners.silent.join(", ")
+            crate::told::first(&owners.silent, ", ")
         ));
     }
     text
