@@ -306,10 +306,17 @@ impl Store {
         for session in self.others()? {
             self.end(session);
         }
+        // MariaDB keeps a place for a dropped column in each row too, until the table is written anew: after 80 rounds a
+        // row is too large.
+        let anew = if self.is_postgresql() {
+            ""
+        } else {
+            ", algorithm=copy"
+        };
         let mut sql = String::new();
         for (table, column) in ADDED {
             sql.push_str(&format!(
-                "alter table {table} drop column if exists {column};\n"
+                "alter table {table} drop column if exists {column}{anew};\n"
             ));
         }
         let (table, index) = ADDED_INDEX;

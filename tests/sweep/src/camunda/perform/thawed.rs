@@ -24,12 +24,21 @@ impl Stage<'_, Engines> {
         let journal = round.ground.journal.clone();
         let mut other = self.world.elsewhere(&round, Some(&journal))?;
         let script = self.world.script.clone();
-        let work = Work::Takeover(Vec::new());
-        let end = self
-            .world
-            .live_as(&mut other, (RUN, "there", &script), work, self.orders())?
-            .end()?;
-        self.told(&end);
+        let mut work = Work::Takeover(Vec::new());
+        let end = loop {
+            let end = self
+                .world
+                .live_as(&mut other, (RUN, "there", &script), work, self.orders())?
+                .end()?;
+            self.told(&end);
+            // What the frozen one may have sent is a person's to look for, once.
+            let decisions = self.decisions(&other, &end);
+            let is_first = self.verdict.course.len() == 1;
+            if decisions.is_empty() || !is_first {
+                break end;
+            }
+            work = Work::Resume(decisions);
+        };
         let finish = match &end.halt {
             None => Finish::Done,
             Some(halt) => Finish::Stopped(end.exit, halt.why.clone()),
