@@ -142,7 +142,9 @@ impl Here {
             "cluster.observe"
             | "cluster.raw-read"
             | "cluster.set-cluster-setting"
-            | "cluster.cancel-task" => {
+            | "cluster.cancel-task"
+            | "cluster.set-transient-setting"
+            | "cluster.remove-archived-settings" => {
                 return None;
             }
             "cluster.put-template" | "cluster.delete-template" => Kind::Templates,

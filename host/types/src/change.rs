@@ -193,7 +193,7 @@ pub enum Change {
         /// A subset of the stored one.
         while_it_contains: Json,
     },
-    /// Sets a transient-or-persistent cluster setting; borrowed, given back at the end.
+    /// Sets a persistent cluster setting; borrowed, given back at the end.
     #[serde(rename = "cluster.set-cluster-setting")]
     SetClusterSetting {
         /// Flat key.
@@ -385,7 +385,40 @@ pub enum Change {
         /// What tells it from a later one of this number, as there.
         started: String,
     },
+    /// Sets a transient cluster setting, which hides the persistent one; borrowed, given back at the end.
+    #[serde(rename = "cluster.set-transient-setting")]
+    SetTransientSetting {
+        /// Flat key.
+        key: String,
+        /// None: unset.
+        value: Option<String>,
+    },
+    /// Lets the shards of open indices write to disk what their logs alone hold; patterns are resolved when it is done.
+    #[serde(rename = "cluster.flush")]
+    Flush {
+        /// Literals, or literals with one trailing `*`.
+        indices: Vec<String>,
+        /// Taken away from them.
+        except: Vec<String>,
+    },
+    /// Removes settings of the cluster that the server has put aside because it does not know them; in both scopes.
+    #[serde(rename = "cluster.remove-archived-settings")]
+    RemoveArchivedSettings {
+        /// Flat keys, each of which begins with [`ARCHIVED`].
+        keys: Vec<String>,
+    },
+    /// Removes all settings of an index that the server has put aside.
+    #[serde(rename = "cluster.remove-archived-index-settings")]
+    RemoveArchivedIndexSettings {
+        /// The index.
+        index: IndexName,
+        /// Flat keys, each of which begins with [`ARCHIVED`]: all that there are.
+        keys: Vec<String>,
+    },
 }
+
+/// What the server puts before the key of a setting that it does not know (any more) and keeps aside.
+pub const ARCHIVED: &str = "archived.";
 
 impl Change {
     /// Its verb.
@@ -429,13 +462,17 @@ impl Change {
             Self::Execute { .. } => "database.execute",
             Self::ExecuteTogether { .. } => "database.execute-together",
             Self::EndSession { .. } => "database.end-session",
+            Self::SetTransientSetting { .. } => "cluster.set-transient-setting",
+            Self::Flush { .. } => "cluster.flush",
+            Self::RemoveArchivedSettings { .. } => "cluster.remove-archived-settings",
+            Self::RemoveArchivedIndexSettings { .. } => "cluster.remove-archived-index-settings",
         })
     }
 
     /// What it names, for the scope test. Empty: the verb alone decides.
     ///
     /// Also what stands inside its body: aliases, patterns of a template, indices that a query fetches documents
-    /// from. A take names its patterns; [`Change::except`] says what it leaves out.
+    /// from. A take or a flush names its patterns; [`Change::except`] says what it leaves out.
     pub fn names(&self) -> Vec<String> {
         let path = |dir: &[FileName], name: &FileName| {
             let dir: Vec<String> = dir.iter().map(ToString::to_string).collect();
@@ -542,13 +579,17 @@ impl Change {
             | Self::SetServerWeight {
                 backend, server, ..
             } => vec![format!("{backend}/{server}")],
+            Self::SetTransientSetting { key, .. } => vec![key.clone()],
+            Self::Flush { indices, .. } => indices.clone(),
+            Self::RemoveArchivedSettings { keys } => keys.clone(),
+            Self::RemoveArchivedIndexSettings { index, .. } => vec![index.to_string()],
         }
     }
 
     /// What a pattern of it leaves out.
     pub fn except(&self) -> &[String] {
         match self {
-            Self::TakeSnapshot { except, .. } => except,
+            Self::TakeSnapshot { except, .. } | Self::Flush { except, .. } => except,
             _ => &[],
         }
     }
@@ -565,7 +606,8 @@ impl Change {
 
     /// Its post-condition goes on to hold by itself, so that a resume can read it again. A trial restore
     /// removes its copies, a task and a restart are over, and documents that match a query can come back. What a
-    /// product answers moves by itself too, and the node that was asked may be one that is stopped by now.
+    /// product answers moves by itself too, and the node that was asked may be one that is stopped by now. A copy of a
+    /// shard that was built since a flush has written nothing yet.
     pub fn lasts(&self) -> bool {
         !matches!(
             self,
@@ -577,6 +619,7 @@ impl Change {
                 | Self::CancelTask { .. }
                 | Self::EndpointRequest(_)
                 | Self::EndSession { .. }
+                | Self::Flush { .. }
         )
     }
 

@@ -73,6 +73,7 @@ pub struct Rule {
 }
 
 const SEARCH: &str = "Elasticsearch 8, OpenSearch 2 and 3";
+const SEARCH_ALL: &str = "Elasticsearch 7 to 9, OpenSearch 1 to 3";
 const ANY: &str = "all";
 const BALANCERS: &str = "HAProxy 2, nginx";
 const DATABASES: &str = "PostgreSQL 12+, MariaDB 10.6+, MySQL 8";
@@ -401,6 +402,52 @@ pub static RULES: &[Rule] = &[
         probe: "the same session is there = absent, else applied",
         post: "no session has this number and this beginning",
         ..row("database.end-session", DATABASES, Class::Convergent)
+    },
+    Rule {
+        borrows: Some(Borrow::Neutral),
+        rests_on: "the old transient value or that it is unset",
+        token: "X-Opaque-Id",
+        probe: "transient value read back: ours = applied, old = absent, else indeterminate; a restart of the whole cluster drops it",
+        post: "the transient value reads back as asked",
+        automatic_undo: "the old transient value, while ours is set",
+        ..row(
+            "cluster.set-transient-setting",
+            SEARCH_ALL,
+            Class::Convergent,
+        )
+    },
+    // Convergent: it alters nothing that a client can read, and a second one finds less to write.
+    Rule {
+        rests_on: "nothing: the patterns are resolved when it is sent",
+        token: "X-Opaque-Id",
+        probe: "last commit of each started primary against the highest sequence number that it had before: all reach it = applied, else absent",
+        post: "the last commit of each started primary holds what it had been given before",
+        automatic_undo: "none needed: nothing was altered",
+        ..row("cluster.flush", SEARCH_ALL, Class::Convergent)
+    },
+    // Not destructive: no server that runs reads them, and their values are kept in the intent. No server takes them
+    // back either, so a step says that it cannot be undone.
+    Rule {
+        rests_on: "the keys with their values, in each scope",
+        token: "X-Opaque-Id",
+        probe: "keys read back: none set = applied, all as before = absent, else partial",
+        post: "no scope has any of the keys",
+        ..row(
+            "cluster.remove-archived-settings",
+            SEARCH_ALL,
+            Class::Convergent,
+        )
+    },
+    Rule {
+        rests_on: "uuid of the index, its archived keys with their values; it has no others",
+        token: "X-Opaque-Id",
+        probe: "keys read back: none set = applied, all as before = absent, else partial",
+        post: "the index has none of the keys",
+        ..row(
+            "cluster.remove-archived-index-settings",
+            SEARCH_ALL,
+            Class::Convergent,
+        )
     },
 ];
 

@@ -46,6 +46,11 @@ pub static UNDONE_BY: &[(&str, &[&str])] = &[
     ("traffic.set-state", &["traffic.set-state"]),
     ("traffic.set-weight", &["traffic.set-weight"]),
     ("service.switch-artifact", &["service.switch-artifact"]),
+    (
+        "cluster.set-transient-setting",
+        &["cluster.set-transient-setting"],
+    ),
+    ("cluster.flush", &[]),
 ];
 
 fn denied(rule: String) -> Denied {
@@ -241,6 +246,19 @@ impl Change {
                 .map(|name| format!("table/{name}"))
                 .collect(),
             Self::EndSession { id, .. } => BTreeSet::from([format!("session/{id}")]),
+            // One thing with the persistent value: it hides it, so who borrows both gives back neither.
+            Self::SetTransientSetting { key, .. } => BTreeSet::from([format!("setting/{key}")]),
+            Self::Flush { indices, .. } => indices
+                .iter()
+                .map(|pattern| format!("log/{pattern}"))
+                .collect(),
+            Self::RemoveArchivedSettings { keys } => {
+                keys.iter().map(|key| format!("setting/{key}")).collect()
+            }
+            Self::RemoveArchivedIndexSettings { index, keys } => keys
+                .iter()
+                .map(|key| format!("settings/{index}/{key}"))
+                .collect(),
         }
     }
 }
@@ -351,6 +369,8 @@ mod tests {
         let replace = |id: &str| json!({"verb": "cluster.replace-document", "index": "a", "id": id, "while_it_contains": "{}", "document": "{}"});
         let setting =
             |key: &str| json!({"verb": "cluster.set-cluster-setting", "key": key, "value": null});
+        let transient =
+            |key: &str| json!({"verb": "cluster.set-transient-setting", "key": key, "value": null});
         let register = json!({"verb": "snapshot.register", "kind": "fs", "settings": "{}"});
         let unregister = json!({"verb": "snapshot.unregister", "kind": "fs", "settings": "{}"});
         let take = json!({"verb": "snapshot.take", "name": "s", "indices": ["a"], "except": []});
@@ -437,6 +457,12 @@ mod tests {
                     json!({"verb": "service.switch-artifact", "to": "7.22", "while_it_is": "7.23"}),
                 ],
                 service("service.restart"),
+            ),
+            (transient("k"), vec![transient("k")], transient("l")),
+            (
+                json!({"verb": "cluster.flush", "indices": ["a*"], "except": []}),
+                vec![],
+                setting("k"),
             ),
         ];
         rows.into_iter()

@@ -129,6 +129,8 @@ pub(crate) struct Index {
     /// Versions of deleted ids, so that a later write continues the count as the servers do.
     graves: BTreeMap<String, u64>,
     next_seq_no: BTreeMap<u32, u64>,
+    /// As `next_seq_no` was at the last flush.
+    committed: BTreeMap<u32, u64>,
     next_order: u64,
 }
 
@@ -166,6 +168,7 @@ impl Index {
             pending: BTreeMap::new(),
             graves: BTreeMap::new(),
             next_seq_no: BTreeMap::new(),
+            committed: BTreeMap::new(),
             next_order: 0,
         }
     }
@@ -356,6 +359,18 @@ impl Index {
         taken
     }
 
+    /// Writes to disk what the logs of the shards alone hold.
+    pub(crate) fn flush(&mut self) {
+        self.committed.clone_from(&self.next_seq_no);
+    }
+
+    /// Highest sequence number that the last commit of a shard holds; -1: none.
+    pub(crate) fn committed_seq_no(&self, shard: u32) -> i64 {
+        self.committed
+            .get(&shard)
+            .map_or(-1, |next| i64::try_from(*next).unwrap_or(i64::MAX) - 1)
+    }
+
     /// Highest sequence number given out, over all shards.
     pub(crate) fn max_seq_no(&self) -> Option<u64> {
         self.next_seq_no.values().max().map(|n| n - 1)
@@ -453,6 +468,8 @@ impl Index {
     pub(crate) fn load(&mut self, docs: Docs, next_seq_no: BTreeMap<u32, u64>) {
         self.next_order = docs.values().map(|d| d.order).max().unwrap_or(0);
         self.visible = Arc::new(docs);
+        // What is taken over from files is on disk.
+        self.committed.clone_from(&next_seq_no);
         self.next_seq_no = next_seq_no;
     }
 

@@ -48,7 +48,8 @@ pub(crate) fn flatten_index(value: &Map<String, Value>) -> Flat {
     flatten(value)
         .into_iter()
         .map(|(k, v)| {
-            if k.starts_with("index.") {
+            // A pattern gets no prefix from the servers.
+            if k.starts_with("index.") || k.ends_with('*') {
                 (k, v)
             } else {
                 (format!("index.{k}"), v)
@@ -234,6 +235,9 @@ pub(crate) fn is_static(key: &str) -> bool {
     INDEX_STATIC.iter().any(|p| glob(p, key))
 }
 
+/// What stands before the key of a setting that the servers do not know and have put aside.
+pub(crate) const ARCHIVED_PREFIX: &str = "archived.";
+
 /// Cluster settings that exist; both products refuse any other key.
 const CLUSTER_KEYS: &[&str] = &[
     "action.auto_create_index",
@@ -292,7 +296,8 @@ pub(crate) fn check_cluster(product: Product, scope: &str, flat: &Flat) -> Resul
         } else {
             CLUSTER_KEYS.iter().chain(extra).any(|p| glob(p, key))
         };
-        if !known && !key.starts_with("archived.") {
+        let removes = flat.get(key).is_some_and(Value::is_null);
+        if !known && !(removes && key.starts_with(ARCHIVED_PREFIX)) {
             return Err(unknown(
                 product,
                 format!("{scope} setting [{key}], not recognized"),

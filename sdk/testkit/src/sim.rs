@@ -15,6 +15,7 @@ use crate::http::{Body, Reply, Request};
 use crate::product::Product;
 use crate::record::Record;
 use crate::router;
+use crate::settings::ARCHIVED_PREFIX;
 use crate::shared::Shared;
 use crate::state::State;
 
@@ -183,6 +184,32 @@ impl SimCluster {
     /// Sets or removes the answer of the deprecation API.
     pub fn set_deprecations(&self, answer: Option<Value>) {
         self.shared.lock().state.deprecations = answer;
+    }
+
+    /// Puts a setting of the cluster aside, as a server does at its start with one that it does not know: it is shown as
+    /// `archived.KEY`, and no request can set it.
+    pub fn archive_cluster_setting(&self, transient: bool, key: &str, value: &str) {
+        let mut inner = self.shared.lock();
+        let held = if transient {
+            &mut inner.state.transient
+        } else {
+            &mut inner.state.persistent
+        };
+        held.insert(format!("{ARCHIVED_PREFIX}{key}"), value.into());
+        inner.state.changed();
+    }
+
+    /// Puts a setting of an index aside likewise; false: there is no such index.
+    pub fn archive_index_setting(&self, index: &str, key: &str, value: &str) -> bool {
+        let mut inner = self.shared.lock();
+        let Ok(found) = inner.state.index_mut(index) else {
+            return false;
+        };
+        found.change_settings(|settings| {
+            settings.insert(format!("{ARCHIVED_PREFIX}{key}"), value.into());
+        });
+        inner.state.changed();
+        true
     }
 
     fn known(&self, node: usize) -> Result<(), SimError> {

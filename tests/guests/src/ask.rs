@@ -387,6 +387,27 @@ fn change_cluster(on: &Cluster, what: &str, asked: &Asked) -> Outcome {
         "read-mappings" => reading(cluster_changes::read_mappings(on, &index)),
         "read-settings" => reading(cluster_changes::read_settings(on, &index)),
         "read-document" => reading(cluster_changes::read_document(on, &index, &id)),
+        "set-transient-setting" => change(cluster_changes::set_transient_setting(
+            on,
+            &asked.text("key"),
+            asked.get("value").as_deref(),
+        )),
+        "flush" => change(cluster_changes::flush(
+            on,
+            &asked.list("indices"),
+            &asked.list("except"),
+        )),
+        "remove-archived-settings" => change(cluster_changes::remove_archived_settings(
+            on,
+            &asked.list("keys"),
+        )),
+        "remove-archived-index-settings" => {
+            change(cluster_changes::remove_archived_index_settings(
+                on,
+                &index,
+                &asked.list("keys"),
+            ))
+        }
         _ => unknown(what),
     }
 }

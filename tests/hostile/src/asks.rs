@@ -136,6 +136,18 @@ const fn ask(
 
 const ENUM: Field = Field::Free("one of a few words of the contract's own");
 const CONTENT: Field = Field::Free("content, for a thing that the other fields name");
+const ARCHIVED_KEY: Field = Field::Not(&[
+    "",
+    "*",
+    "archived.*",
+    "archived.a-*",
+    "archived.b-1",
+    "archived.a-secret-1",
+    "archived.a-1,archived.b-1",
+    "archived.a-1 ",
+    "a-1",
+    "archived.",
+]);
 const DOC_ID: Field = Field::Not(&["", "a\0", "a\n", "a\u{1b}[2J"]);
 const HASH: Field = Field::Not(&["", "*", "ABC", "0", "..", "g"]);
 const INDEX: (&str, &str, Field) = ("index", "a-1", Field::Name);
@@ -472,6 +484,47 @@ pub const ASKS: &[Ask] = &[
         "cluster-changes.set-cluster-setting",
         "cluster.set-cluster-setting",
         &[("key", "a-setting", Field::Name), ("value", "x", CONTENT)],
+    ),
+    ask(
+        "cluster-changes.set-transient-setting",
+        "cluster.set-transient-setting",
+        &[("key", "a-setting", Field::Name), ("value", "x", CONTENT)],
+    ),
+    ask(
+        "cluster-changes.flush",
+        "cluster.flush",
+        &[
+            ("indices.0", "a-*", Field::Pattern),
+            (
+                "except.0",
+                "a-secret-*",
+                Field::Not(&["", "a-*-b", "a,b", "..", "a\0", "b-*"]),
+            ),
+        ],
+    ),
+    ask(
+        "cluster-changes.remove-archived-settings",
+        "cluster.remove-archived-settings",
+        &[("keys.0", "archived.a-1", ARCHIVED_KEY)],
+    ),
+    ask(
+        "cluster-changes.remove-archived-index-settings",
+        "cluster.remove-archived-index-settings",
+        &[
+            INDEX,
+            (
+                "keys.0",
+                "archived.index.x",
+                Field::Not(&[
+                    "",
+                    "*",
+                    "archived.*",
+                    "index.x",
+                    "archived.x,y",
+                    "archived.a b",
+                ]),
+            ),
+        ],
     ),
     ask(
         "cluster-changes.cancel-task",

@@ -405,6 +405,7 @@ pub fn grant() -> Grant {
             "cluster.raw-read" | "endpoint.read" => "/",
             "endpoint.request" => "POST /",
             "cluster.raw-change" => "PUT /_ingest/pipeline/",
+            "cluster.remove-archived-settings" => "archived.",
             _ => "",
         };
         let scope = |text: &str| Scope::new(format!("{before}{text}"));

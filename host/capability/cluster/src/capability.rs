@@ -8,12 +8,13 @@ use liftlock_types::{
 use serde_json::Value;
 
 use crate::call::Call;
+use crate::changes::Held;
 use crate::reads::{rows, running, task_id, text, token_of};
 use crate::token::is_ours;
 use crate::{Cluster, changes, claims, conditions, facts, reads};
 
 /// Kinds of change that this crate brings about.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 20] = [
     "cluster.create-index",
     "cluster.delete-index",
     "cluster.put-template",
@@ -30,6 +31,10 @@ const KINDS: [&str; 16] = [
     "cluster.set-cluster-setting",
     "cluster.cancel-task",
     "cluster.raw-change",
+    "cluster.set-transient-setting",
+    "cluster.flush",
+    "cluster.remove-archived-settings",
+    "cluster.remove-archived-index-settings",
 ];
 
 /// Does this crate bring about changes of this kind?
@@ -117,9 +122,10 @@ impl Capability for Cluster {
     }
 
     async fn borrowed_now(&self, key: &str) -> Result<Value, ReadError> {
-        match key.strip_prefix("setting/") {
-            Some(setting) => self.persistent_setting(setting).await,
-            None => Err(ReadError::Invalid(format!(
+        match key.split_once('/') {
+            Some(("setting", setting)) => self.setting(Held::Persistent, setting).await,
+            Some(("transient-setting", setting)) => self.setting(Held::Transient, setting).await,
+            _ => Err(ReadError::Invalid(format!(
                 "`{key}` is nothing that a cluster lends"
             ))),
         }

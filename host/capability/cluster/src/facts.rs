@@ -15,12 +15,14 @@
 //! | `template/KIND/NAME` | SHA-256 of the body; null: there is none |
 //! | `document/INDEX/ID/exists` | true or false |
 //! | `setting/KEY` | the persistent value; null: not set |
+//! | `transient-setting/KEY` | the transient value; null: not set |
 
 use liftlock_types::facts::cluster::TemplateKind;
 use liftlock_types::{Change, Facts, IndexName, ReadError};
 use serde_json::{Map, Value};
 
 use crate::Cluster;
+use crate::changes::{Held, archived};
 use crate::checksum::hash_of;
 use crate::normal::{flat_settings, index_key};
 use crate::reads::{IndexState, alias_properties};
@@ -63,6 +65,14 @@ pub(crate) fn setting_key(key: &str) -> String {
     format!("setting/{key}")
 }
 
+pub(crate) fn transient_key(key: &str) -> String {
+    format!("transient-setting/{key}")
+}
+
+pub(crate) fn index_setting_key(index: &str, key: &str) -> String {
+    format!("settings/{index}/{key}")
+}
+
 /// The facts of a change, read now.
 pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, ReadError> {
     let mut facts = Facts::new();
@@ -77,7 +87,7 @@ pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, R
             if let Some(state) = &state {
                 for (key, value) in &state.settings {
                     if !BORN_WITH.contains(&key.as_str()) {
-                        facts.insert(format!("settings/{name}/{key}"), value.clone());
+                        facts.insert(index_setting_key(name, key), value.clone());
                     }
                 }
             }
@@ -121,7 +131,7 @@ pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, R
                 let key = index_key(key);
                 let value = state.as_ref().and_then(|state| state.settings.get(&key));
                 facts.insert(
-                    format!("settings/{index}/{key}"),
+                    index_setting_key(index.as_str(), &key),
                     value.cloned().unwrap_or(Value::Null),
                 );
             }
@@ -160,8 +170,22 @@ pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, R
             facts.insert(format!("document/{index}/{id}/exists"), exists.into());
         }
         Change::SetClusterSetting { key, .. } => {
-            let value = cluster.persistent_setting(key).await?;
+            let value = cluster.setting(Held::Persistent, key).await?;
             facts.insert(setting_key(key), value);
+        }
+        Change::SetTransientSetting { key, .. } => {
+            let value = cluster.setting(Held::Transient, key).await?;
+            facts.insert(transient_key(key), value);
+        }
+        // Resolved when it is sent.
+        Change::Flush { .. } => {}
+        Change::RemoveArchivedSettings { keys } => {
+            facts.extend(archived::values(cluster, keys).await?);
+        }
+        Change::RemoveArchivedIndexSettings { index, keys } => {
+            let state = cluster.index(index.as_str()).await?;
+            add_index(&mut facts, index.as_str(), state.as_ref());
+            facts.extend(archived::values_of(index, state.as_ref(), keys));
         }
         Change::CancelTask { .. } => {}
         Change::RawChange(request) => {

@@ -412,3 +412,102 @@ async fn an_index_of_task_records_that_may_be_anothers_stays_and_is_named() {
     );
     assert_eq!(sim.call("GET", "/.tasks", "").0, 200);
 }
+
+#[tokio::test]
+async fn removes_the_archived_settings_that_are_meant_and_no_others() {
+    for product in [Product::OpenSearch2, Product::Elasticsearch8] {
+        let sim = SimCluster::builder(product).start().await.unwrap();
+        let cluster = suite::open(&sim.url());
+        sim.archive_cluster_setting(false, "old.one", "1");
+        sim.archive_cluster_setting(true, "old.two", "2");
+        sim.archive_cluster_setting(false, "old.kept", "3");
+        let kept = r#"{"transient":{"cluster.routing.allocation.enable":"all"}}"#;
+        assert_eq!(sim.call("PUT", "/_cluster/settings", kept).0, 200);
+        let keys = ["archived.old.one", "archived.old.two"].map(str::to_owned);
+        let change = Change::RemoveArchivedSettings { keys: keys.into() };
+        let mut hand = suite::Hand::new(&cluster);
+        let done = hand.pass(&change).await;
+        assert_eq!(cluster.automatic_undo(&change, &done), None);
+        let held = sim
+            .call("GET", "/_cluster/settings?flat_settings=true", "")
+            .1;
+        assert_eq!(held["persistent"], json!({"archived.old.kept": "3"}));
+        assert_eq!(
+            held["transient"],
+            json!({"cluster.routing.allocation.enable": "all"})
+        );
+        // Its values stand in the intent: nobody can put them back, and somebody may want to know them.
+        assert_eq!(done.kept["setting/archived.old.one"], "1");
+        assert_eq!(done.kept["transient-setting/archived.old.two"], "2");
+    }
+}
+
+#[tokio::test]
+async fn removes_an_indexs_archived_settings_while_they_are_all_of_them() {
+    let sim = SimCluster::builder(Product::Elasticsearch8)
+        .start()
+        .await
+        .unwrap();
+    let cluster = suite::open(&sim.url());
+    let mut hand = suite::Hand::new(&cluster);
+    hand.make("a", json!({"settings": {"index.refresh_interval": "7s"}}))
+        .await;
+    hand.make("b", json!({})).await;
+    assert!(sim.archive_index_setting("a", "index.old.one", "1"));
+    assert!(sim.archive_index_setting("b", "index.old.one", "1"));
+    let change = Change::RemoveArchivedIndexSettings {
+        index: IndexName::new("a").unwrap(),
+        keys: vec!["archived.index.old.one".into()],
+    };
+    let attempt = hand.attempt(&change).await;
+    // One that nobody has shown to the operator came to it.
+    assert!(sim.archive_index_setting("a", "index.old.two", "2"));
+    let sent = sim.records().len();
+    let acted = cluster.act(&change, &attempt).await;
+    assert!(
+        matches!(&acted, Acted::Refused { kind, .. } if kind == "archived-settings"),
+        "{acted:?}"
+    );
+    assert!(
+        sim.records()[sent..]
+            .iter()
+            .all(|record| record.method == "GET")
+    );
+    let change = Change::RemoveArchivedIndexSettings {
+        index: IndexName::new("a").unwrap(),
+        keys: vec![
+            "archived.index.old.one".into(),
+            "archived.index.old.two".into(),
+        ],
+    };
+    hand.pass(&change).await;
+    let settings = |index: &str| {
+        let path = format!("/{index}/_settings?flat_settings=true");
+        sim.call("GET", &path, "").1[index]["settings"].clone()
+    };
+    assert_eq!(settings("a")["index.refresh_interval"], "7s");
+    assert_eq!(settings("a").get("archived.index.old.one"), None);
+    assert_eq!(settings("b")["archived.index.old.one"], "1");
+}
+
+#[tokio::test]
+async fn a_list_cannot_be_borrowed_as_it_could_not_be_given_back() {
+    let sim = SimCluster::builder(Product::OpenSearch2)
+        .start()
+        .await
+        .unwrap();
+    let cluster = suite::open(&sim.url());
+    let key = "cluster.routing.allocation.awareness.attributes";
+    let set = format!(r#"{{"persistent":{{"{key}":["rack","zone"]}}}}"#);
+    assert_eq!(sim.call("PUT", "/_cluster/settings", &set).0, 200);
+    let change = Change::SetClusterSetting {
+        key: key.into(),
+        value: None,
+    };
+    let attempt = suite::Hand::new(&cluster).attempt(&change).await;
+    let acted = cluster.act(&change, &attempt).await;
+    assert!(
+        matches!(&acted, Acted::Refused { kind, .. } if kind == "list-setting"),
+        "{acted:?}"
+    );
+}

@@ -45,6 +45,11 @@ const SETTING: (&str, &str, &str) = (
     "/_cluster/settings",
     r#"{"persistent":{"cluster.routing.allocation.enable":"all"}}"#,
 );
+const TRANSIENT: (&str, &str, &str) = (
+    "PUT",
+    "/_cluster/settings",
+    r#"{"transient":{"cluster.routing.allocation.enable":"none"}}"#,
+);
 
 /// Name, what is there before, and the change.
 fn table() -> Vec<(&'static str, Setup, Change)> {
@@ -61,6 +66,10 @@ fn table() -> Vec<(&'static str, Setup, Change)> {
     };
     let setting = |value: Option<&str>| {
         change(json!({"verb": "cluster.set-cluster-setting",
+            "key": "cluster.routing.allocation.enable", "value": value}))
+    };
+    let transient = |value: Option<&str>| {
+        change(json!({"verb": "cluster.set-transient-setting",
             "key": "cluster.routing.allocation.enable", "value": value}))
     };
     const PATTERNS: &str = r#"{"index_patterns":["t-*"]}"#;
@@ -165,15 +174,33 @@ fn table() -> Vec<(&'static str, Setup, Change)> {
             setting(Some("primaries")),
         ),
         ("a setting reset", Setup(&[SETTING]), setting(None)),
+        (
+            "a transient setting set",
+            Setup(&[SETTING]),
+            transient(Some("primaries")),
+        ),
+        (
+            "a transient setting changed",
+            Setup(&[TRANSIENT]),
+            transient(Some("primaries")),
+        ),
+        (
+            "a transient setting reset",
+            Setup(&[TRANSIENT]),
+            transient(None),
+        ),
     ]
 }
 
 #[tokio::test]
 async fn what_is_taken_back_is_as_it_was() {
     for product in [Product::OpenSearch2, Product::Elasticsearch8] {
-        let mut seen = BTreeSet::from(["cluster.reindex".to_owned()]);
+        // What these do has nothing to take back.
+        let mut seen = ["cluster.reindex", "cluster.flush"]
+            .map(str::to_owned)
+            .into();
         for (name, setup, change) in table() {
-            seen.insert(change.verb().to_string());
+            BTreeSet::insert(&mut seen, change.verb().to_string());
             let sim = SimCluster::builder(product).start().await.unwrap();
             for (method, path, body) in setup.0 {
                 let (status, answer) = sim.call(method, path, body);

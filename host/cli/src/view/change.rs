@@ -44,6 +44,17 @@ pub(crate) fn object(change: &Change) -> String {
             Some(value) => format!("{key} = {value}"),
             None => format!("{key} unset"),
         },
+        Change::SetTransientSetting { key, value } => match value {
+            Some(value) => format!("{key} = {value} (transient)"),
+            None => format!("{key} unset (transient)"),
+        },
+        Change::Flush { indices, except } if except.is_empty() => indices.join(", "),
+        Change::Flush { indices, except } => {
+            format!("{} except {}", indices.join(", "), except.join(", "))
+        }
+        Change::RemoveArchivedIndexSettings { index, keys } => {
+            format!("{index}: {}", keys.join(", "))
+        }
         Change::TakeSnapshot {
             name,
             indices,

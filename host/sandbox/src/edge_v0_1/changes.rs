@@ -4,9 +4,9 @@
 //! author learns at this very line what is wrong, or what the operator would have to allow.
 
 use liftlock_types::{
-    AliasAction, AliasName, Change, Condition, DocumentId, DoneWhen, FileName, Hunk, IndexName,
-    Json, Method, Planned, Predicate, RawRequest, Read, Reading, RequestPath, Script, SnapshotName,
-    StepId, TemplateName,
+    ARCHIVED, AliasAction, AliasName, Change, Condition, DocumentId, DoneWhen, FileName, Hunk,
+    IndexName, Json, Method, Planned, Predicate, RawRequest, Read, Reading, RequestPath, Script,
+    SnapshotName, StepId, TemplateName,
 };
 use wasmtime::component::Resource;
 
@@ -21,6 +21,12 @@ const PLAIN_NAME_BYTES_MAX: usize = 255;
 
 /// Most bytes of a new file, as the contract says.
 const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// Most patterns of one flush: together they are one part of a path, of which the servers take 4,096 bytes.
+const FLUSH_PATTERNS_MAX: usize = 100;
+
+/// Most archived settings that one change removes.
+const ARCHIVED_KEYS_MAX: usize = 1_000;
 
 pub(super) type Answer<T> = Result<Resource<T>, HostError>;
 
@@ -483,6 +489,60 @@ impl cluster_changes::Host for State {
         let id = DocumentId::new(id)?.into();
         self.look_at(&binding, Read::Document { index, id })
     }
+
+    async fn set_transient_setting(
+        &mut self,
+        on: Resource<Cluster>,
+        key: String,
+        value: Option<String>,
+    ) -> Answer<Planned> {
+        let binding = self.cluster(&on)?;
+        let key = plain_name("setting", key)?;
+        self.propose(binding, Change::SetTransientSetting { key, value })
+    }
+
+    async fn flush(
+        &mut self,
+        on: Resource<Cluster>,
+        indices: Vec<String>,
+        except: Vec<String>,
+    ) -> Answer<Planned> {
+        let binding = self.cluster(&on)?;
+        if indices.is_empty() || indices.len() > FLUSH_PATTERNS_MAX {
+            return Err(invalid(format!(
+                "a flush names 1 to {FLUSH_PATTERNS_MAX} indices or patterns"
+            )));
+        }
+        let change = Change::Flush {
+            indices: patterns(indices)?,
+            except: patterns(except)?,
+        };
+        self.propose(binding, change)
+    }
+
+    async fn remove_archived_settings(
+        &mut self,
+        on: Resource<Cluster>,
+        keys: Vec<String>,
+    ) -> Answer<Planned> {
+        let binding = self.cluster(&on)?;
+        let keys = archived(keys)?;
+        self.propose(binding, Change::RemoveArchivedSettings { keys })
+    }
+
+    async fn remove_archived_index_settings(
+        &mut self,
+        on: Resource<Cluster>,
+        index: String,
+        keys: Vec<String>,
+    ) -> Answer<Planned> {
+        let binding = self.cluster(&on)?;
+        let change = Change::RemoveArchivedIndexSettings {
+            index: IndexName::new(index)?,
+            keys: archived(keys)?,
+        };
+        self.propose(binding, change)
+    }
 }
 
 impl snapshot_changes::Host for State {
@@ -782,6 +842,22 @@ fn patterns(texts: Vec<String>) -> Result<Vec<String>, HostError> {
     listed(texts)?
         .into_iter()
         .map(|text| Ok(liftlock_types::Scope::new(text)?.into()))
+        .collect()
+}
+
+/// Keys of settings that the server has put aside.
+fn archived(keys: Vec<String>) -> Result<Vec<String>, HostError> {
+    if keys.is_empty() || keys.len() > ARCHIVED_KEYS_MAX {
+        return Err(invalid(format!("name 1 to {ARCHIVED_KEYS_MAX} keys")));
+    }
+    keys.into_iter()
+        .map(|key| {
+            let key = plain_name("setting", key)?;
+            if !key.starts_with(ARCHIVED) {
+                return Err(invalid(format!("`{key}` does not begin with `{ARCHIVED}`")));
+            }
+            Ok(key)
+        })
         .collect()
 }
 

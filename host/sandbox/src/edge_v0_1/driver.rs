@@ -407,6 +407,16 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
             let values = words.from(1).into_iter().map(Some).collect();
             now(state.query(database, a, values)).map(|_| Got::Nothing)
         }
+        b'8' => change(now(state.set_transient_setting(on(), a, words.perhaps(1)))),
+        b'9' => change(now(state.flush(on(), vec![a], words.from(1)))),
+        b'Z' => match words.perhaps(1) {
+            Some(key) => change(now(state.remove_archived_index_settings(
+                on(),
+                a,
+                vec![key],
+            ))),
+            None => change(now(state.remove_archived_settings(on(), vec![a]))),
+        },
         _ => Ok(Got::Nothing),
     }
 }
@@ -461,6 +471,7 @@ fn covered(name: &str) {
         .strip_prefix("PUT /_ingest/pipeline/")
         .or_else(|| name.strip_prefix("POST /"))
         .or_else(|| name.strip_prefix('/'))
+        .or_else(|| name.strip_prefix("archived."))
         .unwrap_or(name);
     assert!(
         name.starts_with("a-") && !name.starts_with("a-secret-"),
@@ -501,6 +512,7 @@ fn grant() -> Option<Grant> {
             "cluster.raw-read" | "endpoint.read" => "/",
             "endpoint.request" => "POST /",
             "cluster.raw-change" => "PUT /_ingest/pipeline/",
+            "cluster.remove-archived-settings" => "archived.",
             _ => "",
         };
         bindings.entry(binding).or_default().push(GrantedVerb {

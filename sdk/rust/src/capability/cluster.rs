@@ -1,10 +1,12 @@
 //! One search cluster.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{
     AliasAction, Change, Cluster, Condition, Document, RawRequest, Reading, Reindexing, Script,
-    TemplateKind,
+    SettingScope, TemplateKind,
 };
 use crate::Result;
 use crate::bindings::liftlock::upgrade::{cluster, cluster_changes};
@@ -140,7 +142,7 @@ impl Cluster {
         cluster_changes::delete_document(self, index, id, &while_it_contains.to_string())
     }
 
-    /// Proposes a cluster setting, given back at the end.
+    /// Proposes a persistent cluster setting, given back at the end.
     ///
     /// # Errors
     /// The host's: outside the grant, or no such name.
@@ -299,6 +301,87 @@ impl Cluster {
     pub fn read_document(&self, index: &str, id: &str) -> Result<Reading> {
         cluster_changes::read_document(self, index, id)
     }
+
+    /// Proposes a transient cluster setting, given back at the end. It hides the persistent one; a restart of the whole
+    /// cluster drops it.
+    ///
+    /// # Errors
+    /// The host's: outside the grant, or no such name.
+    pub fn set_transient_setting(&self, key: &str, value: Option<&str>) -> Result<Change> {
+        cluster_changes::set_transient_setting(self, key, value)
+    }
+
+    /// Proposes to write to disk what the logs of these indices alone hold; patterns, resolved when it is done.
+    ///
+    /// # Errors
+    /// The host's: outside the grant, no pattern, or more than 100.
+    pub fn flush(&self, indices: &[&str], except: &[&str]) -> Result<Change> {
+        let owned =
+            |texts: &[&str]| -> Vec<String> { texts.iter().map(ToString::to_string).collect() };
+        cluster_changes::flush(self, &owned(indices), &owned(except))
+    }
+
+    /// Proposes to remove settings that the cluster has put aside: keys as [`Archived`] has them.
+    ///
+    /// # Errors
+    /// The host's: outside the grant, no key, or one that is none of them.
+    pub fn remove_archived_settings(&self, keys: &[String]) -> Result<Change> {
+        cluster_changes::remove_archived_settings(self, keys)
+    }
+
+    /// Proposes to remove all settings of an index that have been put aside, while they are these.
+    ///
+    /// # Errors
+    /// The host's: outside the grant, no key, or one that is none of them.
+    pub fn remove_archived_index_settings(&self, index: &str, keys: &[String]) -> Result<Change> {
+        cluster_changes::remove_archived_index_settings(self, index, keys)
+    }
+
+    /// Settings of the cluster that it has put aside because it does not know them, by key.
+    ///
+    /// # Errors
+    /// The host's, and `invalid` where an answer is no JSON.
+    pub fn archived(&self) -> Result<Vec<Archived>> {
+        let mut found = Vec::new();
+        for scope in [SettingScope::Persistent, SettingScope::Transient] {
+            found.extend(archived_in(&self.cluster_settings(scope)?)?);
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Settings of an index that have been put aside, by key.
+    ///
+    /// # Errors
+    /// The host's, and `invalid` where the answer is no JSON.
+    pub fn archived_of(&self, index: &str) -> Result<Vec<Archived>> {
+        archived_in(&self.index_settings(index)?)
+    }
+}
+
+/// A setting that an earlier version knew and this one does not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Archived {
+    /// As it is shown and removed: `archived.cluster.routing.x`.
+    pub key: String,
+    /// A list as JSON.
+    pub value: String,
+}
+
+/// Those of flat settings that have been put aside.
+fn archived_in(settings: &str) -> Result<Vec<Archived>> {
+    let settings: BTreeMap<String, Value> = serde_json::from_str(settings)?;
+    Ok(settings
+        .into_iter()
+        .filter(|(key, _)| key.starts_with("archived."))
+        .map(|(key, value)| Archived {
+            key,
+            value: match value {
+                Value::String(text) => text,
+                other => other.to_string(),
+            },
+        })
+        .collect())
 }
 
 impl Document {
@@ -308,5 +391,26 @@ impl Document {
     /// `invalid` where it is no JSON.
     pub fn json(&self) -> Result<Value> {
         Ok(serde_json::from_str(&self.source)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_what_was_put_aside_and_nothing_else() {
+        let settings =
+            r#"{"archived.a.b":"1","archived.a.list":["x","y"],"cluster.archived.c":"2"}"#;
+        let found = archived_in(settings).unwrap();
+        let pairs: Vec<(&str, &str)> = found
+            .iter()
+            .map(|one| (one.key.as_str(), one.value.as_str()))
+            .collect();
+        assert_eq!(
+            pairs,
+            [("archived.a.b", "1"), ("archived.a.list", r#"["x","y"]"#)]
+        );
+        assert!(archived_in("[").is_err());
     }
 }

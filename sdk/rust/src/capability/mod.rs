@@ -34,6 +34,7 @@ pub use crate::bindings::liftlock::upgrade::traffic::{
     Administrative, Balancer, Server as BalancedServer,
 };
 
+pub use cluster::Archived;
 pub use endpoint::RUN_ID;
 
 pub use crate::bindings::liftlock::upgrade::database::{

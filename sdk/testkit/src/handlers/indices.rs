@@ -107,6 +107,9 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
 ];
 
+/// Every archived setting.
+const ARCHIVED: &str = "archived.*";
+
 const GET: &str = "@expand @manager local flat_settings include_defaults features";
 const PUT_SETTINGS: &str = "@manager @expand flat_settings preserve_existing reopen";
 const STATS: &str = "@expand level groups fields completion_fields fielddata_fields types include_segment_file_sizes \
@@ -221,13 +224,18 @@ fn put_settings(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
         Some(Value::Object(inner)) if body.len() == 1 => inner.clone(),
         _ => body,
     };
-    let change = settings::flatten_index(&body);
+    let mut change = settings::flatten_index(&body);
     if change.is_empty() {
         return Err(ApiError::validation("no settings to update"));
     }
     let product = ctx.state.product;
     let preserve = ctx.request.flag("preserve_existing", false)?;
     let list = names::resolve(ctx.state, ctx.var("index"), expand)?;
+    // The one pattern that a removal takes here; every other key is checked by its name.
+    let archived = change.get(ARCHIVED).is_some_and(Value::is_null);
+    if archived {
+        change.remove(ARCHIVED);
+    }
     settings::check_index(product, &change)?;
     let names = |key: &str| change.contains_key(key);
     let (metadata, rest) = (
@@ -252,6 +260,9 @@ fn put_settings(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     for name in &list {
         let index = ctx.state.index_mut(name)?;
         index.change_settings(|settings| {
+            if archived {
+                settings.retain(|key, _| !key.starts_with(settings::ARCHIVED_PREFIX));
+            }
             for (key, value) in &change {
                 if value.is_null() {
                     if let Some(prefix) = key.strip_suffix('*') {
@@ -394,6 +405,9 @@ fn flush(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     }
     .with(ctx.request)?;
     let list = names::resolve(ctx.state, ctx.var("index"), expand)?;
+    for name in &list {
+        ctx.state.index_mut(name)?.flush();
+    }
     Ok(Reply::ok(json!({"_shards": broadcast(ctx.state, &list)})))
 }
 
@@ -458,6 +472,7 @@ fn shard_stats(state: &State, index: &Index) -> Value {
             "routing": {"state": "STARTED", "primary": copy.primary, "node": copy.node.map(|n| state.nodes[n].id.clone()), "relocating_node": null},
             "docs": {"count": docs, "deleted": 0},
             "seq_no": {"max_seq_no": highest, "local_checkpoint": highest, "global_checkpoint": highest},
+            "commit": {"user_data": {"max_seq_no": index.committed_seq_no(copy.shard).to_string()}, "num_docs": docs},
         });
         if let Value::Array(list) = out
             .entry(copy.shard.to_string())

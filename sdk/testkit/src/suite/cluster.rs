@@ -16,6 +16,8 @@ checks![
     health_of_a_missing_index_times_out_red,
     health_waits_for_nodes_and_says_when_it_gave_up,
     cluster_settings_are_set_shown_and_removed_by_null,
+    a_transient_setting_stands_beside_the_persistent_one,
+    an_archived_setting_can_be_removed_by_name_and_not_set,
     an_unknown_cluster_setting_is_refused,
     defaults_show_the_disk_watermarks,
     nodes_list_reindex_and_painless,
@@ -192,6 +194,46 @@ async fn cluster_settings_are_set_shown_and_removed_by_null(c: &Client, _: Produ
         shown.body["persistent"].get(key).is_none(),
         shown.body.to_string(),
     )
+}
+
+async fn a_transient_setting_stands_beside_the_persistent_one(c: &Client, _: Product) -> Outcome {
+    let key = "cluster.routing.allocation.enable";
+    c.put(
+        "/_cluster/settings",
+        json!({"persistent": {key: "all"}, "transient": {key: "primaries"}}),
+    )
+    .await?
+    .status(200)?;
+    let shown = c
+        .get("/_cluster/settings?flat_settings=true")
+        .await?
+        .status(200)?;
+    same("persistent", &shown.body["persistent"][key], &json!("all"))?;
+    same(
+        "transient",
+        &shown.body["transient"][key],
+        &json!("primaries"),
+    )?;
+    let none = json!({"persistent": {key: null}, "transient": {key: null}});
+    c.put("/_cluster/settings", none).await?.status(200)?;
+    let shown = c
+        .get("/_cluster/settings?flat_settings=true")
+        .await?
+        .status(200)?;
+    expect(
+        shown.body["transient"].get(key).is_none(),
+        shown.body.to_string(),
+    )
+}
+
+async fn an_archived_setting_can_be_removed_by_name_and_not_set(c: &Client, _: Product) -> Outcome {
+    let body = |value: Value| json!({"persistent": {"archived.suite.gone": value}});
+    // There is none, which is no error.
+    c.put("/_cluster/settings", body(Value::Null))
+        .await?
+        .status(200)?;
+    let refused = c.put("/_cluster/settings", body(json!("1"))).await?;
+    expect(refused.status == 400, refused.body.to_string())
 }
 
 async fn an_unknown_cluster_setting_is_refused(c: &Client, p: Product) -> Outcome {

@@ -27,6 +27,8 @@ checks![
     cat_indices_counts_nested_objects,
     cat_gives_the_columns_asked_for,
     resolve_names_indices_and_aliases,
+    a_flush_is_seen_in_the_last_commit,
+    archived_settings_of_an_index_are_removed_by_their_pattern,
 ];
 
 async fn an_index_is_created_once_only(c: &Client, _: Product) -> Outcome {
@@ -619,4 +621,55 @@ async fn resolve_names_indices_and_aliases(c: &Client, _: Product) -> Outcome {
         &json!([{"name": "suite-resolve-alias", "indices": ["suite-resolve"]}]),
     )?;
     c.without(&["suite-resolve"]).await
+}
+
+async fn a_flush_is_seen_in_the_last_commit(c: &Client, _: Product) -> Outcome {
+    c.without(&["suite-flush"]).await?;
+    let made = json!({"settings": {"number_of_shards": 1, "number_of_replicas": 0}});
+    c.put("/suite-flush", made).await?.status(200)?;
+    for id in 1..=3 {
+        let path = format!("/suite-flush/_doc/{id}");
+        c.put(&path, json!({"n": id})).await?.status(201)?;
+    }
+    let shard = async || -> Result<Value, super::SuiteError> {
+        let stats = c
+            .get("/suite-flush/_stats/docs?level=shards")
+            .await?
+            .status(200)?;
+        Ok(stats.body["indices"]["suite-flush"]["shards"]["0"][0].clone())
+    };
+    let before = shard().await?;
+    same("given", &before["seq_no"]["max_seq_no"], &json!(2))?;
+    let committed = "/commit/user_data/max_seq_no";
+    same("committed", before.pointer(committed), Some(&json!("-1")))?;
+    let flushed = c
+        .ask(
+            "POST",
+            "/suite-flush/_flush?ignore_unavailable=true&wait_if_ongoing=true",
+            Value::Null,
+        )
+        .await?
+        .status(200)?;
+    same("failed", &flushed.body["_shards"]["failed"], &json!(0))?;
+    let after = shard().await?;
+    same("state", &after["routing"]["state"], &json!("STARTED"))?;
+    same("committed", after.pointer(committed), Some(&json!("2")))?;
+    c.without(&["suite-flush"]).await
+}
+
+async fn archived_settings_of_an_index_are_removed_by_their_pattern(
+    c: &Client,
+    p: Product,
+) -> Outcome {
+    c.without(&["suite-archived"]).await?;
+    c.put("/suite-archived", Value::Null).await?.status(200)?;
+    // There are none, which is no error.
+    c.put("/suite-archived/_settings", json!({"archived.*": null}))
+        .await?
+        .status(200)?;
+    // By its own name none can be removed.
+    let one = json!({"archived.index.gone": null});
+    let refused = c.put("/suite-archived/_settings", one).await?;
+    expect(refused.status == 400, format!("{p:?}: {}", refused.body))?;
+    c.without(&["suite-archived"]).await
 }

@@ -9,23 +9,55 @@ use super::{moved_on, observed, unread};
 use crate::Cluster;
 use crate::call::Call;
 use crate::dialect::is_cancelled;
-use crate::facts::setting_key;
+use crate::facts::{setting_key, transient_key};
+
+/// The two places that a cluster setting can be set in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Kept over a restart.
+    Persistent,
+    /// Gone with a restart of the whole cluster; hides the persistent value.
+    Transient,
+}
+
+impl Held {
+    /// The server's word.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Persistent => "persistent",
+            Self::Transient => "transient",
+        }
+    }
+
+    /// Of the value: as a fact, and as a thing to borrow.
+    pub(crate) fn key(self, key: &str) -> String {
+        match self {
+            Self::Persistent => setting_key(key),
+            Self::Transient => transient_key(key),
+        }
+    }
+}
 
 impl Cluster {
-    /// The persistent value of a cluster setting; null: not set.
-    pub(crate) async fn persistent_setting(&self, key: &str) -> Result<Value, ReadError> {
-        self.setting("persistent", key).await
+    /// The value of a cluster setting; null: not set.
+    pub(crate) async fn setting(&self, held: Held, key: &str) -> Result<Value, ReadError> {
+        Ok(held_in(&self.settings().await?, held, key))
     }
 
-    async fn setting(&self, scope: &str, key: &str) -> Result<Value, ReadError> {
+    /// Flat, in both places.
+    pub(super) async fn settings(&self) -> Result<Value, ReadError> {
         let call = Call::get(["_cluster", "settings"]).param("flat_settings", "true");
-        let value = self.ask(&call).await?;
-        Ok(value
-            .get(scope)
-            .and_then(|scope| scope.get(key))
-            .cloned()
-            .unwrap_or(Value::Null))
+        self.ask(&call).await
     }
+}
+
+/// The value of one key of [`Cluster::settings`]; null: not set.
+pub(super) fn held_in(settings: &Value, held: Held, key: &str) -> Value {
+    settings
+        .get(held.as_str())
+        .and_then(|settings| settings.get(key))
+        .cloned()
+        .unwrap_or(Value::Null)
 }
 
 fn asked(value: Option<&str>) -> Value {
@@ -34,17 +66,18 @@ fn asked(value: Option<&str>) -> Value {
 
 pub(super) async fn observe_setting(
     cluster: &Cluster,
+    held: Held,
     key: &str,
     value: Option<&str>,
 ) -> Result<Observed, ReadError> {
-    let old = cluster.persistent_setting(key).await?;
+    let old = cluster.setting(held, key).await?;
     let ours = asked(value);
     Ok(Observed {
         already_true: old == ours,
-        evidence: json!({setting_key(key): old}),
+        evidence: json!({held.key(key): old}),
         borrowed: Some(Borrowed {
             kind: Borrow::Neutral,
-            key: setting_key(key),
+            key: held.key(key),
             old: old.clone(),
             ours,
         }),
@@ -54,58 +87,68 @@ pub(super) async fn observe_setting(
 
 pub(super) async fn act_setting(
     cluster: &Cluster,
+    held: Held,
     key: &str,
     value: Option<&str>,
     attempt: &Attempt,
 ) -> Acted {
-    // A transient value hides the persistent one, so ours would have no effect.
-    match cluster.setting("transient", key).await {
-        Ok(Value::Null) => {}
-        Ok(hiding) => {
-            return moved_on(
-                "transient-setting",
-                format!("`{key}` is set transiently to {hiding}, which hides what we would set"),
-            );
-        }
+    let settings = match cluster.settings().await {
+        Ok(settings) => settings,
         Err(error) => return unread(&error),
+    };
+    let hiding = held_in(&settings, Held::Transient, key);
+    if held == Held::Persistent && !hiding.is_null() {
+        return moved_on(
+            "transient-setting",
+            format!("`{key}` is set transiently to {hiding}, which hides what we would set"),
+        );
+    }
+    let old = held_in(&settings, held, key);
+    if !old.is_null() && !old.is_string() {
+        return moved_on(
+            "list-setting",
+            format!("`{key}` is set to {old}: one text cannot give that back"),
+        );
     }
     let call = Call::put(["_cluster", "settings"])
         .patient()
         .token(&attempt.token)
-        .json(&json!({"persistent": {key: asked(value)}}));
+        .json(&json!({held.as_str(): {key: asked(value)}}));
     cluster.send(&call).await
 }
 
 pub(super) async fn probe_setting(
     cluster: &Cluster,
+    held: Held,
     key: &str,
     value: Option<&str>,
     attempt: &Attempt,
 ) -> Result<Probed, ReadError> {
-    let now = cluster.persistent_setting(key).await?;
-    let evidence = json!({setting_key(key): now});
+    let now = cluster.setting(held, key).await?;
+    let evidence = json!({held.key(key): now});
     Ok(if now == asked(value) {
         Probed::Applied {
             evidence,
             ours: false,
         }
-    } else if attempt.facts.get(&setting_key(key)) == Some(&now) {
+    } else if attempt.facts.get(&held.key(key)) == Some(&now) {
         Probed::Absent(evidence)
     } else {
         Probed::Indeterminate(evidence)
     })
 }
 
-pub(super) fn undo_setting(key: &str, attempt: &Attempt) -> Option<Vec<Change>> {
+pub(super) fn undo_setting(held: Held, key: &str, attempt: &Attempt) -> Option<Vec<Change>> {
     let value = match &attempt.kept {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
         // A list setting has no form as one text.
         _ => return None,
     };
-    Some(vec![Change::SetClusterSetting {
-        key: key.to_owned(),
-        value,
+    let key = key.to_owned();
+    Some(vec![match held {
+        Held::Persistent => Change::SetClusterSetting { key, value },
+        Held::Transient => Change::SetTransientSetting { key, value },
     }])
 }
 

@@ -8,13 +8,17 @@
 //! | `settings` | settings and mapping of an index |
 //! | `document` | create, replace and delete a document |
 //! | `by_query` | reindex, update by query, delete by query |
-//! | `cluster` | a cluster setting, a task's end |
+//! | `cluster` | a cluster setting, persistent or transient; a task's end |
+//! | `archived` | settings that the server has put aside, of the cluster and of an index |
+//! | `flush` | what a shard's log alone holds is written to disk |
 //! | `raw` | a request that no other kind covers |
 
 mod alias;
+pub(crate) mod archived;
 mod by_query;
 mod cluster;
 mod document;
+mod flush;
 mod index;
 mod raw;
 mod settings;
@@ -25,6 +29,8 @@ use serde_json::Value;
 
 use crate::Cluster;
 use crate::capability::not_ours;
+
+pub(crate) use cluster::Held;
 
 /// Is the post-condition true before anything is sent, and what is the old value?
 pub(crate) async fn observe(
@@ -66,7 +72,15 @@ pub(crate) async fn observe(
             document::observe_delete(cluster, index, id).await
         }
         Change::SetClusterSetting { key, value } => {
-            cluster::observe_setting(cluster, key, value.as_deref()).await
+            cluster::observe_setting(cluster, Held::Persistent, key, value.as_deref()).await
+        }
+        Change::SetTransientSetting { key, value } => {
+            cluster::observe_setting(cluster, Held::Transient, key, value.as_deref()).await
+        }
+        Change::Flush { indices, except } => flush::observe(cluster, indices, except).await,
+        Change::RemoveArchivedSettings { keys } => archived::observe(cluster, keys).await,
+        Change::RemoveArchivedIndexSettings { index, keys } => {
+            archived::observe_of_index(cluster, index, keys).await
         }
         Change::CancelTask { id } => cluster::observe_cancel(cluster, id).await,
         Change::RawChange(request) => raw::observe(cluster, request).await,
@@ -112,7 +126,15 @@ pub(crate) async fn act(cluster: &Cluster, change: &Change, attempt: &Attempt) -
             while_it_contains,
         } => document::act_delete(cluster, index, id, while_it_contains, attempt).await,
         Change::SetClusterSetting { key, value } => {
-            cluster::act_setting(cluster, key, value.as_deref(), attempt).await
+            cluster::act_setting(cluster, Held::Persistent, key, value.as_deref(), attempt).await
+        }
+        Change::SetTransientSetting { key, value } => {
+            cluster::act_setting(cluster, Held::Transient, key, value.as_deref(), attempt).await
+        }
+        Change::Flush { indices, except } => flush::act(cluster, indices, except, attempt).await,
+        Change::RemoveArchivedSettings { keys } => archived::act(cluster, keys, attempt).await,
+        Change::RemoveArchivedIndexSettings { index, keys } => {
+            archived::act_of_index(cluster, index, keys, attempt).await
         }
         Change::CancelTask { id } => cluster::act_cancel(cluster, id, attempt).await,
         Change::RawChange(request) => raw::act(cluster, request, attempt).await,
@@ -162,7 +184,15 @@ pub(crate) async fn probe(
             document::probe_delete(cluster, index, id, attempt).await
         }
         Change::SetClusterSetting { key, value } => {
-            cluster::probe_setting(cluster, key, value.as_deref(), attempt).await
+            cluster::probe_setting(cluster, Held::Persistent, key, value.as_deref(), attempt).await
+        }
+        Change::SetTransientSetting { key, value } => {
+            cluster::probe_setting(cluster, Held::Transient, key, value.as_deref(), attempt).await
+        }
+        Change::Flush { indices, .. } => flush::probe(cluster, indices, attempt).await,
+        Change::RemoveArchivedSettings { keys } => archived::probe(cluster, keys, attempt).await,
+        Change::RemoveArchivedIndexSettings { index, keys } => {
+            archived::probe_of_index(cluster, index, keys, attempt).await
         }
         Change::CancelTask { id } => cluster::probe_cancel(cluster, id).await,
         Change::RawChange(request) => raw::probe(cluster, request, attempt).await,
@@ -205,7 +235,14 @@ pub(crate) fn undo(cluster: &Cluster, change: &Change, attempt: &Attempt) -> Opt
             document,
             ..
         } => document::undo_replace(index, id, document, attempt),
-        Change::SetClusterSetting { key, .. } => cluster::undo_setting(key, attempt),
+        Change::SetClusterSetting { key, .. } => {
+            cluster::undo_setting(Held::Persistent, key, attempt)
+        }
+        Change::SetTransientSetting { key, .. } => {
+            cluster::undo_setting(Held::Transient, key, attempt)
+        }
+        // Nothing was altered.
+        Change::Flush { .. } => Some(Vec::new()),
         // The destination is this run's own: the undo of its creation takes the copies with it.
         Change::Reindex { .. } => Some(Vec::new()),
         _ => None,

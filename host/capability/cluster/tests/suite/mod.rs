@@ -828,6 +828,91 @@ pub(crate) async fn borrows_a_cluster_setting(cluster: &Cluster) {
     );
 }
 
+/// Beside what the operator has set in the other place and in this one.
+pub(crate) async fn borrows_a_transient_setting(cluster: &Cluster) {
+    const KEY: &str = "cluster.routing.allocation.enable";
+    let set = |value: Option<&str>| Change::SetTransientSetting {
+        key: KEY.into(),
+        value: value.map(str::to_owned),
+    };
+    let mut hand = Hand::new(cluster);
+    let persistent = |value: Option<&str>| Change::SetClusterSetting {
+        key: KEY.into(),
+        value: value.map(str::to_owned),
+    };
+    hand.pass(&persistent(Some("all"))).await;
+    for operators in [None, Some("new_primaries")] {
+        if operators.is_some() {
+            hand.pass(&set(operators)).await;
+        }
+        let change = set(Some("primaries"));
+        let attempt = hand.attempt(&change).await;
+        let observed = cluster.observe(&change, &attempt).await.unwrap();
+        let borrowed = observed.borrowed.unwrap();
+        let old = operators.map_or(Value::Null, Value::from);
+        assert_eq!((&borrowed.old, &borrowed.ours), (&old, &json!("primaries")));
+        let done = hand.pass(&change).await;
+        assert_eq!(
+            cluster.borrowed_now(&borrowed.key).await.unwrap(),
+            "primaries"
+        );
+        // It hides what the other place would say.
+        let hidden = persistent(Some("none"));
+        let attempt = hand.attempt(&hidden).await;
+        let acted = cluster.act(&hidden, &attempt).await;
+        assert!(
+            matches!(&acted, Acted::Refused { kind, .. } if kind == "transient-setting"),
+            "{acted:?}"
+        );
+        hand.undo(&change, &done).await;
+        assert_eq!(cluster.borrowed_now(&borrowed.key).await.unwrap(), old);
+        let kept = hand
+            .read(Read::ClusterSettings {
+                scope: SettingScope::Persistent,
+            })
+            .await;
+        assert_eq!(kept[KEY], "all");
+    }
+    hand.pass(&set(None)).await;
+    hand.pass(&persistent(None)).await;
+}
+
+pub(crate) async fn flushes_what_the_patterns_mean(cluster: &Cluster) {
+    let mut hand = Hand::new(cluster);
+    for name in ["flu-&a%b", "flu-c", "flu-not", "other-flu"] {
+        let body =
+            json!({"settings": {NO_REPLICA: 0}, "aliases": {format!("flu-of-{}", name.len()): {}}});
+        hand.make(name, body).await;
+        hand.document(name, "1", json!({"x": 1})).await;
+    }
+    let flush = |indices: &[&str], except: &[&str]| {
+        let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
+        Change::Flush {
+            indices: owned(indices),
+            except: owned(except),
+        }
+    };
+    let change = flush(&["flu-*"], &["flu-not"]);
+    let done = hand.pass(&change).await;
+    let written: Vec<&String> = done.kept.as_object().unwrap().keys().collect();
+    assert_eq!(written, ["flu-&a%b", "flu-c"]);
+    assert_eq!(cluster.automatic_undo(&change, &done), Some(vec![]));
+    // Neither what is excepted nor what bears an alias that matches.
+    for other in ["flu-not", "other-flu"] {
+        hand.attempt(&flush(&[other], &[])).await;
+    }
+    // What is written meanwhile is none of what was to be flushed.
+    hand.document("flu-c", "2", json!({"x": 2})).await;
+    let probed = cluster.probe(&change, &done).await.unwrap();
+    assert!(matches!(probed, Probed::Applied { .. }), "{probed:?}");
+    // An index that is gone has nothing left to write.
+    let observed = cluster
+        .observe(&flush(&["flu-none*"], &[]), &done)
+        .await
+        .unwrap();
+    assert!(observed.already_true, "{:?}", observed.evidence);
+}
+
 pub(crate) async fn one_of_several_gets_the_claim(cluster: &Cluster) {
     let claim = |epoch: u64, nonce: &str| Claim {
         epoch,
@@ -1239,6 +1324,8 @@ pub(crate) async fn everything(cluster: &Cluster, product: &str) {
     swaps_aliases_in_one_call(cluster).await;
     changes_settings_and_mappings(cluster).await;
     borrows_a_cluster_setting(cluster).await;
+    borrows_a_transient_setting(cluster).await;
+    flushes_what_the_patterns_mean(cluster).await;
     one_of_several_gets_the_claim(cluster).await;
     copies_documents_and_compares_ids(cluster).await;
     changes_documents_by_query(cluster).await;
