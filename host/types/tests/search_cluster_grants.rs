@@ -1,0 +1,127 @@
+//! What a grant on a search cluster's settings and logs allows, name by name: each kind apart, each scope by itself.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeMap;
+
+use liftlock_types::{
+    Binding, Change, Digest, Grant, GrantedBinding, GrantedVerb, IndexName, Planned, Scope, Verb,
+};
+
+const ALLOCATION: &str = "cluster.routing.allocation.enable";
+
+fn grant(verb: &str, scope: &[&str], except: &[&str]) -> Grant {
+    let scopes = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| Scope::new(*text).unwrap())
+            .collect()
+    };
+    Grant {
+        plugin: "p".into(),
+        digest: Digest::of(b"p"),
+        site: "s".into(),
+        options: BTreeMap::new(),
+        granted_by: "me".into(),
+        granted_at: "now".into(),
+        bindings: vec![GrantedBinding {
+            binding: Binding::new("cluster.database").unwrap(),
+            identity: "u".into(),
+            verbs: vec![GrantedVerb {
+                verb: Verb::new(verb).unwrap(),
+                scope: scopes(scope),
+                except: scopes(except),
+                at_most: None,
+            }],
+        }],
+    }
+}
+
+fn allows(grant: &Grant, change: Change) -> bool {
+    let planned = Planned {
+        binding: Binding::new("cluster.database").unwrap(),
+        change,
+        fills: vec![],
+    };
+    grant.allow_change(&planned).is_ok()
+}
+
+fn persistent(key: &str) -> Change {
+    Change::SetClusterSetting {
+        key: key.into(),
+        value: Some("primaries".into()),
+    }
+}
+
+fn transient(key: &str) -> Change {
+    Change::SetTransientSetting {
+        key: key.into(),
+        value: Some("primaries".into()),
+    }
+}
+
+fn flush(indices: &[&str], except: &[&str]) -> Change {
+    let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
+    Change::Flush {
+        indices: owned(indices),
+        except: owned(except),
+    }
+}
+
+#[test]
+fn a_setting_is_granted_by_place_and_by_key() {
+    let one = grant("cluster.set-transient-setting", &[ALLOCATION], &[]);
+    assert!(allows(&one, transient(ALLOCATION)));
+    assert!(!allows(&one, transient("cluster.routing.rebalance.enable")));
+    assert!(!allows(&one, persistent(ALLOCATION)));
+    let other = grant("cluster.set-cluster-setting", &[ALLOCATION], &[]);
+    assert!(allows(&other, persistent(ALLOCATION)));
+    assert!(!allows(&other, transient(ALLOCATION)));
+    let pattern = grant(
+        "cluster.set-transient-setting",
+        &["cluster.routing.*"],
+        &["cluster.routing.allocation.disk.*"],
+    );
+    assert!(allows(&pattern, transient(ALLOCATION)));
+    let watermark = "cluster.routing.allocation.disk.watermark.low";
+    assert!(!allows(&pattern, transient(watermark)));
+    assert!(!allows(
+        &pattern,
+        transient("indices.recovery.max_bytes_per_sec")
+    ));
+}
+
+#[test]
+fn a_flush_is_granted_by_all_that_its_patterns_can_mean() {
+    let kuzzle = grant("cluster.flush", &["&*", "%*"], &["&team-a.*"]);
+    assert!(allows(&kuzzle, flush(&["&nyc.*", "%kuzzle.users"], &[])));
+    assert!(allows(&kuzzle, flush(&["&*"], &["&team-a.*"])));
+    assert!(!allows(&kuzzle, flush(&["&*"], &[])));
+    assert!(!allows(&kuzzle, flush(&["*"], &["&team-a.*"])));
+    assert!(!allows(&kuzzle, flush(&["&nyc.*", "other"], &[])));
+    let none = grant("cluster.put-settings", &["*"], &[]);
+    assert!(!allows(&none, flush(&["&nyc.*"], &[])));
+}
+
+#[test]
+fn archived_settings_are_granted_by_key_and_those_of_an_index_by_index() {
+    let keys = |keys: &[&str]| Change::RemoveArchivedSettings {
+        keys: keys.iter().map(ToString::to_string).collect(),
+    };
+    let of = |index: &str| Change::RemoveArchivedIndexSettings {
+        index: IndexName::new(index).unwrap(),
+        keys: vec!["archived.index.x".into()],
+    };
+    let all = grant(
+        "cluster.remove-archived-settings",
+        &["archived.*"],
+        &["archived.xpack.*"],
+    );
+    assert!(allows(&all, keys(&["archived.a", "archived.b"])));
+    assert!(!allows(&all, keys(&["archived.a", "archived.xpack.b"])));
+    assert!(!allows(&all, of("a")));
+    let index = grant("cluster.remove-archived-index-settings", &["&*"], &["&b*"]);
+    assert!(allows(&index, of("&a.b")));
+    assert!(!allows(&index, of("&b.c")));
+    assert!(!allows(&index, of("other")));
+    assert!(!allows(&index, keys(&["archived.a"])));
+}
