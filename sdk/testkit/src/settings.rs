@@ -297,7 +297,8 @@ pub(crate) fn check_cluster(product: Product, scope: &str, flat: &Flat) -> Resul
             CLUSTER_KEYS.iter().chain(extra).any(|p| glob(p, key))
         };
         let removes = flat.get(key).is_some_and(Value::is_null);
-        if !known && !(removes && key.starts_with(ARCHIVED_PREFIX)) {
+        let archived = removes && key.starts_with(ARCHIVED_PREFIX);
+        if !known && !archived {
             return Err(unknown(
                 product,
                 format!("{scope} setting [{key}], not recognized"),
