@@ -42,6 +42,7 @@ enum Auth {
     None,
     Basic { user: String, password: Secret },
     ApiKey(Secret),
+    Bearer(Secret),
 }
 
 /// Base URL, credentials and certificate authority of one server, with a client for them.
@@ -99,6 +100,13 @@ impl HttpTarget {
         self
     }
 
+    /// Sends a bearer token from now on.
+    #[must_use]
+    pub fn bearer(mut self, token: Secret) -> Self {
+        self.auth = Auth::Bearer(token);
+        self
+    }
+
     /// The base URL, without a slash at its end.
     pub fn base_url(&self) -> &str {
         &self.base_url
@@ -115,6 +123,7 @@ impl HttpTarget {
         match &self.auth {
             Auth::None => request,
             Auth::Basic { user, password } => request.basic_auth(user, Some(password.reveal())),
+            Auth::Bearer(token) => request.bearer_auth(token.reveal()),
             Auth::ApiKey(key) => {
                 request.header("Authorization", format!("ApiKey {}", key.reveal()))
             }

@@ -114,8 +114,14 @@ pub(crate) const PORT_ATTEMPTS_MAX: usize = 3;
 pub(crate) fn is_port_taken(log: &Path) -> bool {
     fs::read(log).is_ok_and(|bytes| {
         let text = String::from_utf8_lossy(&bytes);
-        // All of them say it in the system's words, but for Spring ("was already in use").
-        text.contains("Address already in use") || text.contains("was already in use")
+        // All of them say it in the system's words, but for Spring and Kuzzle.
+        [
+            "Address already in use",
+            "was already in use",
+            "unable to listen to port",
+        ]
+        .iter()
+        .any(|words| text.contains(words))
     })
 }
 

@@ -13,6 +13,7 @@
 //! - [`fields`]: the compact field-list notation of `optimize-8.7.fields`
 //! - [`databases`], [`haproxy`], [`nginx`]: what stands around application servers, started by hand
 //! - [`camunda`]: real Camunda 7 engines, their schema, traffic, and all of it as one site
+//! - [`kuzzle`]: a real Kuzzle with its Redis, and what a site keeps in it
 //! - [`site`]: builds an Optimize site with data and neighbours
 //! - [`dump`](mod@dump): the comparable state of a cluster, and the difference of two
 //! - [`proxy`]: records requests, and makes them fail on purpose
@@ -29,6 +30,7 @@ mod files;
 pub mod haproxy;
 pub mod http;
 mod java;
+pub mod kuzzle;
 mod launch;
 pub mod nginx;
 mod process;

@@ -17,6 +17,7 @@ use liftlock_lab::SiteStatus;
 use liftlock_lab::build;
 use liftlock_lab::diff;
 use liftlock_lab::dump;
+use liftlock_lab::kuzzle::Redis;
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -264,4 +265,18 @@ async fn a_lab_site_stays_until_it_is_taken_down() {
         );
         assert!(!root.join("one").exists());
     }
+}
+
+#[tokio::test]
+async fn redis_answers_and_keeps_nothing_when_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let redis = Redis::start(dir.path()).await.unwrap();
+    assert_eq!(redis.ask("SET lab 1").await.unwrap(), "+OK");
+    assert_eq!(redis.ask("EXISTS lab").await.unwrap(), ":1");
+    let process = redis.process().clone();
+    redis.stop().await;
+    assert!(!process.is_alive());
+    let redis = Redis::start(dir.path()).await.unwrap();
+    assert_eq!(redis.ask("EXISTS lab").await.unwrap(), ":0");
+    redis.stop().await;
 }

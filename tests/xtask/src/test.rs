@@ -54,7 +54,7 @@ pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
     let targets = Targets::of_the_workspace()?;
     let mut tiers = Tiers { failed: Vec::new() };
     tiers.one(summary, "look for databases and balancers", || {
-        tools::install_for_camunda().map(|()| 0)
+        tools::install_for_tests().map(|()| 0)
     });
 
     let unit = tiers.one(summary, "unit tests", || {

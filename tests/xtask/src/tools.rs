@@ -191,15 +191,25 @@ const AROUND_CAMUNDA: [(&str, &str); 4] = [
     ("nginx-light", "nginx"),
 ];
 
+/// What Kuzzle keeps its tokens in.
+const AROUND_KUZZLE: [(&str, &str); 1] = [("redis-server", "redis-server")];
+
 /// The same for Camunda engines, with their databases and balancers; an error where we may not.
 pub(crate) fn install_for_camunda() -> anyhow::Result<()> {
+    install_around(&AROUND_CAMUNDA)
+}
+
+/// The same for every test that the test command runs.
+pub(crate) fn install_for_tests() -> anyhow::Result<()> {
+    install_around(&[&AROUND_CAMUNDA[..], &AROUND_KUZZLE[..]].concat())
+}
+
+fn install_around(servers: &[(&'static str, &str)]) -> anyhow::Result<()> {
     let mut wanted = lacking_for_servers();
-    let lacking = AROUND_CAMUNDA
-        .into_iter()
-        .filter(|(_, program)| !has_server(program));
+    let lacking = servers.iter().filter(|(_, program)| !has_server(program));
     wanted.extend(lacking.map(|(package, _)| package));
     if wanted.is_empty() {
-        println!("   databases and balancers are there, a JDK and Maven too");
+        println!("   servers of packages are there, a JDK and Maven too");
         return Ok(());
     }
     if !may_install() {

@@ -1,0 +1,15 @@
+//! Kuzzle 2.56 on a search server and a Redis, started by hand.
+//!
+//! - [`Redis`]: where Kuzzle keeps its tokens and what its application puts there
+//! - [`Kuzzle`]: one Kuzzle, with its configuration in a file, as a site has it
+//! - [`seed`]: the first administrator, users, collections with odd names, documents
+
+mod node;
+mod redis;
+pub mod seed;
+mod software;
+
+pub use node::Kuzzle;
+pub use node::KuzzleSpec;
+pub use node::Mode;
+pub use redis::Redis;
