@@ -43,7 +43,9 @@ pub mod sql;
 mod undo;
 
 pub use capability::{Acted, Attempt, Capability, Claim, Evaluated, Observed, Probed, Progress};
-pub use change::{ARCHIVED, AliasAction, Change, Fill, FillError, FillValue, Hunk, Planned, Script};
+pub use change::{
+    ARCHIVED, AliasAction, Change, Fill, FillError, FillValue, Hunk, Planned, Script,
+};
 pub use condition::{Condition, Guard, OnExpiry, PATIENCE_MS_DEFAULT, PLUGIN_BINDING, Predicate};
 pub use endpoint::{EndpointPath, EndpointRequest, RUN_ID_PLACEHOLDER, check_endpoint_query};
 pub use exit::Exit;

@@ -401,13 +401,9 @@ fn change_cluster(on: &Cluster, what: &str, asked: &Asked) -> Outcome {
             on,
             &asked.list("keys"),
         )),
-        "remove-archived-index-settings" => {
-            change(cluster_changes::remove_archived_index_settings(
-                on,
-                &index,
-                &asked.list("keys"),
-            ))
-        }
+        "remove-archived-index-settings" => change(
+            cluster_changes::remove_archived_index_settings(on, &index, &asked.list("keys")),
+        ),
         _ => unknown(what),
     }
 }

@@ -1,6 +1,6 @@
 //! Units: parts of a plan that go back by themselves, one after another.
 
-use liftlock_gate::{FreezeError, StepApproval};
+use liftlock_gate::{FreezeError, Runner, StepApproval};
 use liftlock_types::facts::traffic::Administrative;
 use liftlock_types::{
     BackendName, Body, Change, Condition, Exit, OnExpiry, Phase, Predicate, Proposal, ServerName,
@@ -338,8 +338,8 @@ async fn killed_at_every_call_what_is_taken_again_is_not_waited_for() {
         lab
     };
     for of in [None, Some(unit("n1"))] {
-        let back = async |lab: &Lab| {
-            let (runner, of) = (lab.runner().await, of.clone());
+        let back = |runner: Runner| {
+            let of = of.clone();
             async move {
                 match of {
                     None => runner.rollback("no", vec![]).await,
@@ -348,19 +348,20 @@ async fn killed_at_every_call_what_is_taken_again_is_not_waited_for() {
             }
         };
         let straight = half_way().await;
-        let end = back(&straight).await.await;
+        let end = back(straight.runner().await).await;
         assert_eq!(end.exit, Exit::Done, "{}", why(&end));
         let mutations = straight.sent();
         for at in 1..=straight.toy.with(|world| world.calls) {
             let lab = half_way().await;
-            if !lab.dies_at(at, back(&lab).await).await {
+            let dying = back(lab.runner().await);
+            if !lab.dies_at(at, dying).await {
                 continue;
             }
             let state = lab.state().await;
             let end = if state.rolling_back.is_some() || state.unit_back.is_some() {
                 lab.resume().await
             } else {
-                back(&lab).await.await
+                back(lab.runner().await).await
             };
             assert_eq!(end.exit, Exit::Done, "{of:?} at call {at}: {}", why(&end));
             assert_eq!(lab.sent(), mutations, "{of:?} at call {at}");
