@@ -329,7 +329,8 @@ impl Cluster {
         cluster_changes::remove_archived_settings(self, keys)
     }
 
-    /// Proposes to remove all settings of an index that have been put aside, while they are these.
+    /// Proposes to remove all settings of an index that have been put aside, while they are these. OpenSearch refuses it
+    /// of an open index.
     ///
     /// # Errors
     /// The host's: outside the grant, no key, or one that is none of them.

@@ -256,6 +256,13 @@ fn put_settings(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
             index.check_block(product, Access::MetadataWrite)?;
         }
         check_static(product, index, &change)?;
+        // OpenSearch takes them for settings that only a closed index changes.
+        if archived && product.is_opensearch() && index.is_open {
+            return Err(ApiError::illegal(format!(
+                "Can't update non dynamic settings [[{ARCHIVED}]] for open indices [[{name}/{}]]",
+                index.uuid
+            )));
+        }
     }
     for name in &list {
         let index = ctx.state.index_mut(name)?;

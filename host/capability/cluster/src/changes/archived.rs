@@ -117,7 +117,8 @@ pub(super) async fn act_of_index(
             format!("`{index}` has `{other}` too, and its archived settings go all at once"),
         );
     }
-    // One by one they cannot be named: the server puts `index.` before every key that has no wildcard.
+    // One by one they cannot be named: Elasticsearch puts `index.` before every key that has no wildcard. OpenSearch
+    // takes them for settings that only a closed index changes, and says so.
     let all = format!("{ARCHIVED}*");
     let call = Call::put([index.as_str(), "_settings"])
         .patient()
