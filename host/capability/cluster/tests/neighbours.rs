@@ -4,7 +4,7 @@
 
 mod suite;
 
-use liftlock_lab::{NodeSpec, SearchCluster, Server, ServerKind};
+use liftlock_lab::{NodeSpec, SearchCluster, ServerKind};
 use liftlock_types::facts::cluster::SettingScope;
 use liftlock_types::{Acted, Capability, Change, IndexName, Read};
 use serde_json::{Value, json};
