@@ -674,9 +674,11 @@ async fn archived_settings_of_an_index_are_removed_by_their_pattern(
             .status(200)?;
     }
     c.put("/suite-archived/_settings", all).await?.status(200)?;
-    // By its own name none can be removed.
-    let one = json!({"archived.index.gone": null});
-    let refused = c.put("/suite-archived/_settings", one).await?;
-    expect(refused.status == 400, format!("{p:?}: {}", refused.body))?;
+    // By its own name none can be removed; OpenSearch takes such a name for an index that is closed.
+    if !p.is_opensearch() {
+        let one = json!({"archived.index.gone": null});
+        let refused = c.put("/suite-archived/_settings", one).await?;
+        expect(refused.status == 400, format!("{p:?}: {}", refused.body))?;
+    }
     c.without(&["suite-archived"]).await
 }
