@@ -35,7 +35,7 @@ impl Runner {
                 .claims()
                 .await
                 .map_err(|error| self.unreachable(&binding, &error))?;
-            if let Some(claim) = claims.iter().max_by_key(|claim| claim.epoch)
+            if let Some(claim) = newest(&claims)
                 && claim.run != self.run.as_str()
             {
                 return Err(held(&binding, claim));
@@ -55,7 +55,7 @@ impl Runner {
                 .claims()
                 .await
                 .map_err(|error| self.unreachable(&binding, &error))?;
-            match claims.iter().max_by_key(|claim| claim.epoch) {
+            match newest(&claims) {
                 // Made by us before a crash that came before its row.
                 Some(claim) if self.is_from_here(claim) => self.claimed(binding, claim).await?,
                 Some(claim) => return Err(held(&binding, claim)),
@@ -82,7 +82,7 @@ impl Runner {
                 .claims()
                 .await
                 .map_err(|error| self.unreachable(&binding, &error))?;
-            match claims.iter().max_by_key(|claim| claim.epoch) {
+            match newest(&claims) {
                 // A refused or unanswered create whose nonce reads back as ours was a success.
                 Some(claim) if claim.nonce == mine.nonce => {
                     return self.claimed(binding, claim).await;
@@ -139,7 +139,7 @@ impl Runner {
             }
             match self.capability(&binding)?.claims().await {
                 Ok(claims) => {
-                    let last = claims.iter().max_by_key(|claim| claim.epoch);
+                    let last = newest(&claims);
                     if let Some(ours) = last.filter(|claim| self.is_from_here(claim)) {
                         self.claimed(binding, ours).await?;
                     }
@@ -169,7 +169,7 @@ impl Runner {
                 self.capability(binding)?.claims().await.map_err(|error| {
                     self.unavailable(&format!("the claim on `{binding}`"), &error)
                 })?;
-            match claims.iter().max_by_key(|claim| claim.epoch) {
+            match newest(&claims) {
                 Some(claim) if claim.epoch == *epoch && claim.nonce == *nonce => {}
                 Some(claim) => {
                     return Err(Halt::new(
@@ -197,10 +197,7 @@ impl Runner {
                 self.capability(binding)?.claims().await.map_err(|error| {
                     self.unavailable(&format!("the claim on `{binding}`"), &error)
                 })?;
-            let elsewhere = claims
-                .iter()
-                .max_by_key(|claim| claim.epoch)
-                .filter(|claim| !self.is_from_here(claim));
+            let elsewhere = newest(&claims).filter(|claim| !self.is_from_here(claim));
             if let Some(claim) = elsewhere {
                 return Err(held(binding, claim).remedy(format!(
                     "go on there; or, if that runner is dead, `liftlock takeover {}`; nothing was sent",
@@ -244,6 +241,11 @@ impl Runner {
             since: iso(now_ms()),
         }
     }
+}
+
+/// The one that counts: with the highest epoch.
+fn newest(claims: &[Claim]) -> Option<&Claim> {
+    claims.iter().max_by_key(|claim| claim.epoch)
 }
 
 pub(crate) fn held(binding: &Binding, claim: &Claim) -> Halt {
