@@ -31,6 +31,13 @@ pub struct Lock {
     pub jobs: u64,
 }
 
+impl Lock {
+    /// Taken together with the other one; some of its jobs may be done.
+    fn is_same(&self, other: &Self) -> bool {
+        self.owner == other.owner && self.until == other.until
+    }
+}
+
 /// Reads what [`reads::LOCKED_JOBS`] gives. A lock without an expiry cannot be; its text is empty then.
 pub fn locks(rows: &[Vec<Option<String>>]) -> Vec<Lock> {
     rows.iter()
@@ -66,8 +73,8 @@ pub fn left(now: &[Lock], owners: &Owners, last: Option<&[Lock]>) -> Vec<Lock> {
     now.iter()
         .filter(|lock| !owners.told.contains(&lock.owner))
         .filter(|lock| {
-            let is_same = |other: &Lock| other.owner == lock.owner && other.until == lock.until;
-            owners.silent.is_empty() || last.is_none_or(|last| last.iter().any(is_same))
+            let was_there = |last: &[Lock]| last.iter().any(|other| other.is_same(lock));
+            owners.silent.is_empty() || last.is_none_or(was_there)
         })
         .cloned()
         .collect()

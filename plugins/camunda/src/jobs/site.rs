@@ -33,11 +33,7 @@ fn are_taken(to: Minor) -> Result<Condition> {
 
 /// The condition [`LOCKS`]: nothing stays locked by a node that is down.
 pub(crate) fn observe_locks(site: &Site, last: Option<&Value>) -> Result<Observation> {
-    let now = locks(
-        &Database::open(site, DATABASE)?
-            .query(reads::LOCKED_JOBS, &[])?
-            .rows,
-    );
+    let now = locked(&Database::open(site, DATABASE)?)?;
     let owners = owners(site, &now)?;
     let last = last.map(Vec::<Lock>::deserialize).transpose()?;
     let left = left(&now, &owners, last.as_deref());
@@ -46,6 +42,11 @@ pub(crate) fn observe_locks(site: &Site, last: Option<&Value>) -> Result<Observa
         why: told(&left, &owners),
         seen: json!(left),
     })
+}
+
+/// What is locked now.
+fn locked(database: &Database) -> Result<Vec<Lock>> {
+    Ok(locks(&database.query(reads::LOCKED_JOBS, &[])?.rows))
 }
 
 /// Asks the nodes that run jobs for the owners of these locks, until each is known: of a thousand nodes few hold any.
@@ -153,7 +154,7 @@ pub(crate) fn observe_taken(
         .ok_or_else(|| Error::Invalid(format!("the condition `{TAKEN}` with {input}")))?;
     let database = Database::open(site, DATABASE)?;
     let now = Look {
-        locks: locks(&database.query(reads::LOCKED_JOBS, &[])?.rows),
+        locks: locked(&database)?,
         waiting: ids(database.query(reads::WAITING_JOBS, &[])?.rows),
     };
     let last = last.map(Look::deserialize).transpose()?;
@@ -200,16 +201,9 @@ pub(crate) fn findings(site: &Site, run: &Run, nodes: &Nodes) -> Result<Option<F
     if kept.is_empty() {
         return Ok(None);
     }
-    let now = locks(
-        &Database::open(site, DATABASE)?
-            .query(reads::LOCKED_JOBS, &[])?
-            .rows,
-    );
+    let now = locked(&Database::open(site, DATABASE)?)?;
     let owners = owners(site, &now)?;
-    let is_kept = |lock: &Lock| {
-        let is_same = |other: &Lock| other.owner == lock.owner && other.until == lock.until;
-        kept.iter().any(is_same)
-    };
+    let is_kept = |lock: &Lock| kept.iter().any(|other| other.is_same(lock));
     let left: Vec<Lock> = left(&now, &owners, None)
         .into_iter()
         .filter(is_kept)
