@@ -1,5 +1,8 @@
 //! What a site keeps in Kuzzle: an administrator, users, collections with odd names, documents.
 
+use percent_encoding::AsciiSet;
+use percent_encoding::NON_ALPHANUMERIC;
+use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
 use serde_json::json;
 
@@ -161,16 +164,12 @@ fn document(number: usize) -> Value {
     json!({ "_id": format!("id {number}/%"), "body": { "n": number, "text": format!("\u{fc}{number}") } })
 }
 
+/// What stands in a part of a path as it is; all else is encoded.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+
 /// A name as one part of a path.
-pub(super) fn encoded(name: &str) -> String {
-    name.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
+fn encoded(name: &str) -> String {
+    utf8_percent_encode(name, PLAIN).to_string()
 }
 
 #[cfg(test)]
