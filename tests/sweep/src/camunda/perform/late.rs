@@ -39,17 +39,17 @@ impl Stage<'_, Engines> {
         life.kill();
         let flying = Mutex::new(self.world.faults.take_on_its_way());
         let (work, hold) = match landing {
-            Landing::DuringTheRollback => (Work::Rollback(Vec::new()), Some("probe.after")),
-            Landing::AfterTheFirstLook => (Work::Resume(Vec::new()), Some("probe.after")),
-            Landing::BeforeTheRepeat => (Work::Resume(Vec::new()), Some("act.before")),
+            Landing::DuringTheRollback => (Work::Rollback(Vec::new()), Some(("probe.after", 1))),
+            Landing::AfterTheFirstLook => (Work::Resume(Vec::new()), Some(("probe.after", 1))),
+            // What is sent again is another attempt.
+            Landing::BeforeTheRepeat => (Work::Resume(Vec::new()), Some(("act.before", 2))),
             Landing::AfterTheEnd => (Work::Resume(Vec::new()), None),
         };
         let rolls_back = matches!(work, Work::Rollback(_));
-        let first = hold.map(|label| Place {
+        let first = hold.map(|(label, attempt)| Place {
             label: label.into(),
             step: step.into(),
-            // What is sent again is another attempt.
-            attempt: if label == "act.before" { 2 } else { 1 },
+            attempt,
             time: 1,
         });
         let orders = Orders {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use liftlock_gate::End;
 use liftlock_types::Exit;
 
 use crate::camunda::engines::Engines;
@@ -12,7 +13,9 @@ use crate::life::Work;
 use crate::perform::Finish;
 use crate::perform::Stage;
 use crate::perform::beside;
+use crate::script::Script;
 use crate::site::RUN;
+use crate::site::Round;
 use crate::site::Site;
 
 impl Stage<'_, Engines> {
@@ -24,21 +27,13 @@ impl Stage<'_, Engines> {
         let journal = round.ground.journal.clone();
         let mut other = self.world.elsewhere(&round, Some(&journal))?;
         let script = self.world.script.clone();
-        let mut work = Work::Takeover(Vec::new());
-        let end = loop {
-            let end = self
-                .world
-                .live_as(&mut other, (RUN, "there", &script), work, self.orders())?
-                .end()?;
-            self.told(&end);
-            // What the frozen one may have sent is a person's to look for, once.
-            let decisions = self.decisions(&other, &end);
-            let is_first = self.verdict.course.len() == 1;
-            if decisions.is_empty() || !is_first {
-                break end;
-            }
-            work = Work::Resume(decisions);
-        };
+        let take_over = Work::Takeover(Vec::new());
+        let mut end = self.lives_there(&mut other, &script, take_over)?;
+        // What the frozen one may have sent is a person's to look for.
+        let decisions = self.decisions(&other, &end);
+        if !decisions.is_empty() {
+            end = self.lives_there(&mut other, &script, Work::Resume(decisions))?;
+        }
         let finish = match &end.halt {
             None => Finish::Done,
             Some(halt) => Finish::Stopped(end.exit, halt.why.clone()),
@@ -74,5 +69,20 @@ impl Stage<'_, Engines> {
             Finish::RolledBack => {}
         }
         Ok(())
+    }
+
+    /// A process of the run on another host, to its end.
+    fn lives_there(
+        &mut self,
+        round: &mut Round,
+        script: &Script,
+        work: Work,
+    ) -> anyhow::Result<End> {
+        let life = self
+            .world
+            .live_as(round, (RUN, "there", script), work, self.orders())?;
+        let end = life.end()?;
+        self.told(&end);
+        Ok(end)
     }
 }
