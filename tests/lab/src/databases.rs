@@ -8,6 +8,7 @@
 
 pub mod catalog;
 mod mariadb;
+mod mysql;
 mod postgresql;
 mod session;
 
@@ -68,13 +69,18 @@ const PASSWORDS: &str = "passwords.json";
 pub enum DatabaseKind {
     /// PostgreSQL, logins by SCRAM.
     PostgreSql,
-    /// MariaDB, READ COMMITTED, logins by its native password.
+    /// MariaDB, READ COMMITTED, logins by its native password; or a MySQL: see [`DatabaseKind::is_mysql`].
     MariaDb,
 }
 
 impl DatabaseKind {
     /// Both.
     pub const ALL: [Self; 2] = [Self::PostgreSql, Self::MariaDb];
+
+    /// A person has named a MySQL to be used in MariaDB's place, by `LIFTLOCK_LAB_MYSQLD`.
+    pub fn is_mysql(self) -> bool {
+        self == Self::MariaDb && mysql::program().is_some()
+    }
 
     /// The name used on a command line and in state files.
     pub fn name(self) -> &'static str {

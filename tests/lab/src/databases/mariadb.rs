@@ -9,6 +9,7 @@ use super::Client;
 use super::Login;
 use super::Passwords;
 use super::Step;
+use super::mysql;
 use super::program;
 use crate::error::LabError;
 use crate::http::Secret;
@@ -18,19 +19,23 @@ const PACKAGE: &str = "mariadb-server";
 /// The client is a package of its own, which the server's package brings along.
 const CLIENT_PACKAGE: &str = "mariadb-client";
 
-/// What every server is told. No durability: a lab's data live for minutes.
-const SETTINGS: [&str; 10] = [
+/// What every server is told, MySQL too. No durability: a lab's data live for minutes.
+const SETTINGS: [&str; 6] = [
     "--bind-address=127.0.0.1",
-    // TCP only: the path of a socket in a deep folder would be too long.
-    "--socket=",
     "--skip-name-resolve",
     // A Camunda engine refuses the default, REPEATABLE READ.
     "--transaction-isolation=READ-COMMITTED",
     "--innodb-buffer-pool-size=128M",
-    "--innodb-log-file-size=32M",
     // Written at each commit, and not synced: 0 would lose a second of commits with the process.
     "--innodb-flush-log-at-trx-commit=2",
     "--innodb-flush-method=nosync",
+];
+
+/// What MariaDB is told beside it.
+const OWN_SETTINGS: [&str; 4] = [
+    // TCP only: the path of a socket in a deep folder would be too long.
+    "--socket=",
+    "--innodb-log-file-size=32M",
     // A copy of the engine's schema syncs 1348 times without this and 729 times with it: 2 to 4 s
     // against 1 to 2 s beside a busy disk.
     "--debug-no-sync",
@@ -44,6 +49,9 @@ pub(super) fn install(data: &Path, users: &Path, tmp: &Path) -> Result<Vec<Step>
         text.push(path);
         text
     };
+    if let Some(program) = mysql::program() {
+        return Ok(vec![mysql::install(program, data, users, tmp)]);
+    }
     Ok(vec![Step {
         program: program("mariadb-install-db", &[], PACKAGE)?,
         arguments: vec![
@@ -65,14 +73,21 @@ pub(super) fn install(data: &Path, users: &Path, tmp: &Path) -> Result<Vec<Step>
 ///
 /// One statement a line: that is how the server's own start reads it.
 pub(super) fn first_sql(passwords: &Passwords) -> String {
-    let mut sql = "delete from mysql.global_priv where user = '' or user = 'root';\n\
-                   flush privileges;\n"
-        .to_owned();
+    let (mut sql, identified) = match mysql::program() {
+        // Nobody logs in from where its `root@localhost` may. Its own way to log in needs TLS.
+        Some(_) => (String::new(), "identified with mysql_native_password by"),
+        None => (
+            "delete from mysql.global_priv where user = '' or user = 'root';\n\
+             flush privileges;\n"
+                .to_owned(),
+            "identified by",
+        ),
+    };
     for login in Login::ALL {
         let user = login.user();
         let password = passwords.of(login);
         sql.push_str(&format!(
-            "create user {user}@127.0.0.1 identified by '{password}';\n"
+            "create user {user}@127.0.0.1 {identified} '{password}';\n"
         ));
     }
     sql.push_str(
@@ -101,6 +116,11 @@ pub(super) fn server(
             arguments.push(format!("--ssl-{option}={}", folder.join(name).display()).into());
         }
     }
+    if let Some(program) = mysql::program() {
+        arguments.extend(mysql::SETTINGS.iter().map(OsString::from));
+        return Ok((program, arguments));
+    }
+    arguments.extend(OWN_SETTINGS.iter().map(OsString::from));
     let folders = [PathBuf::from("/usr/sbin")];
     Ok((program("mariadbd", &folders, PACKAGE)?, arguments))
 }

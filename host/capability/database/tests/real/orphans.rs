@@ -98,14 +98,24 @@ async fn a_waiting_statement_of_a_dead_client_is_in_flight_until_mariadb_drops_i
         let probed = database.probe(&change, &attempt).await.unwrap();
         assert!(matches!(probed, Probed::InProgress(_)), "{probed:?}");
         client.kill();
-        // Whatever the server makes of it, the answer fits: in flight until it ends, then what it came to.
+        // Whatever the server makes of it, the answer fits: in flight until it ends, then what it came to. MySQL does not
+        // look after a client whose statement waits for a lock.
+        let is_mysql = place.server.kind().is_mysql();
+        let mut lock = Some(lock);
+        if is_mysql {
+            lock.take().unwrap().end();
+        }
         until("its end", async || {
             !database.in_flight(&change, &attempt).await.unwrap()
         })
         .await;
-        lock.end();
+        lock.map(Holder::end);
         let probed = database.probe(&change, &attempt).await.unwrap();
-        assert!(matches!(probed, Probed::Absent(_)), "{probed:?}");
+        match probed {
+            Probed::Applied { ours: false, .. } if is_mysql => {}
+            Probed::Absent(_) if !is_mysql => {}
+            other => panic!("{other:?}"),
+        }
     })
     .await;
 }

@@ -84,6 +84,7 @@ impl Place {
         DatabaseConfig {
             kind: match self.server.kind() {
                 DatabaseKind::PostgreSql => Kind::Postgresql,
+                kind if kind.is_mysql() => Kind::Mysql,
                 DatabaseKind::MariaDb => Kind::Mariadb,
             },
             host: "127.0.0.1".into(),

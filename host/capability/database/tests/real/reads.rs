@@ -1,5 +1,6 @@
 //! Reads, their bounds and refusals.
 
+use liftlock_database::DatabaseKind as Kind;
 use liftlock_lab::{DatabaseKind, Login};
 use liftlock_types::facts::database as facts;
 use liftlock_types::sql::Query;
@@ -113,11 +114,12 @@ async fn catalog(place: &Place) {
     let again = place.open_as(Login::Admin).identity().await.unwrap();
     assert_eq!(one, again);
     assert!(
-        one.product.starts_with(if place.is_postgresql() {
-            "PostgreSQL 1"
-        } else {
-            "MariaDB 10"
-        }),
+        one.product
+            .starts_with(match place.config(Login::Owner).kind {
+                Kind::Postgresql => "PostgreSQL 1",
+                Kind::Mariadb => "MariaDB 10",
+                Kind::Mysql => "MySQL ",
+            }),
         "{one:?}"
     );
 }
@@ -328,7 +330,10 @@ async fn refusals(place: &Place) {
             "{error:?}"
         );
     } else {
-        config.kind = liftlock_database::DatabaseKind::Mysql;
+        config.kind = match config.kind {
+            Kind::Mysql => Kind::Mariadb,
+            _ => Kind::Mysql,
+        };
         let error = place
             .open_with(config, password.reveal())
             .identity()
