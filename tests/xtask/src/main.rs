@@ -74,7 +74,7 @@ enum Command {
     /// Run the golden scripts against the simulated cluster.
     Golden(golden::Options),
     /// Every test there is; a server or a tool that lacks is a failure.
-    Test,
+    Test(test::Options),
     /// What the Camunda plugin knows of the vendor's schema, read off real servers and written down.
     CamundaManifest(camunda_manifest::Options),
 }
@@ -93,7 +93,10 @@ impl Command {
             Self::Fuzz(_) => "fuzz".into(),
             Self::Bench(_) => "bench".into(),
             Self::Golden(_) => "golden".into(),
-            Self::Test => "test".into(),
+            Self::Test(options) => match options.half() {
+                Some(half) => format!("test {half}"),
+                None => "test".into(),
+            },
             Self::CamundaManifest(_) => "camunda-manifest".into(),
         }
     }
@@ -111,7 +114,7 @@ impl Command {
             Self::Fuzz(options) => fuzz::run(&options, summary),
             Self::Bench(options) => bench::run(&options, summary),
             Self::Golden(options) => golden::run(&options, summary).await,
-            Self::Test => test::run(summary).await,
+            Self::Test(options) => test::run(&options, summary).await,
             Self::CamundaManifest(options) => camunda_manifest::run(&options, summary).await,
         }
     }

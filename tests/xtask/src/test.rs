@@ -1,10 +1,14 @@
-//! `cargo xtask test`: every test there is, by tiers, each counted.
+//! `cargo xtask test`: every test there is, by tiers, each counted. Those on real servers run beside the others.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Child;
 use std::process::Command;
+use std::process::Stdio;
 
 use anyhow::Context;
 use anyhow::bail;
+use clap::ValueEnum;
 use liftlock_e2e::Kit;
 use liftlock_e2e::Tally;
 use liftlock_e2e::artifacts;
@@ -29,89 +33,194 @@ use crate::traps;
 /// about 500 MB; with more than two of them on two cores each takes longer than one after another.
 const REAL_AT_ONCE: &str = "1";
 
-pub(crate) async fn run(summary: &mut Summary) -> anyhow::Result<()> {
-    summary.step("look for a JDK and Maven", tools::install_for_servers)?;
-    let plugin = plugins::ensure(summary)?;
-    let for_tests = plugins::ensure_for_tests(summary)?;
-    let kit = summary.step("build the binaries", Kit::build)?;
-    let built = [
-        ("LIFTLOCK_PLUGIN", &plugin.path),
-        ("LIFTLOCK_TEST_PLUGIN", &for_tests.path),
-        ("LIFTLOCK_BIN", &kit.liftlock),
-        ("LIFTLOCK_PRETEND", &kit.pretend),
-    ];
-    // Always of the whole workspace: with another selection the dependencies are built once more.
-    let cargo_test = |targets: &[String]| -> Command {
-        let mut command = cargo();
-        command
-            .args(["test", "--workspace", "--no-fail-fast"])
-            .args(targets)
-            .envs(built)
-            // A failed check says what it saw; the way through the runtime's code says nothing.
-            .env("RUST_BACKTRACE", "0");
-        command
-    };
-    let targets = Targets::of_the_workspace()?;
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only one half of the tiers. Without it: both at once, since servers are mostly waited for, and what they printed
+    /// is shown at the end.
+    #[arg(long)]
+    only: Option<Half>,
+}
+
+/// What can be run beside each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Half {
+    /// Unit and integration tests, simulated clusters, golden scripts, a sample of the sweep, fuzz targets.
+    Simulated,
+    /// Real servers: the lab, the capabilities, the simulator's suite, the products' proofs.
+    Servers,
+}
+
+impl Options {
+    pub(crate) fn half(&self) -> Option<String> {
+        self.only
+            .and_then(|half| half.to_possible_value())
+            .map(|value| value.get_name().to_owned())
+    }
+}
+
+pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
+    let ground = Ground::build(summary)?;
     let mut tiers = Tiers { failed: Vec::new() };
-    tiers.one(summary, "look for databases and balancers", || {
-        tools::install_for_tests().map(|()| 0)
-    });
-
-    let unit = tiers.one(summary, "unit tests", || {
-        tools::run_tests(&mut cargo_test(&["--lib".into(), "--bins".into()]))
-    });
-    summary.field("unit", unit);
-    let integration = tiers.one(summary, "integration tests", || {
-        tools::run_tests(&mut cargo_test(&targets.others))
-    });
-    let examples = tiers.one(summary, "examples in the documentation", || {
-        tools::run_tests_or_none(&mut cargo_test(&["--doc".into()]))
-    });
-    summary.field("integration", integration + examples);
-    let e2e = tiers.one(summary, "end to end, simulated cluster", || {
-        tools::run_tests(&mut cargo_test(&targets.e2e))
-    });
-    let scripts = summary
-        .wait("golden scripts", golden::compare_all(&kit, false, &[]))
-        .await;
-    let mut tally = Tally::loud();
-    traps::simulated(&kit, trap::TRAPS, &mut tally, summary).await;
-    let set = tiers.counted("traps on simulated clusters", tally.into_count());
-    summary.field("e2e", e2e + tiers.counted("golden scripts", scripts) + set);
-    let swept = summary.wait("sweep, a sample", sweep::look(summary)).await;
-    summary.field("sweep", tiers.counted("sweep, a sample", swept));
-    let fuzzed = tiers.one(summary, "fuzz targets", || fuzz::all(summary));
-    summary.field("fuzz", fuzzed);
-    let servers = tiers.one(summary, "lab and capabilities on real servers", || {
-        let threads = ["--", "--test-threads", REAL_AT_ONCE];
-        tools::run_tests(cargo_test(&targets.real).args(threads))
-    });
-    let same = suite::on_real_servers(summary).await.into_count();
-    let same = tiers.counted("the simulator's suite on real servers", same);
-    let proof = summary
-        .wait(
-            "prove optimize",
-            prove::optimize(&kit, &ServerKind::ALL, prove::Extent::Shared, summary),
-        )
-        .await
-        .and_then(Tally::into_count);
-    let proof = tiers.counted("prove optimize", proof);
-    let engines = match artifacts::camunda_plugin() {
-        Ok(plugin) => {
-            let parts = [Part::Postgresql];
-            let tally = prove_camunda::prove(&kit.liftlock, &plugin, &parts, summary).await;
-            tally.into_count()
+    match options.only {
+        Some(Half::Simulated) => ground.simulated(&mut tiers, summary).await,
+        Some(Half::Servers) => ground.servers(&mut tiers, summary).await,
+        None => {
+            let beside = Beside::start()?;
+            ground.simulated(&mut tiers, summary).await;
+            let real = summary.step("the tiers on real servers, begun beside these", || {
+                beside.finish()
+            });
+            summary.field("real", tiers.counted("real servers", real));
         }
-        Err(error) => Err(error),
-    };
-    let engines = tiers.counted("prove camunda", engines);
-    summary.field("real", servers + same + proof + engines);
-
+    }
     if tiers.failed.is_empty() {
         Ok(())
     } else {
         bail!("failed: {}", tiers.failed.join(", "))
     }
+}
+
+/// What both halves need, built before either begins.
+struct Ground {
+    kit: Kit,
+    built: [(&'static str, PathBuf); 4],
+    targets: Targets,
+}
+
+impl Ground {
+    fn build(summary: &Summary) -> anyhow::Result<Self> {
+        summary.step("look for a JDK and Maven", tools::install_for_servers)?;
+        let plugin = plugins::ensure(summary)?;
+        let for_tests = plugins::ensure_for_tests(summary)?;
+        let kit = summary.step("build the binaries", Kit::build)?;
+        let ground = Self {
+            built: [
+                ("LIFTLOCK_PLUGIN", plugin.path),
+                ("LIFTLOCK_TEST_PLUGIN", for_tests.path),
+                ("LIFTLOCK_BIN", kit.liftlock.clone()),
+                ("LIFTLOCK_PRETEND", kit.pretend.clone()),
+            ],
+            kit,
+            targets: Targets::of_the_workspace()?,
+        };
+        summary.step("build the tests", || {
+            let all = ["--lib", "--bins", "--tests", "--no-run"].map(str::to_owned);
+            tools::run(&mut ground.cargo_test(&all))
+        })?;
+        summary.step("look for databases and balancers", tools::install_for_tests)?;
+        Ok(ground)
+    }
+
+    /// Always of the whole workspace: with another selection the dependencies are built once more.
+    fn cargo_test(&self, targets: &[String]) -> Command {
+        let mut command = cargo();
+        command
+            .args(["test", "--workspace", "--no-fail-fast"])
+            .args(targets)
+            .envs(self.built.iter().map(|(name, path)| (name, path)))
+            // A failed check says what it saw; the way through the runtime's code says nothing.
+            .env("RUST_BACKTRACE", "0");
+        command
+    }
+
+    async fn simulated(&self, tiers: &mut Tiers, summary: &mut Summary) {
+        let unit = tiers.one(summary, "unit tests", || {
+            tools::run_tests(&mut self.cargo_test(&["--lib".into(), "--bins".into()]))
+        });
+        summary.field("unit", unit);
+        let integration = tiers.one(summary, "integration tests", || {
+            tools::run_tests(&mut self.cargo_test(&self.targets.others))
+        });
+        let examples = tiers.one(summary, "examples in the documentation", || {
+            tools::run_tests_or_none(&mut self.cargo_test(&["--doc".into()]))
+        });
+        summary.field("integration", integration + examples);
+        let e2e = tiers.one(summary, "end to end, simulated cluster", || {
+            tools::run_tests(&mut self.cargo_test(&self.targets.e2e))
+        });
+        let scripts = summary
+            .wait("golden scripts", golden::compare_all(&self.kit, false, &[]))
+            .await;
+        let mut tally = Tally::loud();
+        traps::simulated(&self.kit, trap::TRAPS, &mut tally, summary).await;
+        let set = tiers.counted("traps on simulated clusters", tally.into_count());
+        summary.field("e2e", e2e + tiers.counted("golden scripts", scripts) + set);
+        let swept = summary.wait("sweep, a sample", sweep::look(summary)).await;
+        summary.field("sweep", tiers.counted("sweep, a sample", swept));
+        let fuzzed = tiers.one(summary, "fuzz targets", || fuzz::all(summary));
+        summary.field("fuzz", fuzzed);
+    }
+
+    async fn servers(&self, tiers: &mut Tiers, summary: &mut Summary) {
+        let servers = tiers.one(summary, "lab and capabilities on real servers", || {
+            let threads = ["--", "--test-threads", REAL_AT_ONCE];
+            tools::run_tests(self.cargo_test(&self.targets.real).args(threads))
+        });
+        let same = suite::on_real_servers(summary).await.into_count();
+        let same = tiers.counted("the simulator's suite on real servers", same);
+        let proof = summary
+            .wait(
+                "prove optimize",
+                prove::optimize(&self.kit, &ServerKind::ALL, prove::Extent::Shared, summary),
+            )
+            .await
+            .and_then(Tally::into_count);
+        let proof = tiers.counted("prove optimize", proof);
+        let engines = match artifacts::camunda_plugin() {
+            Ok(plugin) => {
+                let parts = [Part::Postgresql];
+                let tally =
+                    prove_camunda::prove(&self.kit.liftlock, &plugin, &parts, summary).await;
+                tally.into_count()
+            }
+            Err(error) => Err(error),
+        };
+        let engines = tiers.counted("prove camunda", engines);
+        summary.field("real", servers + same + proof + engines);
+    }
+}
+
+/// The tiers on real servers, as a process beside this one.
+struct Beside {
+    child: Child,
+    said: tempfile::NamedTempFile,
+}
+
+impl Beside {
+    fn start() -> anyhow::Result<Self> {
+        let said = tempfile::NamedTempFile::new().context("cannot make a file for its output")?;
+        let file = || said.as_file().try_clone().context("its output's file");
+        let child = Command::new(std::env::current_exe().context("where this program is")?)
+            .args(["test", "--only", "servers"])
+            .stdin(Stdio::null())
+            .stdout(file()?)
+            .stderr(file()?)
+            .spawn()
+            .context("cannot start the tiers on real servers")?;
+        Ok(Self { child, said })
+    }
+
+    /// Waits, shows what it said, and gives the number of what passed.
+    fn finish(mut self) -> anyhow::Result<u64> {
+        let ended = self.child.wait().context("cannot wait for it")?;
+        let said = std::fs::read(self.said.path()).context("what it said cannot be read")?;
+        let said = String::from_utf8_lossy(&said);
+        println!("{}", said.trim_end());
+        if !ended.success() {
+            bail!("ended with {ended}, see above");
+        }
+        counted_real(&said).context("its last line has no `real=N`")
+    }
+}
+
+/// `test servers: PASS real=617 seconds=1204`.
+fn counted_real(said: &str) -> Option<u64> {
+    said.lines()
+        .next_back()?
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("real="))?
+        .parse()
+        .ok()
 }
 
 /// Integration tests by tier, as arguments for cargo.
@@ -209,6 +318,14 @@ mod tests {
         assert_eq!(targets.e2e, ["--test", "a"]);
         assert_eq!(targets.real, ["--test", "real"]);
         assert_eq!(targets.others, ["--test", "c"]);
+    }
+
+    #[test]
+    fn reads_what_passed_on_real_servers() {
+        let said = "ok 3\nreal=9\ntest servers: PASS real=617 seconds=1204\n";
+        assert_eq!(counted_real(said), Some(617));
+        assert_eq!(counted_real("test servers: PASS seconds=1204"), None);
+        assert_eq!(counted_real(""), None);
     }
 
     #[test]
