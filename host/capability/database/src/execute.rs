@@ -1,7 +1,7 @@
 //! Statements that are sent: one by one, or several in one transaction; tried again while somebody holds their lock.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use liftlock_types::Acted;
 use liftlock_types::sql::{LockPatience, Shape, Statement};
@@ -179,7 +179,18 @@ impl Work {
         {
             return Ok(());
         }
+        let held_max = held_max(session).await.map_err(No::before)?;
+        let mut holds_since = None;
         for (n, statement) in statements.iter().enumerate() {
+            if let Some(since) = holds_since {
+                let left = held_max.saturating_sub(Instant::elapsed(&since));
+                // 0 would be for ever.
+                let left = left
+                    .as_millis()
+                    .clamp(1, u128::from(self.waits.timeout_ms()));
+                let narrower = format!("SET LOCAL lock_timeout = {left}");
+                session.run(&narrower).await.map_err(before_commit)?;
+            }
             session.run(statement.text()).await.map_err(|trouble| No {
                 about: format!(
                     "statement {} of {}, `{}`: ",
@@ -189,9 +200,23 @@ impl Work {
                 ),
                 ..before_commit(trouble)
             })?;
+            holds_since.get_or_insert_with(Instant::now);
         }
         session.run("COMMIT").await.map_err(No::after)
     }
+}
+
+/// How long a transaction may wait for further locks once it holds one.
+///
+/// Whoever waits for what it holds looks for a deadlock once, after `deadlock_timeout`, and is the one that the server ends
+/// where it finds any (PostgreSQL 15, "Lock Management"). That must be us and never a client, so by then nothing may be
+/// waited for: half of that time.
+async fn held_max(session: &mut Session) -> Result<Duration, Trouble> {
+    const SETTING: &str = "SELECT setting FROM pg_settings WHERE name = 'deadlock_timeout'";
+    /// What a server has that nobody told otherwise.
+    const USUAL_MS: u64 = 1_000;
+    let ms = session.one(SETTING).await?.parse().unwrap_or(USUAL_MS);
+    Ok(Duration::from_millis(ms / 2))
 }
 
 /// A connection that breaks before the commit was sent takes the transaction with it.

@@ -48,6 +48,38 @@ async fn mariadb_is_tried_again_while_somebody_holds_the_table() {
     on(DatabaseKind::MariaDb, waits).await;
 }
 
+/// Who waits for what a transaction of ours holds, and holds what that one needs next, is never the one that is ended for
+/// it, though it waited first.
+#[tokio::test]
+async fn a_transaction_of_ours_takes_no_client_down_with_it() {
+    on(DatabaseKind::PostgreSql, async |place| {
+        place
+            .sql("create table a (x integer); create table b (x integer); create table c (x integer)")
+            .await;
+        let database = place.open();
+        let change = place.together(&[
+            "alter table a add column y integer",
+            "alter table c add column y integer",
+            "alter table b add column y integer",
+        ]);
+        let client = async |sql: &str| place.address().sql(&place.name, sql).await;
+        // Holds the second table until the client below has waited for most of a second.
+        let second = client("begin; lock c in access exclusive mode; select pg_sleep(1.2); commit");
+        let both = client(
+            "begin; insert into b values (1); select pg_sleep(0.6); insert into a values (1); commit",
+        );
+        let ours = async {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            database.act(&change, &attempt("apart", 1)).await
+        };
+        let (second, both, acted) = tokio::join!(second, both, ours);
+        second.unwrap();
+        both.unwrap();
+        assert!(matches!(acted, Acted::Answered(_)), "{acted:?}");
+    })
+    .await;
+}
+
 /// Somebody holds it for ever: a clear refusal, and nothing is left behind.
 async fn gives_up(place: &Place) {
     let database = table(place).await;
