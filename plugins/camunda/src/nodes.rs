@@ -93,7 +93,7 @@ pub(crate) struct Said {
 }
 
 /// All nodes, and what does not fit together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Nodes {
     /// By name.
     pub(crate) all: Vec<Node>,
