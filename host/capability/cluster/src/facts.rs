@@ -127,14 +127,11 @@ pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, R
         Change::PutSettings { index, settings } => {
             let state = cluster.index(index.as_str()).await?;
             add_index(&mut facts, index.as_str(), state.as_ref());
-            for key in flat_settings(&settings.value()).keys() {
-                let key = index_key(key);
-                let value = state.as_ref().and_then(|state| state.settings.get(&key));
-                facts.insert(
-                    index_setting_key(index.as_str(), &key),
-                    value.cloned().unwrap_or(Value::Null),
-                );
-            }
+            let keys: Vec<String> = flat_settings(&settings.value())
+                .keys()
+                .map(|key| index_key(key))
+                .collect();
+            facts.extend(index_settings(index, state.as_ref(), &keys));
         }
         Change::PutMapping { index, .. } => {
             let state = cluster.index(index.as_str()).await?;
@@ -185,7 +182,7 @@ pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, R
         Change::RemoveArchivedIndexSettings { index, keys } => {
             let state = cluster.index(index.as_str()).await?;
             add_index(&mut facts, index.as_str(), state.as_ref());
-            facts.extend(archived::values_of(index, state.as_ref(), keys));
+            facts.extend(index_settings(index, state.as_ref(), keys));
         }
         Change::CancelTask { .. } => {}
         Change::RawChange(request) => {
@@ -201,6 +198,23 @@ pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, R
         other => return Err(crate::capability::not_ours(&other.verb())),
     }
     Ok(facts)
+}
+
+/// The values of keys of an index, as its settings have them; null where it has none of the name.
+pub(crate) fn index_settings(
+    index: &IndexName,
+    state: Option<&IndexState>,
+    keys: &[String],
+) -> Facts {
+    keys.iter()
+        .map(|key| {
+            let value = state.and_then(|state| state.settings.get(key));
+            (
+                index_setting_key(index.as_str(), key),
+                value.cloned().unwrap_or(Value::Null),
+            )
+        })
+        .collect()
 }
 
 fn uuid(state: Option<&IndexState>) -> Value {

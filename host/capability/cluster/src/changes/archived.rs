@@ -8,7 +8,7 @@ use super::cluster::{Held, held_in};
 use super::{moved_on, observed, still_there, unread};
 use crate::Cluster;
 use crate::call::Call;
-use crate::facts::index_setting_key;
+use crate::facts::index_settings;
 use crate::reads::IndexState;
 
 /// The facts of keys of the cluster: the value in each place, null where it has none.
@@ -19,19 +19,6 @@ pub(crate) async fn values(cluster: &Cluster, keys: &[String]) -> Result<Facts, 
         .iter()
         .flat_map(|key| held.map(|held| (held.key(key), held_in(&settings, held, key))))
         .collect())
-}
-
-/// The facts of keys of an index; null where it has none of the name.
-pub(crate) fn values_of(index: &IndexName, state: Option<&IndexState>, keys: &[String]) -> Facts {
-    keys.iter()
-        .map(|key| {
-            let value = state.and_then(|state| state.settings.get(key));
-            (
-                index_setting_key(index.as_str(), key),
-                value.cloned().unwrap_or(Value::Null),
-            )
-        })
-        .collect()
 }
 
 fn are_gone(values: &Facts) -> bool {
@@ -90,7 +77,7 @@ pub(super) async fn observe_of_index(
 ) -> Result<Observed, ReadError> {
     Ok(match cluster.index(index.as_str()).await? {
         Some(state) => {
-            let values = values_of(index, Some(&state), keys);
+            let values = index_settings(index, Some(&state), keys);
             let evidence = evidence(&values);
             observed(are_gone(&values), evidence.clone(), evidence)
         }
@@ -146,5 +133,5 @@ pub(super) async fn probe_of_index(
     let Some(state) = cluster.index(index.as_str()).await? else {
         return Ok(Probed::Indeterminate(format!("no index `{index}`").into()));
     };
-    Ok(probed(&values_of(index, Some(&state), keys), attempt))
+    Ok(probed(&index_settings(index, Some(&state), keys), attempt))
 }

@@ -22,11 +22,7 @@ impl Inner {
                 offset,
                 length,
             } => {
-                if *length > READ_BYTES_MAX {
-                    return Err(ReadError::Invalid(format!(
-                        "{length} bytes asked, at most {READ_BYTES_MAX} a read"
-                    )));
-                }
+                bounded(*length)?;
                 let shown = path_of(dir, name);
                 let (bytes, _) = self.root.file(dir, name)?.bytes(&shown)?;
                 // The whole text first: a part could begin in the middle of a secret.
@@ -41,11 +37,7 @@ impl Inner {
                 offset,
                 length,
             } => {
-                if *length > READ_BYTES_MAX {
-                    return Err(ReadError::Invalid(format!(
-                        "{length} bytes asked, at most {READ_BYTES_MAX} a read"
-                    )));
-                }
+                bounded(*length)?;
                 let opened = self.root.file(dir, name)?;
                 let part = opened.part(&path_of(dir, name), *offset, *length)?;
                 json(serde_json::to_value(Bytes::of(&part)))
@@ -101,6 +93,15 @@ impl Inner {
             )),
         }
     }
+}
+
+fn bounded(length: u32) -> Result<(), ReadError> {
+    if length > READ_BYTES_MAX {
+        return Err(ReadError::Invalid(format!(
+            "{length} bytes asked, at most {READ_BYTES_MAX} a read"
+        )));
+    }
+    Ok(())
 }
 
 /// From the last beginning of a character at or before `offset` to the last at or before its end, so that parts
