@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use liftlock_types::Acted;
-use liftlock_types::sql::{LockPatience, Shape, Statement};
+use liftlock_types::sql::{Dialect, LockPatience, Shape, Statement};
 use serde_json::json;
 
 use crate::connection::{Place, Purpose, Session};
@@ -154,6 +154,11 @@ impl Work {
             .session(&name, purpose)
             .await
             .map_err(No::before)?;
+        if session.dialect() == Dialect::Postgresql && self.begins_with_two_locks() {
+            let most = held_max(&mut session).await.map_err(No::before)?;
+            let narrower = format!("SET lock_timeout = {}", self.lock_ms(most));
+            session.run(&narrower).await.map_err(No::before)?;
+        }
         let done = match &self.what {
             What::One(statement) => match statement.shape() {
                 Shape::CreateIndex {
@@ -170,6 +175,22 @@ impl Work {
         done
     }
 
+    /// A foreign key is two tables' matter: while it waits for the second it holds the first.
+    fn begins_with_two_locks(&self) -> bool {
+        let first = match &self.what {
+            What::One(statement) => Some(statement),
+            What::Together(statements) => statements.first(),
+        };
+        first.is_some_and(|statement| statement.names().len() > 1)
+    }
+
+    /// How long a statement waits for a lock, milliseconds, where no more than `most` is left for it.
+    fn lock_ms(&self, most: Duration) -> u128 {
+        // 0 would be for ever.
+        most.as_millis()
+            .clamp(1, u128::from(self.waits.timeout_ms()))
+    }
+
     async fn transaction(&self, session: &mut Session, statements: &[Statement]) -> Result<(), No> {
         session.run("BEGIN").await.map_err(No::before)?;
         // It landed before: this is the identical repeat of a request that had no answer.
@@ -180,15 +201,11 @@ impl Work {
             return Ok(());
         }
         let held_max = held_max(session).await.map_err(No::before)?;
-        let mut holds_since = None;
+        let begun = Instant::now();
         for (n, statement) in statements.iter().enumerate() {
-            if let Some(since) = holds_since {
-                let left = held_max.saturating_sub(Instant::elapsed(&since));
-                // 0 would be for ever.
-                let left = left
-                    .as_millis()
-                    .clamp(1, u128::from(self.waits.timeout_ms()));
-                let narrower = format!("SET LOCAL lock_timeout = {left}");
+            if n > 0 {
+                let left = held_max.saturating_sub(begun.elapsed());
+                let narrower = format!("SET LOCAL lock_timeout = {}", self.lock_ms(left));
                 session.run(&narrower).await.map_err(before_commit)?;
             }
             session.run(statement.text()).await.map_err(|trouble| No {
@@ -200,23 +217,22 @@ impl Work {
                 ),
                 ..before_commit(trouble)
             })?;
-            holds_since.get_or_insert_with(Instant::now);
         }
         session.run("COMMIT").await.map_err(No::after)
     }
 }
 
-/// How long a transaction may wait for further locks once it holds one.
+/// How long we may wait for locks while we hold one, counted from when we began to wait for that one.
 ///
-/// Whoever waits for what it holds looks for a deadlock once, after `deadlock_timeout`, and is the one that the server ends
-/// where it finds any (PostgreSQL 15, "Lock Management"). That must be us and never a client, so by then nothing may be
-/// waited for: half of that time.
+/// Whoever waits for what we hold, and may have begun to while we waited for it ourselves, looks for a deadlock once, after
+/// `deadlock_timeout`, and is the one that the server ends where it finds any (PostgreSQL 15, "Lock Management"). That must
+/// be us and never a client, so by then nothing may be waited for: a third of that time, since a foreign key waits twice.
 async fn held_max(session: &mut Session) -> Result<Duration, Trouble> {
     const SETTING: &str = "SELECT setting FROM pg_settings WHERE name = 'deadlock_timeout'";
     /// What a server has that nobody told otherwise.
     const USUAL_MS: u64 = 1_000;
     let ms = session.one(SETTING).await?.parse().unwrap_or(USUAL_MS);
-    Ok(Duration::from_millis(ms / 2))
+    Ok(Duration::from_millis(ms / 3))
 }
 
 /// A connection that breaks before the commit was sent takes the transaction with it.

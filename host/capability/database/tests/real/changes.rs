@@ -80,6 +80,35 @@ async fn a_transaction_of_ours_takes_no_client_down_with_it() {
     .await;
 }
 
+/// The same of one statement that needs two tables.
+#[tokio::test]
+async fn a_foreign_key_takes_no_client_down_with_it() {
+    on(DatabaseKind::PostgreSql, async |place| {
+        place
+            .sql("create table a (x integer); create table b (x integer primary key)")
+            .await;
+        let database = place.open();
+        let change = place.execute(
+            "alter table a add constraint a_to_b foreign key (x) references b (x)",
+        );
+        let client = async |sql: &str| place.address().sql(&place.name, sql).await;
+        // Holds the first table until ours has begun to wait for it, and the client below behind ours.
+        let first = client("begin; lock a in access exclusive mode; select pg_sleep(0.6); commit");
+        let both = client(
+            "begin; insert into b values (1); select pg_sleep(0.5); insert into a values (1); commit",
+        );
+        let ours = async {
+            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+            database.act(&change, &attempt("apart", 1)).await
+        };
+        let (first, both, acted) = tokio::join!(first, both, ours);
+        first.unwrap();
+        both.unwrap();
+        assert!(matches!(acted, Acted::Answered(_)), "{acted:?}");
+    })
+    .await;
+}
+
 /// Somebody holds it for ever: a clear refusal, and nothing is left behind.
 async fn gives_up(place: &Place) {
     let database = table(place).await;
