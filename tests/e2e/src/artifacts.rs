@@ -16,8 +16,9 @@ pub const PLUGIN_TARGET: &str = "wasm32-wasip2";
 
 /// What a component's content depends on, relative to the root. The lock file is among it, because
 /// a newer dependency is another component.
-const PLUGIN_SOURCES: [&str; 8] = [
+const PLUGIN_SOURCES: [&str; 9] = [
     "plugins/camunda",
+    "plugins/kuzzle",
     "plugins/optimize",
     "tests/optimize-test",
     "sdk/rust",
@@ -131,7 +132,15 @@ pub fn camunda_plugin() -> anyhow::Result<Component> {
     built("liftlock-plugin-camunda", "camunda")
 }
 
-/// The same with its hop for tests, which is in nothing that is shipped: a component of its own, so that neither
+/// The Kuzzle plugin; built likewise, unless `LIFTLOCK_KUZZLE_PLUGIN` names one.
+pub fn kuzzle_plugin() -> anyhow::Result<Component> {
+    if let Some(named) = std::env::var_os("LIFTLOCK_KUZZLE_PLUGIN") {
+        return component(Path::new(&named), false);
+    }
+    built("liftlock-plugin-kuzzle", "kuzzle")
+}
+
+/// Optimize's with its hop for tests, which is in nothing that is shipped: a component of its own, so that neither
 /// can be taken for the other. `LIFTLOCK_TEST_PLUGIN` names one that is built already.
 pub fn optimize_test_plugin() -> anyhow::Result<Component> {
     if let Some(named) = std::env::var_os("LIFTLOCK_TEST_PLUGIN") {

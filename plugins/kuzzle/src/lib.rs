@@ -1,0 +1,107 @@
+//! Takes the storage of Kuzzle from Elasticsearch 7.17 to 8: node by node, or by a snapshot into a new cluster.
+//!
+//! What was read is plain values, and the knowledge is functions over them; what asks the host stands apart.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `descriptor`, `options` | what the plugin says of itself and asks for; the operator's choices |
+//! | `seen` | the cluster as it stands, read once |
+//! | `kuzzle` | the Kuzzles of the site: services, configurations, what they say of themselves |
+//! | `mode` | which Elasticsearch a configuration names, and the edit that names another |
+//! | `releases` | which release leads to which |
+//! | `check` | findings that both methods share, and the way to those of each |
+//! | `rolling` | method `rolling`: the nodes of one cluster, one after another |
+//! | `by_snapshot` | method `snapshot`: a new cluster beside the old one |
+//! | `observe` | conditions that the plugin is asked |
+//! | `inspect`, `validate` | what is shown; what is so afterwards |
+//! | `told` | lists that are told: the first of them, and how many more |
+//! | `known` | what each finding means, its remedy and where that is known from |
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod by_snapshot;
+mod check;
+mod descriptor;
+mod inspect;
+mod known;
+mod kuzzle;
+mod mode;
+mod observe;
+mod options;
+mod releases;
+mod rolling;
+mod seen;
+mod told;
+mod validate;
+
+use liftlock_sdk::prelude::*;
+
+use kuzzle::Kuzzles;
+use options::{Method, Options};
+use seen::Seen;
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Kuzzle;
+
+impl Plugin for Kuzzle {
+    fn describe() -> Descriptor {
+        descriptor::descriptor()
+    }
+
+    fn inspect(site: &Site) -> Result<Inventory> {
+        let options = Options::of(site)?;
+        Ok(inspect::inventory(
+            &Seen::gather(site, &options)?,
+            &Kuzzles::gather(site, &options)?,
+        ))
+    }
+
+    fn check(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
+        let options = Options::of(site)?;
+        let seen = Seen::gather(site, &options)?;
+        let kuzzles = Kuzzles::gather(site, &options)?;
+        let moment = run.moment();
+        let mut found = check::findings(&seen, &kuzzles, &options, target, moment);
+        found.extend(match options.method {
+            Method::Rolling => rolling::findings(&seen, &kuzzles, &options, target, moment),
+            Method::Snapshot => by_snapshot::findings(&seen, &kuzzles, &options, target, moment),
+        });
+        Ok(check::with_command(found, moment, target))
+    }
+
+    fn plan(
+        site: &Site,
+        _: &Run,
+        target: &Target,
+        plan: &Plan<'_>,
+    ) -> std::result::Result<(), Refusal> {
+        let options = Options::of(site)?;
+        let seen = Seen::gather(site, &options)?;
+        let kuzzles = Kuzzles::gather(site, &options)?;
+        match options.method {
+            Method::Rolling => rolling::propose(site, &seen, &kuzzles, &options, target, plan),
+            Method::Snapshot => by_snapshot::propose(site, &seen, &kuzzles, &options, target, plan),
+        }
+    }
+
+    fn validate(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
+        let options = Options::of(site)?;
+        let seen = Seen::gather(site, &options)?;
+        let kuzzles = Kuzzles::gather(site, &options)?;
+        validate::findings(run, &seen, &kuzzles, &options, target)
+    }
+}
+
+impl Observing for Kuzzle {
+    fn observe(
+        site: &Site,
+        _: &Run,
+        name: &str,
+        input: &Value,
+        last: Option<&Value>,
+    ) -> Result<Observation> {
+        observe::observe(site, name, input, last)
+    }
+}
+
+liftlock_sdk::export!(Kuzzle, observing);
