@@ -15,8 +15,15 @@ fn not_there() -> Finding {
     )
 }
 
-pub(crate) fn findings(_: &Seen, _: &Kuzzles, _: &Options, _: &Target, _: Moment) -> Vec<Finding> {
-    vec![not_there()]
+pub(crate) fn findings(
+    _: &Site,
+    _: &Seen,
+    _: &Kuzzles,
+    _: &Options,
+    _: &Target,
+    _: Moment,
+) -> Result<Vec<Finding>> {
+    Ok(vec![not_there()])
 }
 
 pub(crate) fn propose(

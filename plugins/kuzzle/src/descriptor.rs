@@ -4,6 +4,7 @@ use liftlock_sdk::prelude::*;
 use liftlock_sdk::rolling::ALLOCATION;
 
 use crate::known;
+use crate::seen::RAW;
 
 /// The search cluster that Kuzzle keeps its data in.
 pub(crate) const STORAGE: &str = "cluster.storage";
@@ -22,8 +23,8 @@ pub(crate) const ENDPOINTS: &str = "endpoint.kuzzle";
 pub(crate) const COLLECTIONS: [&str; 2] = ["&*", "%*"];
 /// The aliases that name collections.
 pub(crate) const ALIASES: &str = "@*";
-/// Indices beside these that the operator names.
-const ALSO: &str = "{also}*";
+/// The index beside these that the operator names. A whole option, since only such a one may be empty.
+const ALSO: &str = "{also}";
 
 /// Kuzzle's deep health. It is written with a capital C: the same in small letters looks at nothing and always says 200.
 pub(crate) const HEALTH: &str = "/_healthCheck";
@@ -71,7 +72,11 @@ fn storage() -> Request {
             "every index of the cluster: one that is too old keeps the new version from starting, and a node's stop \
              concerns all that it holds",
         )
-        .verb("cluster.count", &ours, "documents before and after")
+        .verb(
+            "cluster.raw-read",
+            &RAW,
+            "settings that its nodes were started with, and plugins: some keep the new version from starting",
+        )
         .verb(
             "cluster.read-documents",
             &ours,
@@ -180,7 +185,7 @@ fn options() -> Vec<OptionSpec> {
         describe::text(
             "also",
             "",
-            "what the names of indices begin with that belong to this site beside `&` and `%`; empty: none do",
+            "the name of a further index that belongs to this site, beside those that begin with `&` and `%`; empty: none does",
         ),
         describe::text(
             "configuration-file",

@@ -12,10 +12,160 @@ const OURS: &str = "a rule of this plugin";
 /// Id without `kuzzle.`, what it means, remedy, source; sorted by id.
 const KNOWN: &[[&str; 4]] = &[
     [
+        "alias-differs",
+        "An alias that named a collection when the run began does not any more.",
+        "give it back to its index before Kuzzle is started; Kuzzle makes one of the index's name otherwise",
+        OURS,
+    ],
+    [
+        "alias-of-several",
+        "The alias that names a collection leads to several indices. Kuzzle ends with `multiple_indice_alias`.",
+        "leave the alias on one of them",
+        GUIDE,
+    ],
+    [
+        "allocation-restricted",
+        "Somebody has restricted on which nodes shards may be put, perhaps an upgrade that was broken off. The shards of a node that is back would never be started.",
+        "set `cluster.routing.allocation.enable` back: to null, or `all`",
+        GUIDE,
+    ],
+    [
+        "archived-setting",
+        "The server has put a setting aside that it does not know. With one of them a change of any setting can be refused, allocation too: `unknown setting [archived..]`. The plan takes them off first.",
+        "nothing, where the plan removes it; one that comes back stands in a node's file",
+        GUIDE,
+    ],
+    [
+        "artifact-missing",
+        "A node's directory of versions has none of the name that it is to run. It would be stopped for nothing.",
+        "put the new version's files there, in a directory that is named like the target: `8.19.13`",
+        OURS,
+    ],
+    [
+        "backups-not-reached",
+        "Not every node can write to the repository, so that no snapshot can be taken: it is not registered, its path is not in `path.repo` of each node, or it is not one shared directory.",
+        "mend it; `POST /_snapshot/NAME/_verify` says which node fails",
+        GUIDE,
+    ],
+    [
+        "backups-reached",
+        "Every node reaches the repository.",
+        "nothing to do",
+        OURS,
+    ],
+    [
         "backwards",
         "A node is newer than the target. No node of a cluster goes back to an older version.",
         "name the version that the node has, or a newer one",
         GUIDE,
+    ],
+    [
+        "blocked",
+        "An index of the site is blocked. Kuzzle cannot write to it, before and after.",
+        "take the block off, where it is not meant",
+        SEEN,
+    ],
+    [
+        "closed",
+        "An index of the site is closed: no snapshot holds it, and its content is not compared.",
+        "open it, or delete it if nobody needs it",
+        GUIDE,
+    ],
+    [
+        "configuration-missing",
+        "The file is not there that says which Elasticsearch Kuzzle talks to.",
+        "bind its directory as `disk.kuzzle`, and name the file in the option `configuration-file`",
+        OURS,
+    ],
+    [
+        "content-differs",
+        "A collection does not hold what it held when the run began, by a checksum over ids and documents.",
+        "find out who wrote; what is lost is in the snapshot that the run took",
+        OURS,
+    ],
+    [
+        "data-paths",
+        "A node has several data paths, which 8 takes and the vendor advises against.",
+        "move it to one path when the cluster is 8",
+        GUIDE,
+    ],
+    [
+        "deprecation",
+        "The server says that something works differently in the next version.",
+        "read the message; what an application does with it, it alone can say",
+        GUIDE,
+    ],
+    [
+        "deprecation-critical",
+        "The server says that the upgrade fails on this.",
+        "do what the message says",
+        GUIDE,
+    ],
+    [
+        "deprecation-of-unknown-level",
+        "The server tells a deprecation of a level that this plugin does not know.",
+        "read the message as if it were critical",
+        OURS,
+    ],
+    [
+        "deprecations-hidden",
+        "The cluster keeps some deprecations to itself, as somebody has told it to.",
+        "remove the setting `deprecation.skip_deprecated_settings`, and look at what it hid",
+        GUIDE,
+    ],
+    [
+        "deprecations-not-checked",
+        "The server has no deprecation API, so that its own judgement of the way to the next version is missing. What this plugin looks at itself (versions of all indices, settings of nodes and cluster, plugins) is less than that.",
+        "look through the vendor's list of breaking changes by hand, or rehearse the upgrade on a copy",
+        SEEN,
+    ],
+    [
+        "disk-low",
+        "A node has less free space than its low watermark: no shard comes back to it after its restart.",
+        "free space on that node, or add some",
+        GUIDE,
+    ],
+    [
+        "disk-was-full",
+        "A disk was full once, and the server has blocked the index. It may be blocked still.",
+        "free space; then the block goes by itself, or `PUT INDEX/_settings {\"index.blocks.read_only_allow_delete\": null}`",
+        GUIDE,
+    ],
+    [
+        "down",
+        "Nobody answers at Kuzzle's address.",
+        "nothing, where it is stopped on purpose",
+        OURS,
+    ],
+    [
+        "first-patch",
+        "7.17.0 has faults that also break the upgrade to 8: cluster state that is not read, migrations of system features that stay in error.",
+        "bring every node to 7.17.1 or newer first",
+        GUIDE,
+    ],
+    [
+        "index-too-old",
+        "An index was made by a version before 7, and a node of 8 does not start beside it: `Cannot start this node because it holds metadata for indices with version [..] with which this node of version [..] is incompatible`. Which version made it never changes, not even when it is closed, hidden or the system's own.",
+        "reindex it in 7.17 under another name and give it its alias, or delete it",
+        GUIDE,
+    ],
+    [
+        "manager-moved",
+        "Another node was elected than when the plan was made. A node of the older version cannot join a cluster whose manager is newer, so the elected one goes last.",
+        "make a new plan of the run: `liftlock replan`",
+        GUIDE,
+    ],
+    [
+        "manager-outage",
+        "Elections need more than half of the nodes that can be elected. With two of them, the stop of either leaves the cluster without a manager until it is back: nothing is written then.",
+        "add a third; or set the option `outages` to `accepted`",
+        GUIDE,
+    ],
+    [
+        "mapping-differs",
+        "A collection's mapping is not told as it was. A new version can write the same differently.",
+        "compare both, which stand with the finding",
+        OURS,
     ],
     [
         "method-missing",
@@ -24,10 +174,106 @@ const KNOWN: &[[&str; 4]] = &[
         OURS,
     ],
     [
+        "mode-ahead",
+        "Kuzzle is told of version 8 while the storage is 7. It ends when it is started: `this version is not compatible with this version of Kuzzle`.",
+        "write `\"7\"` until the storage is new",
+        SEEN,
+    ],
+    [
+        "mode-behind",
+        "Kuzzle is told of version 7 while the storage is 8. It starts, calls itself healthy, and fails at single requests: deletions by query, sorts by `_id`. Nothing but this comparison shows it.",
+        "let the plan write `\"8\"`",
+        SEEN,
+    ],
+    [
+        "mode-no-text",
+        "`services.storageEngine.majorVersion` is none that Kuzzle knows. It must be a text: of a number Kuzzle says `Invalid Elasticsearch version.` and ends, although its guide shows one.",
+        "write `\"7\"`, in quotes",
+        SEEN,
+    ],
+    [
+        "mode-not-said",
+        "The configuration does not say exactly once which Elasticsearch Kuzzle talks to. A variable of its environment may say it, which nobody sees here.",
+        "write `\"majorVersion\": \"7\"` into `services.storageEngine` of the file, and take the variable away",
+        SEEN,
+    ],
+    [
+        "no-backups",
+        "No snapshot repository is bound. There is no way down from 8, so that nothing would lead back.",
+        "bind one as `snapshot.backups`",
+        GUIDE,
+    ],
+    [
+        "no-collections",
+        "The cluster holds no collection of Kuzzle, not even its own users.",
+        "bind the cluster that Kuzzle talks to",
+        OURS,
+    ],
+    [
+        "no-replica",
+        "Shards have one copy. While their node is down nothing of them can be read or written, and if it does not come back they are gone.",
+        "give the index a replica; or set the option `outages` to `accepted`",
+        GUIDE,
+    ],
+    [
+        "node-not-asked",
+        "A node's own word about its version could not be read. In a cluster of two versions the list of nodes can be wrong.",
+        "let Liftlock reach the HTTP port of every node",
+        GUIDE,
+    ],
+    [
         "node-of-another-version",
         "A node does not run the version that the plan goes to.",
         "look at the node's log, and resume the run",
         OURS,
+    ],
+    [
+        "node-without-service",
+        "The cluster has a node that no service of the site is, or that several say they are. It could not be stopped, or the wrong one would be.",
+        "bind each node as `service.node-NAME`, with the label `node` of its `node.name`",
+        OURS,
+    ],
+    [
+        "not-asked",
+        "No API of a Kuzzle is bound, so that nobody asks it whether it is well. It answers 200 to `/_healthcheck` and `/_ready` with its storage gone.",
+        "bind it as `endpoint.kuzzle`, with a token",
+        SEEN,
+    ],
+    [
+        "not-elasticsearch",
+        "The storage is no Elasticsearch. Kuzzle knows no other, and this plugin no other way.",
+        "bind the cluster that Kuzzle talks to",
+        GUIDE,
+    ],
+    [
+        "not-joined",
+        "A node was started and is not in the cluster. It may refuse settings that the new version does not know, or indices that are too old; then it has touched nothing, and 7.17 can be put back on it.",
+        "read its log; mend what it names, or let the link name 7.17 again and start it; then `liftlock resume`",
+        GUIDE,
+    ],
+    [
+        "not-settled",
+        "Shards start, move, or could be on another node. The stop of a node would come on top.",
+        "wait, or find out why: `_cluster/allocation/explain`",
+        GUIDE,
+    ],
+    [
+        "only-started-copy",
+        "The node that is to stop holds the only started copy of a shard. While it is down nothing of that shard can be read; if it does not come back, the data are gone.",
+        "wait until the other copies are started; for collections without a replica add one, or set the option `outages` to `accepted`",
+        GUIDE,
+    ],
+    [
+        "plugin",
+        "A plugin is installed that is no part of the server. It must be of the server's version to the patch, and a node does not start without one that its indices use.",
+        "put the plugin's release for the target's version into each node's folder of the new version",
+        GUIDE,
+    ],
+    [
+        "security-not-said",
+        "A node does not say whether security is on. 7.17 takes no for an answer where it has a basic license, 8 takes yes: it would want certificates and a login that nobody has.",
+        "write `xpack.security.enabled: false`, or `true` with TLS between the nodes, into `elasticsearch.yml` of each node",
+        GUIDE,
     ],
     [
         "sees-another-version",
@@ -37,11 +283,53 @@ const KNOWN: &[[&str; 4]] = &[
         SEEN,
     ],
     [
+        "serves-meanwhile",
+        "Kuzzle goes on in mode 7 while nodes change. Requests fail that meet a node while it stops; no collection can be made while a node is out; and what is written after the snapshot is not in it.",
+        "set the option `meanwhile` to `stopped` for an upgrade without that",
+        GUIDE,
+    ],
+    [
+        "setting-removed",
+        "A setting is set that 8 does not know: a node that has it in its file ends with `unknown setting`.",
+        "take it out of `elasticsearch.yml` (or of the cluster's settings), with the one that replaced it, and restart the node",
+        GUIDE,
+    ],
+    [
+        "several-versions",
+        "More than two versions are in the cluster. Two may be side by side, for as long as an upgrade lasts.",
+        "bring all nodes but those of the target to one version of 7.17 first",
+        GUIDE,
+    ],
+    [
+        "sorts-by-id",
+        "This Kuzzle sorts by `_id` in a search of its own, which 8 refuses unless `indices.id_field_data.enabled` is set.",
+        "bring Kuzzle to 2.50 or newer first",
+        GUIDE,
+    ],
+    [
         "source",
         "A node's version is none from which this plugin leads to the target: only 7.17 leads to 8, node by node and as \
          a whole alike.",
         "bring every node to the newest 7.17 first",
         GUIDE,
+    ],
+    [
+        "ssl-not-said",
+        "A node has settings of TLS and does not say whether it is on. 8 does not start then.",
+        "write the `enabled` that belongs to them into `elasticsearch.yml`",
+        GUIDE,
+    ],
+    [
+        "storage-red",
+        "Some shard has no copy that serves. What is not there now cannot be compared, nor put into a snapshot.",
+        "bring it to green first: `_cluster/allocation/explain` says why not",
+        GUIDE,
+    ],
+    [
+        "stray-index",
+        "An index is named like a collection and has no alias. Kuzzle gives it one when it starts, and then it is a collection.",
+        "delete it, or call it by a name that begins with neither `&` nor `%`",
+        SEEN,
     ],
     [
         "target",
@@ -50,10 +338,40 @@ const KNOWN: &[[&str; 4]] = &[
         GUIDE,
     ],
     [
+        "target-not-newest",
+        "A target must be younger than what runs, whatever the numbers say: the last patches of 7.17 are younger than many releases of 8. All of 8.19 are younger than any 7.17, have the mended faults of the lines before, and lead on to 9.",
+        "name the newest of 8.19",
+        GUIDE,
+    ],
+    [
+        "token-refused",
+        "Kuzzle refuses the token that Liftlock shows, so that its deep health cannot be asked. Tokens end after an hour unless they are made for longer.",
+        "make one that lasts (an API key of a user who may `server:info` and `server:healthCheck`), and put it where `auth` of the endpoint says",
+        SEEN,
+    ],
+    [
+        "too-old",
+        "This Kuzzle does not know Elasticsearch 8; the first that does is 2.32.0, whatever the guide says.",
+        "bring Kuzzle to 2.50 or newer first",
+        GUIDE,
+    ],
+    [
+        "unbound",
+        "No Kuzzle is bound as a service: it could neither be stopped nor told of the new version.",
+        "bind it as `service.kuzzle`, and others as `service.kuzzle-2` and so on",
+        OURS,
+    ],
+    [
         "unhealthy",
         "Kuzzle's deep health is not green. The two other addresses that look like it look at nothing.",
         "read Kuzzle's log; `/_healthCheck`, with a capital C and a token, says which service it lacks",
         SEEN,
+    ],
+    [
+        "wrong-join",
+        "A node was started and came back with the version that it had: its start command does not follow the link that was switched.",
+        "look where the start command of its service leads, then `liftlock resume`",
+        OURS,
     ],
 ];
 
@@ -113,10 +431,13 @@ mod tests {
             &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
             &mut text,
         );
+        // In quotes where a finding is made, in brackets where a condition names it.
         let made: BTreeSet<&str> = text
-            .split("\"kuzzle.")
-            .skip(1)
-            .filter_map(|rest| rest.split_once('"').map(|(id, _)| id))
+            .split("kuzzle.")
+            .zip(text.split("kuzzle.").skip(1))
+            .filter(|(before, _)| before.ends_with(['"', '(']))
+            .filter_map(|(_, rest)| rest.split_once(['"', ')']).map(|(id, _)| id))
+            .filter(|id| !id.is_empty())
             .collect();
         let known: BTreeSet<&str> = KNOWN.iter().map(|[id, ..]| *id).collect();
         assert_eq!(made, known);

@@ -21,6 +21,8 @@
 mod by_snapshot;
 mod check;
 mod descriptor;
+#[cfg(test)]
+mod fixture;
 mod inspect;
 mod known;
 mod kuzzle;
@@ -51,20 +53,22 @@ impl Plugin for Kuzzle {
     fn inspect(site: &Site) -> Result<Inventory> {
         let options = Options::of(site)?;
         Ok(inspect::inventory(
-            &Seen::gather(site, &options)?,
+            &Seen::gather(site)?,
             &Kuzzles::gather(site, &options)?,
         ))
     }
 
     fn check(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
         let options = Options::of(site)?;
-        let seen = Seen::gather(site, &options)?;
+        let seen = Seen::gather(site)?;
         let kuzzles = Kuzzles::gather(site, &options)?;
         let moment = run.moment();
         let mut found = check::findings(&seen, &kuzzles, &options, target, moment);
         found.extend(match options.method {
-            Method::Rolling => rolling::findings(&seen, &kuzzles, &options, target, moment),
-            Method::Snapshot => by_snapshot::findings(&seen, &kuzzles, &options, target, moment),
+            Method::Rolling => rolling::findings(site, &seen, &options, target, moment)?,
+            Method::Snapshot => {
+                by_snapshot::findings(site, &seen, &kuzzles, &options, target, moment)?
+            }
         });
         Ok(check::with_command(found, moment, target))
     }
@@ -76,7 +80,7 @@ impl Plugin for Kuzzle {
         plan: &Plan<'_>,
     ) -> std::result::Result<(), Refusal> {
         let options = Options::of(site)?;
-        let seen = Seen::gather(site, &options)?;
+        let seen = Seen::gather(site)?;
         let kuzzles = Kuzzles::gather(site, &options)?;
         match options.method {
             Method::Rolling => rolling::propose(site, &seen, &kuzzles, &options, target, plan),
@@ -86,7 +90,7 @@ impl Plugin for Kuzzle {
 
     fn validate(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
         let options = Options::of(site)?;
-        let seen = Seen::gather(site, &options)?;
+        let seen = Seen::gather(site)?;
         let kuzzles = Kuzzles::gather(site, &options)?;
         validate::findings(run, &seen, &kuzzles, &options, target)
     }
@@ -98,9 +102,9 @@ impl Observing for Kuzzle {
         _: &Run,
         name: &str,
         input: &Value,
-        last: Option<&Value>,
+        _: Option<&Value>,
     ) -> Result<Observation> {
-        observe::observe(site, name, input, last)
+        observe::observe(site, name, input)
     }
 }
 

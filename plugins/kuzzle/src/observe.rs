@@ -2,14 +2,13 @@
 
 use liftlock_sdk::prelude::*;
 
+use crate::rolling;
+
 /// The condition of this name.
-pub(crate) fn observe(
-    _: &Site,
-    name: &str,
-    input: &Value,
-    _: Option<&Value>,
-) -> Result<Observation> {
-    Err(Error::Invalid(format!(
-        "`{name}` with {input} is no condition of this plugin"
-    )))
+pub(crate) fn observe(site: &Site, name: &str, input: &Value) -> Result<Observation> {
+    rolling::observe(site, name, input)?.ok_or_else(|| {
+        Error::Invalid(format!(
+            "`{name}` with {input} is no condition of this plugin"
+        ))
+    })
 }

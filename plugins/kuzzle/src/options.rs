@@ -18,7 +18,7 @@ pub(crate) enum Method {
 pub(crate) struct Options {
     /// How the data come to the new version.
     pub(crate) method: Method,
-    /// What further indices of the site begin with.
+    /// A further index of the site.
     pub(crate) also: Option<String>,
     /// The file with the mode of a Kuzzle.
     pub(crate) configuration: String,
@@ -52,21 +52,16 @@ impl Options {
 
     /// Patterns of all indices of the site.
     pub(crate) fn patterns(&self) -> Vec<String> {
-        let also = self.also.iter().map(|front| format!("{front}*"));
         COLLECTIONS
             .iter()
             .map(ToString::to_string)
-            .chain(also)
+            .chain(self.also.clone())
             .collect()
     }
 
     /// The index belongs to the site.
     pub(crate) fn is_ours(&self, index: &str) -> bool {
-        index.starts_with(['&', '%'])
-            || self
-                .also
-                .as_ref()
-                .is_some_and(|front| index.starts_with(front))
+        index.starts_with(['&', '%']) || self.also.as_deref() == Some(index)
     }
 }
 

@@ -39,11 +39,20 @@ pub(crate) struct Seen {
     pub(crate) deprecations: Option<Vec<Deprecation>>,
     /// None: no repository is bound.
     pub(crate) backups: Option<Backups>,
+    /// Of each node of 7.x: what it was started with, as far as it differs from the defaults.
+    pub(crate) node_settings: BTreeMap<String, BTreeMap<String, String>>,
+    /// Plugins that are no part of the server, and the nodes that have them.
+    pub(crate) plugins: BTreeMap<String, Vec<String>>,
 }
+
+/// The paths that are read as they are.
+pub(crate) const RAW: [&str; 2] = [NODE_SETTINGS, PLUGINS];
+const NODE_SETTINGS: &str = "/_nodes/settings";
+const PLUGINS: &str = "/_cat/plugins";
 
 impl Seen {
     /// Reads all of it.
-    pub(crate) fn gather(site: &Site, _: &Options) -> Result<Self> {
+    pub(crate) fn gather(site: &Site) -> Result<Self> {
         let storage = Cluster::open(site, STORAGE)?;
         let mut settings = BTreeMap::new();
         for scope in [SettingScope::Persistent, SettingScope::Transient] {
@@ -60,7 +69,14 @@ impl Seen {
             archived: storage.archived()?,
             deprecations: storage.deprecations().supported()?,
             backups: backups(site)?,
+            node_settings: node_settings(&storage)?,
+            plugins: plugins(&storage)?,
         })
+    }
+
+    /// Every node is of this version.
+    pub(crate) fn all_are(&self, version: &str) -> bool {
+        self.versions().values().all(|its| *its == version)
     }
 
     /// Indices of the site.
@@ -96,14 +112,69 @@ fn backups(site: &Site) -> Result<Option<Backups>> {
     }))
 }
 
+fn raw(storage: &Cluster, path: &str, query: [(&str, &str); 2]) -> Result<Value> {
+    let query = query.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let answer = storage.raw_read(path, &query, None)?;
+    if answer.status != 200 {
+        return Err(Error::Unavailable(format!(
+            "`{path}` was answered with {}",
+            answer.status
+        )));
+    }
+    Ok(liftlock_sdk::serde_json::from_str(&answer.body)?)
+}
+
+fn node_settings(storage: &Cluster) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
+    let query = [
+        ("flat_settings", "true"),
+        (
+            "filter_path",
+            "nodes.*.name,nodes.*.version,nodes.*.settings",
+        ),
+    ];
+    let told = raw(storage, NODE_SETTINGS, query)?;
+    let nodes = told["nodes"].as_object().into_iter().flatten();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok(nodes
+        .filter(|(_, node)| text(&node["version"]).starts_with("7."))
+        .map(|(_, node)| {
+            let settings = node["settings"].as_object().cloned().unwrap_or_default();
+            (text(&node["name"]), texts(settings))
+        })
+        .collect())
+}
+
+fn plugins(storage: &Cluster) -> Result<BTreeMap<String, Vec<String>>> {
+    let told = raw(
+        storage,
+        PLUGINS,
+        [("format", "json"), ("h", "name,component")],
+    )?;
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in told.as_array().into_iter().flatten() {
+        if let (Some(plugin), Some(node)) = (row["component"].as_str(), row["name"].as_str()) {
+            found
+                .entry(plugin.to_owned())
+                .or_default()
+                .push(node.to_owned());
+        }
+    }
+    Ok(found)
+}
+
 /// Settings as texts.
 fn flat(json: &str) -> Result<BTreeMap<String, String>> {
-    let settings: BTreeMap<String, Value> = liftlock_sdk::serde_json::from_str(json)?;
-    Ok(settings
+    Ok(texts(liftlock_sdk::serde_json::from_str::<
+        BTreeMap<String, Value>,
+    >(json)?))
+}
+
+fn texts(settings: impl IntoIterator<Item = (String, Value)>) -> BTreeMap<String, String> {
+    settings
         .into_iter()
         .map(|(key, value)| match value {
             Value::String(text) => (key, text),
             other => (key, other.to_string()),
         })
-        .collect())
+        .collect()
 }

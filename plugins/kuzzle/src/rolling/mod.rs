@@ -1,23 +1,32 @@
 //! Method `rolling`: the nodes of one cluster, one after another.
+//!
+//! - [`members`]: the nodes, and the services that they are
+//! - [`check`]: what speaks against it
+//! - [`plan`]: the steps
+//! - [`conditions`]: what is waited for between them
+
+mod check;
+mod conditions;
+mod members;
+mod plan;
+
+pub(crate) use conditions::observe;
+pub(crate) use plan::{AFTER, BEFORE, propose};
 
 use liftlock_sdk::prelude::*;
 
-use crate::kuzzle::Kuzzles;
 use crate::options::Options;
 use crate::seen::Seen;
 
-pub(crate) fn findings(_: &Seen, _: &Kuzzles, _: &Options, _: &Target, _: Moment) -> Vec<Finding> {
-    Vec::new()
-}
-
-pub(crate) fn propose(
-    _: &Site,
-    _: &Seen,
-    _: &Kuzzles,
-    _: &Options,
-    _: &Target,
-    plan: &Plan<'_>,
-) -> std::result::Result<(), Refusal> {
-    plan.summary("nothing to do");
-    Ok(())
+/// What speaks against it, or should be known before.
+pub(crate) fn findings(
+    site: &Site,
+    seen: &Seen,
+    options: &Options,
+    target: &Target,
+    moment: Moment,
+) -> Result<Vec<Finding>> {
+    let mut all = check::cannot(seen, &members::gather(site)?, target);
+    all.extend(check::outages(seen, options, target, moment));
+    Ok(all)
 }

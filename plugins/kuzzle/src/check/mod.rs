@@ -1,11 +1,23 @@
 //! Findings that both methods share.
+//!
+//! - `versions`: the nodes, and whether a way leads from there to the target
+//! - `deprecations`: what the server says of the way to the next version, and what we look at ourselves
+//! - `storage`: health, disks, indices, aliases, backups
+//! - `product`: Kuzzle itself
+
+mod deprecations;
+mod product;
+mod storage;
+mod versions;
+
+#[cfg(test)]
+mod tests;
 
 use liftlock_sdk::prelude::*;
 
 use crate::known;
 use crate::kuzzle::Kuzzles;
 use crate::options::Options;
-use crate::releases::{self, NoWay};
 use crate::seen::Seen;
 
 /// What is seen, told under the page of its id.
@@ -60,37 +72,25 @@ pub(crate) fn with_command(
 }
 
 /// Everything that is found of cluster and Kuzzle, whichever way is taken.
+///
+/// A run that goes on has stopped Kuzzle and mixed the versions itself, and knows it: what follows from that is no
+/// finding then.
 pub(crate) fn findings(
     seen: &Seen,
-    _: &Kuzzles,
-    _: &Options,
+    kuzzles: &Kuzzles,
+    options: &Options,
     target: &Target,
-    _: Moment,
+    moment: Moment,
 ) -> Vec<Finding> {
     let mut all = Vec::new();
-    versions(seen, target, &mut all);
-    all
-}
-
-/// Where the nodes are, and whether a way leads from there to the target.
-fn versions(seen: &Seen, target: &Target, all: &mut Vec<Finding>) {
     let Ok(to) = target.to.parse::<Version>() else {
-        all.push(blocker("kuzzle.target", "target", &target.to));
-        return;
+        return vec![blocker("kuzzle.target", "target", &target.to)];
     };
-    for (node, version) in seen.versions() {
-        let Ok(from) = version.parse::<Version>() else {
-            all.push(blocker("kuzzle.source", node, version));
-            continue;
-        };
-        match releases::way(&from, &to) {
-            Ok(()) => {}
-            Err(NoWay::Target(what)) => {
-                all.push(blocker("kuzzle.target", "target", what));
-                return;
-            }
-            Err(NoWay::Source(what)) => all.push(blocker("kuzzle.source", node, what)),
-            Err(NoWay::Newer(what)) => all.push(blocker("kuzzle.backwards", node, what)),
-        }
+    versions::check(seen, &to, &mut all);
+    if !seen.all_are(&target.to) {
+        deprecations::check(seen, &to, &mut all);
     }
+    storage::check(seen, options, moment, &mut all);
+    product::check(seen, kuzzles, &to, moment, &mut all);
+    all
 }

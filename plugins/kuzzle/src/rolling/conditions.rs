@@ -1,0 +1,209 @@
+//! What is waited for while nodes are taken: judged over plain values, so that a test can ask.
+
+use liftlock_sdk::prelude::*;
+use liftlock_sdk::rolling::{self, Left, Unsettled, Why};
+
+use crate::descriptor::STORAGE;
+use crate::told;
+
+/// Nothing is lost by this node's stop.
+pub(crate) const MAY_STOP: &str = "may-stop";
+/// The node is in the cluster with its new version.
+pub(crate) const JOINED: &str = "joined";
+/// No shard is worth waiting for.
+pub(crate) const SETTLED: &str = "settled";
+
+/// How long a node that was started is waited for: a large one reads its shards' state first.
+const JOIN_PATIENCE_MS: u64 = 900_000;
+
+/// How long the shards are waited for that a stop would take away: copies are being built, or the order is wrong.
+const STOP_PATIENCE_MS: u64 = 300_000;
+
+pub(crate) fn may_stop(node: &str, to: &str, outages_accepted: bool) -> Result<Condition> {
+    let input = json!({ "node": node, "to": to, "outages-accepted": outages_accepted });
+    asked(MAY_STOP, &input)
+        .patience_ms(STOP_PATIENCE_MS)
+        .when_expired(OnExpiry::Ask)
+}
+
+pub(crate) fn joined(node: &str, to: &str) -> Result<Condition> {
+    asked(JOINED, &json!({ "node": node, "to": to })).patience_ms(JOIN_PATIENCE_MS)
+}
+
+pub(crate) fn settled(patience_ms: u64) -> Result<Condition> {
+    asked(SETTLED, &json!({})).patience_ms(patience_ms)
+}
+
+/// Looks at one of them.
+pub(crate) fn observe(site: &Site, name: &str, input: &Value) -> Result<Option<Observation>> {
+    let text = |member: &str| {
+        input
+            .get(member)
+            .and_then(Value::as_str)
+            .ok_or_else(|| Error::Invalid(format!("`{name}` without `{member}`: {input}")))
+    };
+    let storage = || Cluster::open(site, STORAGE);
+    let holds_where = |why: String| Observation {
+        holds: why.is_empty(),
+        seen: Value::Null,
+        why,
+    };
+    Ok(Some(match name {
+        MAY_STOP => {
+            let storage = storage()?;
+            let accepted = input.get("outages-accepted") == Some(&Value::Bool(true));
+            holds_where(cannot_stop(
+                &storage.shards("*")?,
+                &with_own_word(&storage)?,
+                text("node")?,
+                text("to")?,
+                accepted,
+            ))
+        }
+        JOINED => holds_where(not_joined(
+            &with_own_word(&storage()?)?,
+            text("node")?,
+            text("to")?,
+        )),
+        SETTLED => {
+            let storage = storage()?;
+            holds_where(unsettled(&storage.shards("*")?, &with_own_word(&storage)?))
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// The list of nodes, with the version that each says of itself where it could be asked.
+fn with_own_word(storage: &Cluster) -> Result<Vec<Node>> {
+    let mut nodes = storage.nodes()?;
+    for identity in storage.identities()? {
+        for node in &mut nodes {
+            if node.name == identity.node_name {
+                node.version.clone_from(&identity.version);
+            }
+        }
+    }
+    Ok(nodes)
+}
+
+/// Why this node must not be stopped now; empty: it may.
+fn cannot_stop(
+    shards: &[Shard],
+    nodes: &[Node],
+    name: &str,
+    to: &str,
+    outages_accepted: bool,
+) -> String {
+    if let Some(node) = nodes.iter().find(|node| node.name == name)
+        && rolling::is_elected(node)
+        && let Some(older) = nodes
+            .iter()
+            .find(|other| other.name != name && other.version != to)
+    {
+        return format!(
+            "`{name}` was elected since the plan was made, and `{}` is still {}: an older node cannot join a newer \
+             manager (kuzzle.manager-moved); `liftlock replan` takes it last",
+            older.name, older.version
+        );
+    }
+    let left = rolling::left_without_copy(shards, name);
+    let kept: Vec<String> = left
+        .iter()
+        .filter(|left| !(left.is_only_copy && outages_accepted))
+        .map(told_of)
+        .collect();
+    if kept.is_empty() {
+        return String::new();
+    }
+    format!(
+        "without `{name}` no copy would serve of {} (kuzzle.only-started-copy)",
+        told::first(kept, ", ")
+    )
+}
+
+pub(super) fn told_of(left: &Left) -> String {
+    let how = if left.is_only_copy {
+        "its only copy"
+    } else {
+        "the others are not started"
+    };
+    format!("`{}` shard {}: {how}", left.index, left.number)
+}
+
+fn not_joined(nodes: &[Node], name: &str, to: &str) -> String {
+    if rolling::has_joined(nodes, name, to) {
+        return String::new();
+    }
+    match nodes.iter().find(|node| node.name == name) {
+        Some(node) => format!(
+            "`{name}` is in the cluster with {}, not {to} (kuzzle.wrong-join)",
+            node.version
+        ),
+        None => format!("`{name}` is not in the cluster (kuzzle.not-joined): its log says why"),
+    }
+}
+
+/// What is still to be waited for; empty: nothing.
+pub(super) fn unsettled(shards: &[Shard], nodes: &[Node]) -> String {
+    let all = rolling::unsettled(shards, nodes);
+    told::first(all.iter().map(told_why), ", ")
+}
+
+fn told_why(one: &Unsettled) -> String {
+    let why = match &one.why {
+        Why::Starts => "a copy starts".to_owned(),
+        Why::Moves => "a copy moves".to_owned(),
+        Why::HasNoPrimary => "it has no primary".to_owned(),
+        Why::CouldBeOn(node) => format!("a replica could be on `{node}`"),
+    };
+    format!("`{}` shard {}: {why}", one.index, one.number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{INDEX, node, seen, shard};
+
+    const TO: &str = "8.19.13";
+
+    #[test]
+    fn a_node_with_the_only_started_copy_is_not_stopped() {
+        let seen = seen();
+        let may = |shards: &[Shard], accepted| cannot_stop(shards, &seen.nodes, "n2", TO, accepted);
+        let primary = shard(INDEX, true, Some("n2"));
+        let whole = [primary.clone(), shard(INDEX, false, Some("n3"))];
+        assert_eq!(may(&whole, false), "");
+        let building = [primary.clone(), shard(INDEX, false, None)];
+        assert!(may(&building, true).contains("only-started-copy"));
+        assert!(may(&[primary.clone()], false).contains("its only copy"));
+        assert_eq!(may(&[primary], true), "");
+    }
+
+    #[test]
+    fn a_manager_that_was_elected_since_is_not_taken_before_its_turn() {
+        let mut nodes = seen().nodes;
+        assert!(cannot_stop(&[], &nodes, "n1", TO, true).contains("manager-moved"));
+        nodes[1] = node("n2", TO, false);
+        assert!(cannot_stop(&[], &nodes, "n1", TO, true).contains("`n3` is still"));
+        nodes[2] = node("n3", TO, false);
+        assert_eq!(cannot_stop(&[], &nodes, "n1", TO, true), "");
+    }
+
+    #[test]
+    fn a_wrong_join_is_told_from_none() {
+        let mut nodes = seen().nodes;
+        assert!(not_joined(&nodes, "n2", TO).contains("wrong-join"));
+        assert!(not_joined(&nodes, "n4", TO).contains("not-joined"));
+        nodes[1] = node("n2", TO, false);
+        assert_eq!(not_joined(&nodes, "n2", TO), "");
+    }
+
+    #[test]
+    fn what_is_waited_for_has_its_reason() {
+        let seen = seen();
+        assert_eq!(unsettled(&seen.shards, &seen.nodes), "");
+        let loose = [shard(INDEX, true, Some("n1")), shard(INDEX, false, None)];
+        let why = unsettled(&loose, &seen.nodes);
+        assert_eq!(why, "`&nyc.taxi` shard 0: a replica could be on `n2`");
+    }
+}
