@@ -1,6 +1,7 @@
 //! Starting a server's process: as which user, with which environment, tied to us or on its own.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fs;
 use std::fs::File;
@@ -92,6 +93,32 @@ pub(crate) fn command(plan: &Launch, tie: &[&str]) -> Result<Command, LabError> 
     Ok(command)
 }
 
+/// A shell script that becomes the same process, for whoever starts it instead of us; not as the user it names.
+pub(crate) fn script(plan: &Launch) -> String {
+    let mut words = vec!["exec env -i".to_owned()];
+    let path = ("PATH", std::env::var_os("PATH").unwrap_or_default());
+    for (name, value) in plan.environment.iter().chain([&path]) {
+        words.push(format!("{name}={}", quoted(value)));
+    }
+    words.push(quoted(plan.program.as_os_str()));
+    words.extend(plan.arguments.iter().map(|word| quoted(word)));
+    format!(
+        "#!/bin/sh\ncd {} || exit 1\n{}\n",
+        quoted(plan.folder.as_os_str()),
+        words.join(" ")
+    )
+}
+
+/// One word of a shell.
+fn quoted(word: &OsStr) -> String {
+    format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"))
+}
+
+/// Waits for the end of a process that somebody else ends.
+pub(crate) fn reap_in_background(mut child: Child) {
+    std::thread::spawn(move || child.wait());
+}
+
 /// A port that nobody listens on at this moment, and that was not handed out before.
 pub(crate) fn pick_port() -> Result<u16, LabError> {
     static HANDED_OUT: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
@@ -128,6 +155,23 @@ pub(crate) fn is_port_taken(log: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_starts_what_the_launch_says() {
+        let launch = Launch {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), "echo \"$IT\" \"$HOME\"; pwd".into()],
+            environment: vec![("IT", "it's $HOME".into())],
+            folder: "/usr".into(),
+            user: None,
+            at_our_end: "KILL",
+        };
+        let told = Command::new("/bin/sh")
+            .args(["-c", &script(&launch)])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&told.stdout), "it's $HOME \n/usr\n");
+    }
 
     #[test]
     fn never_hands_out_a_port_twice() {

@@ -67,6 +67,7 @@ pub use proxy::Record;
 pub use proxy::Rule;
 pub use proxy::Then;
 pub use proxy::When;
+pub use search_cluster::HandedNode;
 pub use search_cluster::NodeSpec;
 pub use search_cluster::SearchCluster;
 pub use servers::Authority;

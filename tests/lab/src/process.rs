@@ -44,6 +44,21 @@ impl ProcessId {
         })
     }
 
+    /// All processes that have this among their arguments, the program's name left out.
+    pub fn with_argument(argument: &str) -> Vec<Self> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|pid: &u32| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                line.split(|byte| *byte == 0)
+                    .skip(1)
+                    .any(|word| word == argument.as_bytes())
+            })
+            .filter_map(Self::of)
+            .collect()
+    }
+
     /// Whether that very process still runs; one that ended and waits to be reaped does not.
     pub fn is_alive(&self) -> bool {
         Self::of(self.pid).as_ref() == Some(self)
@@ -177,6 +192,19 @@ pub(crate) fn spawn_from_lasting_thread(command: Command) -> Result<Child, LabEr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_a_process_by_an_argument_of_its_own() {
+        let mut child = Command::new("sleep")
+            .args(["600", "0.4711"])
+            .spawn()
+            .unwrap();
+        let found = ProcessId::with_argument("0.4711");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].pid, child.id());
+    }
 
     #[tokio::test]
     async fn knows_its_child_and_ends_it() {

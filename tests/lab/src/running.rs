@@ -189,6 +189,13 @@ impl Running {
         self.child = None;
     }
 
+    /// Leaves it to somebody who ends it; it must not stay a zombie of ours then.
+    pub(crate) fn leave_to_others(&mut self) {
+        if let Some(child) = self.child.take() {
+            crate::launch::reap_in_background(child);
+        }
+    }
+
     fn reap(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It was killed or has ended; waiting only clears its entry. An error means that

@@ -1,6 +1,10 @@
 //! A search cluster of several nodes, each of which can be stopped, and started in another version on
 //! the data it has: the ground of a rolling upgrade.
 
+mod handed;
+
+pub use handed::HandedNode;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

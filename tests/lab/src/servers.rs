@@ -166,7 +166,7 @@ impl Layout {
 
     /// Makes the folders that a server expects.
     pub(crate) fn make_folders(&self) -> Result<(), LabError> {
-        for folder in [self.data(), self.repo(), self.dir.join("tmp")] {
+        for folder in [self.data(), self.repo(), self.temporary()] {
             fs::create_dir_all(&folder).doing("make", &folder)?;
         }
         Ok(())
@@ -185,6 +185,19 @@ impl Layout {
         self.dir.join("data")
     }
 
+    /// The folder for temporary files, which each of the server's processes has in its arguments.
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.dir.join("tmp")
+    }
+
+    /// The configuration. A node of several outlives its version, and two versions of it can lie ready side by side.
+    fn conf(&self, kind: ServerKind) -> PathBuf {
+        match &self.member {
+            None => self.dir.join("conf"),
+            Some(_) => self.dir.join(format!("conf-{}", kind.version())),
+        }
+    }
+
     fn read_log(&self) -> String {
         fs::read(self.log())
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
@@ -199,6 +212,24 @@ struct Prepared {
     pid_file: Option<PathBuf>,
     authority: Option<Authority>,
     login: Option<(String, Secret)>,
+}
+
+async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepared, LabError> {
+    match kind {
+        ServerKind::OpenSearch1
+        | ServerKind::OpenSearch2
+        | ServerKind::OpenSearch3
+        | ServerKind::Elasticsearch710 => opensearch::prepare(kind, layout).await,
+        ServerKind::Elasticsearch7 => elasticsearch_7::prepare(layout).await,
+        ServerKind::Elasticsearch8
+        | ServerKind::Elasticsearch8Secured
+        | ServerKind::Elasticsearch9 => elasticsearch::prepare(kind, layout).await,
+    }
+}
+
+/// What starts a server of this version there, for whoever keeps it running instead of us; fetches its software.
+pub(crate) async fn launch_of(kind: ServerKind, layout: &Layout) -> Result<Launch, LabError> {
+    Ok(prepare(kind, layout).await?.launch)
 }
 
 impl Server {
@@ -243,16 +274,7 @@ impl Server {
         layout: &Layout,
         lifetime: Lifetime,
     ) -> Result<Self, LabError> {
-        let prepared = match kind {
-            ServerKind::OpenSearch1
-            | ServerKind::OpenSearch2
-            | ServerKind::OpenSearch3
-            | ServerKind::Elasticsearch710 => opensearch::prepare(kind, layout).await?,
-            ServerKind::Elasticsearch7 => elasticsearch_7::prepare(layout).await?,
-            ServerKind::Elasticsearch8
-            | ServerKind::Elasticsearch8Secured
-            | ServerKind::Elasticsearch9 => elasticsearch::prepare(kind, layout).await?,
-        };
+        let prepared = prepare(kind, layout).await?;
         let begun = Instant::now();
         let mut starting = Starting {
             kind,
@@ -396,6 +418,13 @@ impl Server {
     /// Lets the server live on; whoever recorded its processes ends it.
     pub(crate) fn leave_running(mut self) {
         self.child = None;
+    }
+
+    /// Leaves the server to somebody who ends it; it must not stay a zombie of ours then.
+    pub(crate) fn leave_to_others(mut self) {
+        if let Some(child) = self.child.take() {
+            launch::reap_in_background(child);
+        }
     }
 
     fn reap(&mut self) {

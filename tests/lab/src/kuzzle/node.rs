@@ -83,6 +83,62 @@ impl KuzzleSpec {
     }
 }
 
+/// Its folder is the last: Kuzzle ignores it, and it tells this process from every other.
+fn arguments(software: &Software, dir: &Path) -> [String; 3] {
+    [
+        "--max-old-space-size=400".into(),
+        software.program.display().to_string(),
+        dir.display().to_string(),
+    ]
+}
+
+/// A Kuzzle that runs without us. Dropping it kills what runs as this Kuzzle, whoever started it.
+#[derive(Debug)]
+pub struct Handed {
+    dir: PathBuf,
+    port: u16,
+    /// What starts it, in its folder with [`Handed::ENVIRONMENT`].
+    pub command: Vec<String>,
+}
+
+impl Handed {
+    /// Of its process.
+    pub const ENVIRONMENT: [(&str, &str); 1] = [("NODE_ENV", "production")];
+
+    /// Its folder, with its configuration.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.dir.join(CONFIG)
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A client without a token.
+    pub fn target(&self) -> Result<HttpTarget, LabError> {
+        HttpTarget::new(format!("http://127.0.0.1:{}", self.port))
+    }
+
+    /// What runs as this Kuzzle now.
+    pub fn processes(&self) -> Vec<ProcessId> {
+        ProcessId::with_argument(&self.dir.to_string_lossy())
+    }
+}
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        for process in self.processes() {
+            process.kill();
+        }
+    }
+}
+
 /// A running Kuzzle. Dropping it kills it.
 #[derive(Debug)]
 pub struct Kuzzle {
@@ -122,10 +178,7 @@ impl Kuzzle {
         fs::write(&config, text).doing("write", &config)?;
         let launch = Launch {
             program: software.node.clone(),
-            arguments: vec![
-                "--max-old-space-size=400".into(),
-                software.program.clone().into(),
-            ],
+            arguments: arguments(software, dir).map(Into::into).into(),
             environment: vec![("NODE_ENV", "production".into()), ("HOME", dir.into())],
             folder: dir.to_owned(),
             user: None,
@@ -201,6 +254,20 @@ impl Kuzzle {
     /// How long its start took.
     pub fn start_ms(&self) -> u64 {
         self.start_ms
+    }
+
+    /// Leaves it running for somebody who stops and starts it.
+    pub async fn hand_over(mut self) -> Result<Handed, LabError> {
+        let software = Software::ensure().await?;
+        let dir = self.running.dir().to_owned();
+        let mut command = vec![software.node.display().to_string()];
+        command.extend(arguments(&software, &dir));
+        self.running.leave_to_others();
+        Ok(Handed {
+            dir,
+            port: self.port,
+            command,
+        })
     }
 
     /// Stops it; its data stay where they are.

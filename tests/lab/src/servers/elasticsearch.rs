@@ -111,7 +111,7 @@ pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepare
     let java = java::find(release.java_oldest, release.java_newest)?;
     let user = user::other()?;
     let home = ensure_home(kind, &release, &java, user.is_some()).await?;
-    let conf = make_conf(layout, &home)?;
+    let conf = make_conf(kind, layout, &home)?;
     write(&conf.join("jvm.options"), JVM_OPTIONS)?;
     write(&conf.join("log4j2.properties"), LOGGING)?;
     let mut settings = settings(kind, layout)?;
@@ -165,8 +165,12 @@ pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepare
 }
 
 /// The configuration folder with the files that security wants to find.
-pub(super) fn make_conf(layout: &Layout, home: &Path) -> Result<PathBuf, LabError> {
-    let conf = layout.dir.join("conf");
+pub(super) fn make_conf(
+    kind: ServerKind,
+    layout: &Layout,
+    home: &Path,
+) -> Result<PathBuf, LabError> {
+    let conf = layout.conf(kind);
     cache::remove_folder(&conf)?;
     fs::create_dir_all(&conf).doing("make", &conf)?;
     for name in ["role_mapping.yml", "roles.yml", "users", "users_roles"] {

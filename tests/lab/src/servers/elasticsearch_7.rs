@@ -59,7 +59,7 @@ pub(super) async fn prepare(layout: &Layout) -> Result<Prepared, LabError> {
     let java = java::find(17, 23)?;
     let user = user::other()?;
     let home = ensure_home(&java, user.is_some()).await?;
-    let conf = elasticsearch::make_conf(layout, &home)?;
+    let conf = elasticsearch::make_conf(KIND, layout, &home)?;
     elasticsearch::write(&conf.join("log4j2.properties"), elasticsearch::LOGGING)?;
     let mut settings = elasticsearch::settings(KIND, layout)?;
     settings.push_str(elasticsearch::UNSECURED);
