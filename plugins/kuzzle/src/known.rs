@@ -66,6 +66,12 @@ const KNOWN: &[[&str; 4]] = &[
         SEEN,
     ],
     [
+        "braces",
+        "The name of a collection has braces. Kuzzle and Elasticsearch take them; in a scope of Liftlock they are an option, so that such an index can be named in no read and no snapshot.",
+        "copy the collection to one without braces in its name",
+        SEEN,
+    ],
+    [
         "closed",
         "An index of the site is closed: no snapshot holds it, and its content is not compared.",
         "open it, or delete it if nobody needs it",

@@ -197,6 +197,11 @@ fn what_is_wrong_with_the_storage_is_found() {
         ["blocked"]
     );
     assert_eq!(ids_with(|seen| seen.indices[0].open = false), ["closed"]);
+    let found = ids_with(|seen| {
+        seen.indices.push(index("&4711.[1]{2}", 7_171_599));
+        seen.aliases.push(alias("@&4711.[1]{2}", "&4711.[1]{2}"));
+    });
+    assert_eq!(found, ["braces"]);
     assert_eq!(
         ids_with(|seen| seen.aliases.push(alias("@&nyc.taxi", "&nyc.taxi.4711"))),
         ["alias-of-several"]

@@ -78,6 +78,10 @@ pub(crate) fn propose(
         for member in &behind {
             writer.take(*member)?;
         }
+        plan.not_done(&format!(
+            "a rollback leaves nodes at {}: {NODE_STAYS}",
+            target.to
+        ));
         writer.capture(AFTER, Phase::Switch)?;
     }
     for configuration in edits {
