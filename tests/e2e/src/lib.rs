@@ -5,6 +5,7 @@
 //! - [`operator`]: a person at a terminal: runs commands and keeps all that was printed
 //! - [`stage`]: a cluster, a proxy before it, an 8.7 site, an operator with new folders
 //! - [`proof`]: the checks that run on simulated clusters and on real servers alike
+//! - [`kuzzle`]: a real Kuzzle on real nodes, whose version changes
 //! - [`rolling`]: real Camunda engines behind a balancer, upgraded while they serve
 //! - [`tally`]: named checks, counted
 //! - [`golden`]: scripts whose whole output is compared
@@ -16,6 +17,7 @@
 
 pub mod artifacts;
 pub mod golden;
+pub mod kuzzle;
 pub mod machine;
 pub mod operator;
 pub mod proof;

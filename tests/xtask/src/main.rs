@@ -26,6 +26,7 @@ mod licences;
 mod plugins;
 mod prove;
 mod prove_camunda;
+mod prove_kuzzle;
 mod suite;
 mod summary;
 mod sweep;

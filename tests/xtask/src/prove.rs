@@ -18,7 +18,7 @@ use liftlock_lab::ServerKind;
 
 use crate::plugins;
 use crate::prove_camunda;
-use crate::prove_camunda::Part;
+use crate::prove_kuzzle;
 use crate::summary::Summary;
 use crate::tools;
 
@@ -39,9 +39,9 @@ pub(crate) struct Options {
     /// Only the checks of the strategy `vendor`, with the stand-in for the vendor's upgrader.
     #[arg(long, conflicts_with = "distribution")]
     vendor: bool,
-    /// Only this part of Camunda's proof; may be given again.
+    /// Only this part of the proof of Camunda or Kuzzle; may be given again.
     #[arg(long, conflicts_with_all = ["server", "distribution", "vendor", "ways_out"])]
-    part: Vec<Part>,
+    part: Vec<String>,
     /// Only the checks of what leads out of a run that went wrong: rollback, takeover, replan.
     #[arg(long, conflicts_with_all = ["distribution", "vendor"])]
     ways_out: bool,
@@ -53,6 +53,8 @@ enum Product {
     Optimize,
     /// Camunda 7, 7.22 to 7.24, engines that serve meanwhile.
     Camunda,
+    /// Kuzzle's storage, Elasticsearch 7.17 to 8.19. It needs Node.js 20 to 24.
+    Kuzzle,
 }
 
 impl Options {
@@ -60,14 +62,17 @@ impl Options {
         match self.product {
             Product::Optimize => "optimize",
             Product::Camunda => "camunda",
+            Product::Kuzzle => "kuzzle",
         }
     }
 }
 
 pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
     summary.step("look for a JDK and Maven", tools::install_for_servers)?;
-    if matches!(options.product, Product::Camunda) {
-        return camunda(&options.part, summary).await;
+    match options.product {
+        Product::Camunda => return camunda(&options.part, summary).await,
+        Product::Kuzzle => return kuzzle(&options.part, summary).await,
+        Product::Optimize => {}
     }
     plugins::ensure(summary)?;
     let kit = summary.step("build the binaries", Kit::build)?;
@@ -94,19 +99,43 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
     tally.into_count().map(drop)
 }
 
-async fn camunda(parts: &[Part], summary: &mut Summary) -> anyhow::Result<()> {
+/// The parts of these names; all where none is named.
+fn parts<P: clap::ValueEnum + Copy>(named: &[String]) -> anyhow::Result<Vec<P>> {
+    if named.is_empty() {
+        return Ok(P::value_variants().to_vec());
+    }
+    let of = |name: &String| {
+        P::from_str(name, false).map_err(|_| {
+            let known: Vec<String> = P::value_variants()
+                .iter()
+                .filter_map(|part| Some(part.to_possible_value()?.get_name().to_owned()))
+                .collect();
+            anyhow::anyhow!("`--part {name}`: the parts are {}", known.join(", "))
+        })
+    };
+    named.iter().map(of).collect()
+}
+
+async fn kuzzle(named: &[String], summary: &mut Summary) -> anyhow::Result<()> {
+    let parts = parts(named)?;
+    let plugin = summary.step("build the plugin", artifacts::kuzzle_plugin)?;
+    let liftlock = summary.step("build the binary", artifacts::liftlock)?;
+    let tally = prove_kuzzle::prove(&liftlock, &plugin, &parts, summary).await;
+    summary.field("parts", parts.len());
+    summary.field("checks", tally.passed());
+    summary.field("failed", tally.failed().len());
+    tally.into_count().map(drop)
+}
+
+async fn camunda(named: &[String], summary: &mut Summary) -> anyhow::Result<()> {
+    let parts = parts(named)?;
     summary.step(
         "look for databases and balancers",
         tools::install_for_camunda,
     )?;
     let plugin = summary.step("build the plugin", artifacts::camunda_plugin)?;
     let liftlock = summary.step("build the binary", artifacts::liftlock)?;
-    let parts = if parts.is_empty() {
-        &Part::ALL[..]
-    } else {
-        parts
-    };
-    let tally = prove_camunda::prove(&liftlock, &plugin, parts, summary).await;
+    let tally = prove_camunda::prove(&liftlock, &plugin, &parts, summary).await;
     summary.field("parts", parts.len());
     summary.field("checks", tally.passed());
     summary.field("failed", tally.failed().len());

@@ -43,21 +43,6 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// Every one.
-    pub(crate) const ALL: [Self; 11] = [
-        Self::Postgresql,
-        Self::Mariadb,
-        Self::Next,
-        Self::Groups,
-        Self::Unit,
-        Self::Window,
-        Self::Nginx,
-        Self::Driver,
-        Self::Last,
-        Self::Restore,
-        Self::RestoreMariadb,
-    ];
-
     fn name(self) -> &'static str {
         match self {
             Self::Postgresql => "7.22 to 7.23 on PostgreSQL",

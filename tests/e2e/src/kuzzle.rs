@@ -1,0 +1,11 @@
+//! The proof that the Kuzzle plugin takes a storage to its next version: real nodes, a real Kuzzle, a real Redis.
+//!
+//! - [`stage`]: the site, and an operator on it
+//! - `rolling`: node by node
+
+mod rolling;
+pub mod stage;
+
+pub use rolling::goes_on_after_a_kill;
+pub use rolling::upgrades_node_by_node;
+pub use stage::KuzzleStage;

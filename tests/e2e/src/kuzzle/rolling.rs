@@ -1,0 +1,133 @@
+//! Node by node.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::bail;
+use serde_json::Value;
+use serde_json::json;
+
+use super::KuzzleStage;
+use super::stage::ALLOCATION;
+use crate::tally::Tally;
+
+/// An index of somebody who has nothing to do with Kuzzle, made while versions are mixed.
+const IN_THE_MIDDLE: &str = "made-in-the-middle";
+
+/// How long a node's turn is waited for, on a machine that does other things.
+const TURN_PATIENCE: Duration = Duration::from_secs(240);
+
+/// Plans, approves and runs; then looks at nodes, collections, an old token, and what was borrowed.
+pub async fn upgrades_node_by_node(stage: &KuzzleStage, tally: &mut Tally) -> anyhow::Result<()> {
+    set_allocation(stage, "persistent", json!("all")).await?;
+    let plan = stage.approved().await?;
+    let arguments = ["run", plan.as_str()];
+    let child = stage.operator.start(&arguments)?;
+    let (told, middle) = tokio::join!(
+        stage.operator.wait(&arguments, child),
+        makes_an_index_in_the_middle(stage)
+    );
+    tally.check("an index could be made while versions were mixed", middle);
+    tally.check("the run is done", told?.expect(0).map(drop));
+    ends_well(stage, tally).await?;
+    tally.check(
+        "allocation is as the operator had it",
+        is("persistent", stage, &json!("all")).await,
+    );
+    Ok(())
+}
+
+/// Liftlock is killed while a node is down; whoever resumes brings it to the same end.
+pub async fn goes_on_after_a_kill(stage: &KuzzleStage, tally: &mut Tally) -> anyhow::Result<()> {
+    set_allocation(stage, "transient", json!("all")).await?;
+    let plan = stage.approved().await?;
+    let arguments = ["run", plan.as_str()];
+    let mut child = stage.operator.start(&arguments)?;
+    let down = until(|| {
+        stage
+            .site
+            .nodes
+            .iter()
+            .any(|node| node.processes().is_empty())
+    })
+    .await;
+    child.kill().await?;
+    tally.check("it was killed while a node was down", down);
+    let told = stage.operator.run(&["resume"]).await?;
+    tally.check("the resumed run is done", told.expect(0).map(drop));
+    ends_well(stage, tally).await?;
+    tally.check(
+        "allocation is as the operator had it",
+        is("transient", stage, &json!("all")).await,
+    );
+    Ok(())
+}
+
+async fn ends_well(stage: &KuzzleStage, tally: &mut Tally) -> anyhow::Result<()> {
+    tally.check("every node is new", stage.all_are_new().await);
+    tally.check(
+        "each collection is whole, with the token of before",
+        stage.all_is_there().await,
+    );
+    tally.check("Kuzzle works in mode 8", stage.deletes_by_query().await);
+    let told = stage.operator.run(&["status"]).await?;
+    tally.check("the status is told", told.expect(0).map(drop));
+    let again = ["plan", stage.to(), "--detailed-exitcode"];
+    let told = stage.operator.run(&again).await?;
+    tally.check("nothing is left to do", told.expect(0).map(drop));
+    Ok(())
+}
+
+async fn set_allocation(stage: &KuzzleStage, scope: &str, value: Value) -> anyhow::Result<()> {
+    let settings = json!({ scope: { ALLOCATION: value } });
+    stage
+        .storage()?
+        .put("/_cluster/settings", &settings)
+        .await?;
+    Ok(())
+}
+
+async fn is(scope: &str, stage: &KuzzleStage, expected: &Value) -> anyhow::Result<()> {
+    let found = stage.setting(scope, ALLOCATION).await?;
+    if found != *expected {
+        bail!("the {scope} value is {found}, not {expected}");
+    }
+    Ok(())
+}
+
+async fn until(holds: impl Fn() -> bool) -> anyhow::Result<()> {
+    let end = Instant::now() + TURN_PATIENCE;
+    while !holds() {
+        if Instant::now() >= end {
+            bail!("it never came to that");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// Once one node is new and another is not: its primary may go to the new one, and its replica then has no place.
+async fn makes_an_index_in_the_middle(stage: &KuzzleStage) -> anyhow::Result<()> {
+    let end = Instant::now() + TURN_PATIENCE;
+    loop {
+        for node in &stage.site.nodes {
+            let target = node.target()?;
+            let Ok((200, root)) = target.send(reqwest::Method::GET, "/", None).await else {
+                continue;
+            };
+            if root["version"]["number"] != stage.to() {
+                continue;
+            }
+            let path = format!("/{IN_THE_MIDDLE}");
+            let body = json!({ "settings": { "number_of_replicas": 1 } });
+            let made = target.send(reqwest::Method::PUT, &path, Some(&body)).await;
+            if let Ok((200, _)) = made {
+                return Ok(());
+            }
+        }
+        if Instant::now() >= end {
+            bail!("no node became new");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
