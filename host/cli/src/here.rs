@@ -148,7 +148,7 @@ impl Here {
                 return None;
             }
             "cluster.put-template" | "cluster.delete-template" => Kind::Templates,
-            "snapshot.take" | "snapshot.restore" => {
+            "snapshot.take" | "snapshot.restore" | "snapshot.restore-into" => {
                 return self
                     .found
                     .get(&(self.clusters.get(binding)?.clone(), Kind::Indices));

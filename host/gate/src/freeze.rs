@@ -176,6 +176,15 @@ pub async fn freeze(
             used.insert(binding);
         }
         if let Some(planned) = step.change() {
+            if let Some(binding) = bindings[&planned.binding].undone_on(&planned.change) {
+                if !bindings.contains_key(&binding) {
+                    return Err(FreezeError::NoBinding {
+                        step: step.id,
+                        binding,
+                    });
+                }
+                used.insert(binding);
+            }
             planned
                 .filled(&iso(0), "run")
                 .map_err(|source| FreezeError::Fill {

@@ -307,7 +307,7 @@ impl Runner {
         unit.is_none() || self.unit_of(id).as_ref() == unit
     }
 
-    /// Names what a way back leaves, as the plan says.
+    /// Names what a way back leaves: as the plan says, or because it has become somebody else's.
     fn leave_what_stays(&self) {
         for step in &self.plan.steps {
             if let Undo::Stays { because } = &step.undo
@@ -315,6 +315,20 @@ impl Runner {
             {
                 self.leave(format!(
                     "step {} (`{}`) stays: {because}",
+                    step.id, step.title
+                ));
+            }
+            if let Some(Change::RestoreInto { .. }) = step.change().map(|planned| &planned.change)
+                && matches!(step.undo, Undo::Automatic)
+                && self
+                    .state()
+                    .step(&step.id)
+                    .undo
+                    .is_some_and(|changes| changes.is_empty())
+            {
+                self.leave(format!(
+                    "what step {} (`{}`) restored stays, since it was written to meanwhile: delete it by hand once nobody \
+                     needs it",
                     step.id, step.title
                 ));
             }
@@ -541,7 +555,9 @@ impl Runner {
                 let passing = Passing::without_facts(&step.id, planned, Origin::Plan);
                 let attempt = self.attempt(&passing, last.number, &change);
                 self.capability(&planned.binding)?
-                    .automatic_undo(&change, &attempt)
+                    .undo_now(&change, &attempt)
+                    .await
+                    .map_err(|error| self.unavailable("what is there of it", &error).at(&step.id))?
                     .ok_or_else(|| {
                         Halt::new(
                             Exit::RollbackFailed,

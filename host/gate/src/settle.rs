@@ -363,6 +363,11 @@ impl Runner {
                 format!(
                     "mend what it names; then {resume} drops what is unfinished of the index, and builds it again"
                 )
+            } else if matches!(change, Change::RestoreInto { .. }) {
+                format!(
+                    "mend what it names, or delete by hand an index of it that did not come back whole; then {resume} \
+                     restores what is missing"
+                )
             } else {
                 format!(
                     "mend what it names; then {resume} copies again, under the same ids, into the index that this run \

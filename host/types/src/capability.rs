@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::Borrowed;
-use crate::{Change, Facts, Planned, Predicate, Read, ReadError, RunId, StepId, TargetIdentity};
+use crate::{
+    Binding, Change, Facts, Planned, Predicate, Read, ReadError, RunId, StepId, TargetIdentity,
+};
 
 /// What a capability knows about the attempt it works for.
 #[derive(Debug, Clone)]
@@ -219,6 +221,21 @@ pub trait Capability: Send + Sync {
 
     /// The changes that put back what an attempt changed, where its kind allows that.
     fn automatic_undo(&self, change: &Change, attempt: &Attempt) -> Option<Vec<Planned>>;
+
+    /// As [`Capability::automatic_undo`], where what is put back depends on what is there now. An empty list: what the
+    /// attempt made has become somebody else's meanwhile, and stays.
+    async fn undo_now(
+        &self,
+        change: &Change,
+        attempt: &Attempt,
+    ) -> Result<Option<Vec<Planned>>, ReadError> {
+        Ok(self.automatic_undo(change, attempt))
+    }
+
+    /// The binding that an automatic undo of the change acts on, where it is another one than the change's own.
+    fn undone_on(&self, _change: &Change) -> Option<Binding> {
+        None
+    }
 
     /// The changes that would end what is in progress of this change, so that it can be taken back; empty: it
     /// ends by itself.

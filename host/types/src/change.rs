@@ -415,6 +415,20 @@ pub enum Change {
         /// Flat keys, each of which begins with [`ARCHIVED`]: all that there are.
         keys: Vec<String>,
     },
+    /// Restores into a cluster that has none of it what a step took in another one; patterns are resolved against what
+    /// it took.
+    #[serde(rename = "snapshot.restore-into")]
+    RestoreInto {
+        /// The step that took it, through another registration of the same store.
+        taken_by: StepId,
+        /// Literals, or literals with one trailing `*`.
+        indices: Vec<String>,
+        /// Taken away from them.
+        except: Vec<String>,
+        /// Replicas of each index; none: as many as it had.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replicas: Option<u32>,
+    },
 }
 
 /// What the server puts before the key of a setting that it does not know (any more) and keeps aside.
@@ -466,13 +480,15 @@ impl Change {
             Self::Flush { .. } => "cluster.flush",
             Self::RemoveArchivedSettings { .. } => "cluster.remove-archived-settings",
             Self::RemoveArchivedIndexSettings { .. } => "cluster.remove-archived-index-settings",
+            Self::RestoreInto { .. } => "snapshot.restore-into",
         })
     }
 
     /// What it names, for the scope test. Empty: the verb alone decides.
     ///
     /// Also what stands inside its body: aliases, patterns of a template, indices that a query fetches documents
-    /// from. A take or a flush names its patterns; [`Change::except`] says what it leaves out.
+    /// from. A take, a flush or a restore into another cluster names its patterns; [`Change::except`] says what it leaves
+    /// out.
     pub fn names(&self) -> Vec<String> {
         let path = |dir: &[FileName], name: &FileName| {
             let dir: Vec<String> = dir.iter().map(ToString::to_string).collect();
@@ -583,13 +599,16 @@ impl Change {
             Self::Flush { indices, .. } => indices.clone(),
             Self::RemoveArchivedSettings { keys } => keys.clone(),
             Self::RemoveArchivedIndexSettings { index, .. } => vec![index.to_string()],
+            Self::RestoreInto { indices, .. } => indices.clone(),
         }
     }
 
     /// What a pattern of it leaves out.
     pub fn except(&self) -> &[String] {
         match self {
-            Self::TakeSnapshot { except, .. } | Self::Flush { except, .. } => except,
+            Self::TakeSnapshot { except, .. }
+            | Self::Flush { except, .. }
+            | Self::RestoreInto { except, .. } => except,
             _ => &[],
         }
     }
@@ -597,9 +616,9 @@ impl Change {
     /// The earlier step whose outcome it needs.
     pub fn refers_to(&self) -> Option<&StepId> {
         match self {
-            Self::ProveSnapshot { taken_by } | Self::RestoreSnapshot { taken_by, .. } => {
-                Some(taken_by)
-            }
+            Self::ProveSnapshot { taken_by }
+            | Self::RestoreSnapshot { taken_by, .. }
+            | Self::RestoreInto { taken_by, .. } => Some(taken_by),
             _ => None,
         }
     }

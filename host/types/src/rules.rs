@@ -449,6 +449,15 @@ pub static RULES: &[Rule] = &[
             Class::Convergent,
         )
     },
+    // No schema write: the old version reads another cluster, which this one does not touch.
+    Rule {
+        rests_on: "the snapshot that the step took, by name and uuid as this repository shows them; the cluster is not older than it; no index, open or closed, has a name of it, but for what an earlier attempt restored",
+        token: "X-Opaque-Id; the snapshot's name, which holds run, step and attempt",
+        probe: "by name, then by the uuid that the outcome recorded, or before it by creation date and the source of the recovery: all there and their primaries started = applied; recovering = in progress; none = absent; some, not started, or another index under the name = partial",
+        post: "every index is there, restored from this snapshot, all primaries started, with the documents, shards, aliases and replicas that were asked for",
+        automatic_undo: "delete the indices that it made, by uuid, while nobody has written to one of them",
+        ..row("snapshot.restore-into", SEARCH_ALL, Class::Observable)
+    },
 ];
 
 /// The row of a verb, where it is a change.
@@ -492,9 +501,12 @@ impl Change {
     /// A task of which the plan says so (gate, rule 9), and a copy: it goes only into an index that this run made, and
     /// each document keeps its id, so that the second copy puts down what the first one did once more (rule 2). So may
     /// an index that PostgreSQL builds beside its writers: an unfinished one of exactly this definition serves nobody,
-    /// and is dropped before it is built again.
+    /// and is dropped before it is built again. And a restore into a cluster that had none of it: what is there of it stays
+    /// as it is, and only what is missing is asked for.
     pub fn may_go_on(&self) -> bool {
-        self.is_rerun_safe() || matches!(self, Self::Reindex { .. }) || self.builds_beside_writers()
+        self.is_rerun_safe()
+            || matches!(self, Self::Reindex { .. } | Self::RestoreInto { .. })
+            || self.builds_beside_writers()
     }
 
     /// `create index concurrently`: what PostgreSQL leaves unfinished where it fails.

@@ -51,6 +51,7 @@ pub static UNDONE_BY: &[(&str, &[&str])] = &[
         &["cluster.set-transient-setting"],
     ),
     ("cluster.flush", &[]),
+    ("snapshot.restore-into", &["cluster.delete-index"]),
 ];
 
 fn denied(rule: String) -> Denied {
@@ -70,6 +71,12 @@ impl Grant {
     pub fn allow_undo(&self, of: &Planned, undo: &Planned) -> Result<(), Denied> {
         self.allow_change(of)?;
         let (verb, by) = (of.change.verb(), undo.change.verb());
+        if let Change::RestoreInto {
+            indices, except, ..
+        } = &of.change
+        {
+            return allow_unmaking(indices, except, undo);
+        }
         if undo.binding != of.binding {
             return Err(denied(format!(
                 "`{verb}` on `{}` is not taken back on `{}`",
@@ -145,15 +152,9 @@ impl Grant {
                 back.binding, take.binding
             )));
         }
-        let meant = |patterns: &[String], name: &str| {
-            patterns
-                .iter()
-                .filter_map(|text| Scope::new(text.as_str()).ok())
-                .any(|scope| scope.matches(name))
-        };
         match names
             .into_iter()
-            .find(|name| !meant(indices, name) || meant(except, name))
+            .find(|name| !is_meant(indices, except, name))
         {
             None => Ok(()),
             Some(name) => Err(denied(format!(
@@ -162,6 +163,34 @@ impl Grant {
             ))),
         }
     }
+}
+
+/// What a restore into a cluster made is deleted in that cluster, which is another binding than the repository's.
+fn allow_unmaking(indices: &[String], except: &[String], undo: &Planned) -> Result<(), Denied> {
+    match &undo.change {
+        Change::DeleteIndex { name, .. }
+            if undo.binding.capability() == "cluster"
+                && is_meant(indices, except, name.as_str()) =>
+        {
+            Ok(())
+        }
+        other => Err(denied(format!(
+            "`{}` on `{}` takes back nothing of what was restored into the cluster",
+            other.verb(),
+            undo.binding
+        ))),
+    }
+}
+
+/// One of these patterns means the name, and none of `except` does.
+fn is_meant(patterns: &[String], except: &[String], name: &str) -> bool {
+    let any = |texts: &[String]| {
+        texts
+            .iter()
+            .filter_map(|text| Scope::new(text.as_str()).ok())
+            .any(|scope| scope.matches(name))
+    };
+    any(patterns) && !any(except)
 }
 
 /// Is this the host's own binding of kept copies?
@@ -258,6 +287,10 @@ impl Change {
             Self::RemoveArchivedIndexSettings { index, keys } => keys
                 .iter()
                 .map(|key| format!("settings/{index}/{key}"))
+                .collect(),
+            Self::RestoreInto { indices, .. } => indices
+                .iter()
+                .map(|pattern| format!("index/{pattern}"))
                 .collect(),
         }
     }
@@ -464,14 +497,22 @@ mod tests {
                 vec![],
                 setting("k"),
             ),
+            (
+                json!({"verb": "snapshot.restore-into", "taken_by": "take", "indices": ["a*"], "except": ["ab*"]}),
+                vec![index("a1")],
+                index("ab1"),
+            ),
         ];
         rows.into_iter()
             .map(|(of, undos, other)| {
                 let of = change(&of);
-                let binding = format!("{}.it", of.verb().capability());
-                let on = |it: &serde_json::Value| planned(&binding, change(it));
+                let own = format!("{}.it", of.verb().capability());
+                let on = |it: &serde_json::Value| {
+                    let undo = change(it);
+                    planned(&format!("{}.it", undo.verb().capability()), undo)
+                };
                 (
-                    planned(&binding, of),
+                    planned(&own, of),
                     undos.iter().map(on).collect(),
                     on(&other),
                 )
@@ -504,8 +545,12 @@ mod tests {
                     .allow_undo(of, undo)
                     .unwrap_or_else(|denied| panic!("{undo:?}: {denied:?}"));
                 let mut elsewhere = undo.clone();
-                elsewhere.binding =
-                    Binding::new(format!("{}.other", of.binding.capability())).unwrap();
+                // Which cluster a repository belongs to the host knows, and the grant does not.
+                let capability = match undo.binding.capability() == of.binding.capability() {
+                    true => of.binding.capability(),
+                    false => "service",
+                };
+                elsewhere.binding = Binding::new(format!("{capability}.other")).unwrap();
                 assert!(grant.allow_undo(of, &elsewhere).is_err(), "{elsewhere:?}");
             }
             assert!(grant.allow_undo(of, other).is_err(), "{other:?}");

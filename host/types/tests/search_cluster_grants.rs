@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use liftlock_types::{
-    Binding, Change, Digest, Grant, GrantedBinding, GrantedVerb, IndexName, Planned, Scope, Verb,
+    Binding, Change, Digest, Grant, GrantedBinding, GrantedVerb, IndexName, Planned, Scope, StepId,
+    Verb,
 };
 
 const ALLOCATION: &str = "cluster.routing.allocation.enable";
@@ -124,4 +125,55 @@ fn archived_settings_are_granted_by_key_and_those_of_an_index_by_index() {
     assert!(!allows(&index, of("&b.c")));
     assert!(!allows(&index, of("other")));
     assert!(!allows(&index, keys(&["archived.a"])));
+}
+
+#[test]
+fn a_restore_into_a_cluster_is_granted_by_all_that_its_patterns_can_mean() {
+    let allows = |grant: &Grant, change: Change| {
+        let mut grant = grant.clone();
+        grant.bindings[0].binding = Binding::new("snapshot.new").unwrap();
+        let planned = Planned {
+            binding: Binding::new("snapshot.new").unwrap(),
+            change,
+            fills: vec![],
+        };
+        grant.allow_change(&planned).is_ok()
+    };
+    let owned = |texts: &[&str]| -> Vec<String> { texts.iter().map(ToString::to_string).collect() };
+    let into = |indices: &[&str], except: &[&str]| Change::RestoreInto {
+        taken_by: StepId::new("take").unwrap(),
+        indices: owned(indices),
+        except: owned(except),
+        replicas: None,
+    };
+    let kuzzle = grant("snapshot.restore-into", &["&*", "%*"], &["&team-a.*"]);
+    assert!(allows(&kuzzle, into(&["&*", "%*"], &["&team-a.*"])));
+    assert!(allows(&kuzzle, into(&["&nyc.taxi"], &[])));
+    assert!(!allows(&kuzzle, into(&["&*"], &[])));
+    assert!(!allows(&kuzzle, into(&["*"], &["&team-a.*"])));
+    assert!(!allows(&kuzzle, into(&["&nyc.taxi", "other"], &[])));
+    // Neither way back is a way into another cluster, nor the other way round.
+    let back = Change::RestoreSnapshot {
+        taken_by: StepId::new("take").unwrap(),
+        indices: vec![IndexName::new("&nyc.taxi").unwrap()],
+    };
+    assert!(!allows(&kuzzle, back.clone()));
+    let restore = grant("snapshot.restore", &["*"], &[]);
+    assert!(allows(&restore, back));
+    assert!(!allows(&restore, into(&["&nyc.taxi"], &[])));
+    let mut once = kuzzle;
+    once.bindings[0].binding = Binding::new("snapshot.new").unwrap();
+    once.bindings[0].verbs[0].at_most = Some(1);
+    let planned = Planned {
+        binding: Binding::new("snapshot.new").unwrap(),
+        change: into(&["&nyc.taxi"], &[]),
+        fills: vec![],
+    };
+    assert!(once.allow_amount([&planned].into_iter()).is_ok());
+    assert!(once.allow_amount([&planned, &planned].into_iter()).is_err());
+    let elsewhere = Planned {
+        binding: Binding::new("snapshot.old").unwrap(),
+        ..planned
+    };
+    assert!(once.allow_change(&elsewhere).is_err());
 }

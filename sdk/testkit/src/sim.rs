@@ -262,6 +262,13 @@ impl SimCluster {
         }
     }
 
+    /// Copies what the snapshot repositories of another cluster hold, as if both stood on one shared file system. A copy:
+    /// what is taken there later takes another call.
+    pub fn share_repositories_of(&self, other: &SimCluster) {
+        let stores = other.shared.lock().state.stores.clone();
+        self.shared.lock().state.stores.extend(stores);
+    }
+
     /// Keeps the whole state, to go back to with [`SimCluster::restore_state`].
     pub fn snapshot_state(&self) -> SavedState {
         SavedState(self.shared.lock().state.clone())

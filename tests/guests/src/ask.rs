@@ -435,6 +435,13 @@ fn change_snapshot(on: &Repository, what: &str, asked: &Asked) -> Outcome {
         )),
         "prove" => change(snapshot_changes::prove(on, &taken_by)),
         "restore" => change(snapshot_changes::restore(on, &taken_by, &indices)),
+        "restore-into" => change(snapshot_changes::restore_into(
+            on,
+            &taken_by,
+            &indices,
+            &asked.list("except"),
+            asked.perhaps("replicas"),
+        )),
         "delete" => change(snapshot_changes::delete(on, &name)),
         "none-running" => condition(snapshot_changes::none_running(on)),
         _ => unknown(what),

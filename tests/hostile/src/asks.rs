@@ -736,6 +736,20 @@ pub const ASKS: &[Ask] = &[
             ("indices.0", "a-1", Field::Name),
         ],
     ),
+    ask(
+        "snapshot-changes.restore-into",
+        "snapshot.restore-into",
+        &[
+            ("taken_by", "s0", Field::Step),
+            ("indices.0", "a-*", Field::Pattern),
+            (
+                "except.0",
+                "a-secret-*",
+                Field::Not(&["", "a-*-b", "a,b", "..", "a\0", "b-*"]),
+            ),
+            ("replicas", "1", Field::Not(&["101", "4294967295"])),
+        ],
+    ),
     ask("snapshot-changes.delete", "snapshot.delete", &[NAME]),
     ask("snapshot-changes.none-running", "snapshot.read", &[]),
     // A directory.

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use liftlock_types::facts::cluster::{Index, Template, TemplateKind};
+use liftlock_types::facts::cluster::{Alias, Index, Template, TemplateKind};
 use liftlock_types::{Capability as _, Digest, Read, ReadError, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,6 +34,12 @@ pub(crate) struct Kept {
     /// None where it was closed.
     #[serde(default)]
     pub(crate) written: Option<Value>,
+    /// Its primaries.
+    #[serde(default)]
+    pub(crate) shards: Option<u32>,
+    /// Its aliases, by name.
+    #[serde(default)]
+    pub(crate) aliases: Option<Vec<Alias>>,
 }
 
 /// Inventories that were written before this was kept counted every index.
@@ -58,6 +64,7 @@ pub(crate) async fn take(
     except: &[String],
 ) -> Result<Inventory, ReadError> {
     let except = scopes(except)?;
+    let aliases = aliases_of(repository).await?;
     let mut indices: Vec<Kept> = Vec::new();
     for pattern in scopes(patterns)? {
         let read = Read::Indices {
@@ -78,6 +85,14 @@ pub(crate) async fn take(
             indices.push(Kept {
                 mapping: mapping(repository, &index.name).await?,
                 created: created(repository, &index.name).await?,
+                aliases: Some(
+                    aliases
+                        .iter()
+                        .filter(|alias| alias.index == index.name)
+                        .cloned()
+                        .collect(),
+                ),
+                shards: Some(index.shards),
                 open: index.open,
                 name: index.name,
                 uuid: index.uuid,
@@ -189,6 +204,12 @@ pub(crate) async fn written(
     let rows = repository.cluster.read(&read).await?;
     let mut rows = typed::<Vec<Value>>(rows)?.into_iter();
     Ok(rows.find(|row| row.get("index").and_then(Value::as_str) == Some(index)))
+}
+
+/// All aliases of the cluster, by name.
+pub(crate) async fn aliases_of(repository: &Repository) -> Result<Vec<Alias>, ReadError> {
+    let pattern = "*".into();
+    typed(repository.cluster.read(&Read::Aliases { pattern }).await?)
 }
 
 /// When it was made, as the server says it.

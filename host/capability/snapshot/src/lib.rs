@@ -6,12 +6,13 @@
 //! | `repository` | the repository as a [`liftlock_types::Capability`] |
 //! | `reads` | verify, list, running |
 //! | `inventory` | what was in the indices when the snapshot was taken, kept beside it |
-//! | `take`, `trial`, `restore`, `register` | the kinds of change |
+//! | `take`, `trial`, `restore`, `into`, `register` | the kinds of change |
 //! | `back` | what a roll-back restores, and what it deletes first |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod back;
 mod config;
+mod into;
 mod inventory;
 mod reads;
 mod register;

@@ -12,6 +12,7 @@ use liftlock_types::{
 use serde_json::{Value, json};
 
 use crate::config::SnapshotConfig;
+use crate::into::{self, Asked};
 use crate::{back, reads, register, restore, take, trial};
 
 /// A repository that cannot be opened.
@@ -60,6 +61,23 @@ impl Repository {
     pub(crate) async fn settings(&self) -> Result<Option<Value>, ReadError> {
         let found = self.cluster.find(&Call::get(self.path(&[]))).await?;
         Ok(found.and_then(|value| value.get(&self.name).cloned()))
+    }
+}
+
+/// What is asked for, where the change restores into another cluster.
+fn asked(change: &Change) -> Option<Asked<'_>> {
+    match change {
+        Change::RestoreInto {
+            indices,
+            except,
+            replicas,
+            ..
+        } => Some(Asked {
+            indices,
+            except,
+            replicas: *replicas,
+        }),
+        _ => None,
     }
 }
 
@@ -129,6 +147,9 @@ impl Capability for Repository {
     }
 
     async fn facts(&self, change: &Change) -> Result<Facts, ReadError> {
+        if let Some(asked) = asked(change) {
+            return into::facts(self, &asked).await;
+        }
         match change {
             Change::RegisterRepository { .. } | Change::UnregisterRepository { .. } => {
                 register::facts(self).await
@@ -151,6 +172,9 @@ impl Capability for Repository {
     }
 
     async fn observe(&self, change: &Change, attempt: &Attempt) -> Result<Observed, ReadError> {
+        if let Some(asked) = asked(change) {
+            return into::observe(self, &asked, attempt).await;
+        }
         match change {
             Change::TakeSnapshot { .. } | Change::ProveSnapshot { .. } => {
                 Ok(seen(false, Value::Null, Value::Null))
@@ -175,6 +199,9 @@ impl Capability for Repository {
     }
 
     async fn act(&self, change: &Change, attempt: &Attempt) -> Acted {
+        if let Some(asked) = asked(change) {
+            return into::act(self, &asked, attempt).await;
+        }
         match change {
             Change::TakeSnapshot {
                 name,
@@ -198,6 +225,9 @@ impl Capability for Repository {
     }
 
     async fn probe(&self, change: &Change, attempt: &Attempt) -> Result<Probed, ReadError> {
+        if let Some(asked) = asked(change) {
+            return into::probe(self, &asked, attempt).await;
+        }
         match change {
             Change::TakeSnapshot { name, .. } => take::probe(self, name, attempt).await,
             Change::ProveSnapshot { .. } => trial::probe(self, attempt).await,
@@ -238,6 +268,21 @@ impl Capability for Repository {
             Change::UnregisterRepository { .. } => register::again(&self.binding, &attempt.kept),
             _ => None,
         }
+    }
+
+    async fn undo_now(
+        &self,
+        change: &Change,
+        attempt: &Attempt,
+    ) -> Result<Option<Vec<Planned>>, ReadError> {
+        match asked(change) {
+            Some(asked) => into::undo(self, &asked, attempt).await.map(Some),
+            None => Ok(self.automatic_undo(change, attempt)),
+        }
+    }
+
+    fn undone_on(&self, change: &Change) -> Option<Binding> {
+        asked(change).map(|_| self.cluster.binding().clone())
     }
 
     async fn going_back(

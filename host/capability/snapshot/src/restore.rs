@@ -146,7 +146,7 @@ pub(crate) async fn probe(
 }
 
 /// None: all primaries are.
-async fn started(
+pub(crate) async fn started(
     repository: &Repository,
     found: &[Index],
     of: usize,

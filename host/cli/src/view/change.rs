@@ -80,6 +80,24 @@ pub(crate) fn object(change: &Change) -> String {
                 count(indices.len(), "index", "indices")
             )
         }
+        Change::RestoreInto {
+            taken_by,
+            indices,
+            except,
+            replicas,
+        } => {
+            let mut text = format!("{} of step {taken_by}", indices.join(", "));
+            if !except.is_empty() {
+                text.push_str(&format!(" except {}", except.join(", ")));
+            }
+            if let Some(replicas) = replicas {
+                text.push_str(&format!(
+                    ", {}",
+                    count(*replicas as usize, "replica", "replicas")
+                ));
+            }
+            text
+        }
         Change::RegisterRepository { kind, .. } | Change::UnregisterRepository { kind, .. } => {
             kind.clone()
         }

@@ -25,6 +25,12 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 /// Most patterns of one flush: together they are one part of a path, of which the servers take 4,096 bytes.
 const FLUSH_PATTERNS_MAX: usize = 100;
 
+/// Most patterns of one restore into another cluster.
+const RESTORE_PATTERNS_MAX: usize = 100;
+
+/// Most replicas that a restore asks for: more than any cluster has nodes to put them on.
+const REPLICAS_MAX: u32 = 100;
+
 /// Most archived settings that one change removes.
 const ARCHIVED_KEYS_MAX: usize = 1_000;
 
@@ -624,6 +630,34 @@ impl snapshot_changes::Host for State {
     async fn none_running(&mut self, on: Resource<Repository>) -> Answer<Condition> {
         let binding = self.repository(&on)?;
         self.wait_for(&binding, Predicate::NoneRunning)
+    }
+
+    async fn restore_into(
+        &mut self,
+        on: Resource<Repository>,
+        taken_by: String,
+        indices: Vec<String>,
+        except: Vec<String>,
+        replicas: Option<u32>,
+    ) -> Answer<Planned> {
+        let binding = self.repository(&on)?;
+        if indices.is_empty() || indices.len() > RESTORE_PATTERNS_MAX {
+            return Err(invalid(format!(
+                "a restore into another cluster names 1 to {RESTORE_PATTERNS_MAX} indices or patterns"
+            )));
+        }
+        if replicas.is_some_and(|replicas| replicas > REPLICAS_MAX) {
+            return Err(invalid(format!(
+                "an index has at most {REPLICAS_MAX} replicas"
+            )));
+        }
+        let change = Change::RestoreInto {
+            taken_by: StepId::new(taken_by)?,
+            indices: patterns(indices)?,
+            except: patterns(except)?,
+            replicas,
+        };
+        self.propose(binding, change)
     }
 }
 

@@ -314,6 +314,13 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
         b'C' => change(now(state.take(repository, a, vec![b], words.from(2)))),
         b'D' => change(now(state.prove(repository, a))),
         b'E' => change(now(state.restore(repository, a, words.from(1)))),
+        b'!' => change(now(state.restore_into(
+            repository,
+            a,
+            vec![b],
+            words.from(2),
+            None,
+        ))),
         b'F' => change(now(state.keep(directory, a))),
         b'G' => {
             let to = Resource::new_own(directory.rep());

@@ -56,6 +56,22 @@ impl Repository {
         snapshot_changes::restore(self, taken_by, indices)
     }
 
+    /// Proposes to restore into this repository's cluster what a step took in another one, through a repository of the same
+    /// store: patterns, resolved against what it took, without those of `except`. `replicas`: of each index; none: as many
+    /// as it had.
+    ///
+    /// # Errors
+    /// The host's: outside the grant, no pattern or more than 100, or no such name.
+    pub fn restore_into(
+        &self,
+        taken_by: &str,
+        indices: &[String],
+        except: &[String],
+        replicas: Option<u32>,
+    ) -> Result<Change> {
+        snapshot_changes::restore_into(self, taken_by, indices, except, replicas)
+    }
+
     /// Proposes to delete a snapshot.
     ///
     /// # Errors
