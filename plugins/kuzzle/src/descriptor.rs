@@ -3,6 +3,7 @@
 use liftlock_sdk::prelude::*;
 use liftlock_sdk::rolling::ALLOCATION;
 
+use crate::by_snapshot::asks;
 use crate::known;
 use crate::seen::RAW;
 
@@ -24,7 +25,7 @@ pub(crate) const COLLECTIONS: [&str; 2] = ["&*", "%*"];
 /// The aliases that name collections.
 pub(crate) const ALIASES: &str = "@*";
 /// The index beside these that the operator names. A whole option, since only such a one may be empty.
-const ALSO: &str = "{also}";
+pub(crate) const ALSO: &str = "{also}";
 
 /// Kuzzle's deep health. It is written with a capital C: the same in small letters looks at nothing and always says 200.
 pub(crate) const HEALTH: &str = "/_healthCheck";
@@ -44,15 +45,18 @@ pub(crate) fn descriptor() -> Descriptor {
             "8",
             "versions are those of Elasticsearch; Kuzzle stays what it is and is told of the new one",
         )],
-        requests: vec![
+        requests: [
             storage(),
             backups(),
             nodes(),
             kuzzles(),
             configurations(),
             endpoints(),
-        ],
-        options: options(),
+        ]
+        .into_iter()
+        .chain(asks::requests())
+        .collect(),
+        options: options().into_iter().chain(asks::options()).collect(),
         findings: known::findings(),
         more: vec![("vendor".into(), "Kuzzle".into())],
     }
@@ -111,6 +115,11 @@ fn backups() -> Request {
             "snapshot.take",
             &[COLLECTIONS[0], COLLECTIONS[1], ALSO],
             "there is no way down: only what was taken before leads back",
+        )
+        .verb(
+            "snapshot.register",
+            &[],
+            "method `snapshot`: the store, where the option `repository` says how",
         )
         .verb(
             "snapshot.prove",

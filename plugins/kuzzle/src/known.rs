@@ -4,6 +4,8 @@
 
 use liftlock_sdk::prelude::*;
 
+use crate::by_snapshot::pages::PAGES;
+
 const GUIDE: &str = "the guides of Kuzzle and of Elasticsearch for this upgrade";
 const SEEN: &str =
     "runs of real servers: Elasticsearch 7.17.15, 8.14.1, 8.16.6 and 8.19.13, Kuzzle 2.49 and 2.56";
@@ -171,12 +173,6 @@ const KNOWN: &[[&str; 4]] = &[
         "mapping-differs",
         "A collection's mapping is not told as it was. A new version can write the same differently.",
         "compare both, which stand with the finding",
-        OURS,
-    ],
-    [
-        "method-missing",
-        "The option `method` names a way that this build does not have.",
-        "set the option `method` to `rolling`",
         OURS,
     ],
     [
@@ -381,19 +377,22 @@ const KNOWN: &[[&str; 4]] = &[
     ],
 ];
 
+/// All pages: those of both methods, then those of method `snapshot`.
+fn pages() -> impl Iterator<Item = &'static [&'static str; 4]> {
+    KNOWN.iter().chain(PAGES)
+}
+
 /// Meaning and remedy of an id.
 pub(crate) fn page(id: &str) -> (&'static str, &'static str) {
     let name = id.strip_prefix("kuzzle.").unwrap_or(id);
-    KNOWN
-        .iter()
+    pages()
         .find(|[known, ..]| *known == name)
         .map_or(("", ""), |[_, means, remedy, _]| (means, remedy))
 }
 
 /// Every finding of this plugin.
 pub(crate) fn findings() -> Vec<KnownFinding> {
-    KNOWN
-        .iter()
+    pages()
         .map(|[id, means, remedy, source]| {
             describe::finding(&format!("kuzzle.{id}"), means, remedy, source)
         })
@@ -410,10 +409,11 @@ mod tests {
 
     #[test]
     fn ids_are_sorted_and_stand_once_and_no_page_is_empty() {
-        let ids: Vec<&str> = KNOWN.iter().map(|[id, ..]| *id).collect();
-        assert!(ids.is_sorted());
+        assert!(KNOWN.is_sorted_by_key(|[id, ..]| *id));
+        assert!(PAGES.is_sorted_by_key(|[id, ..]| *id));
+        let ids: Vec<&str> = pages().map(|[id, ..]| *id).collect();
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
-        assert!(KNOWN.iter().flatten().all(|text| !text.is_empty()));
+        assert!(pages().flatten().all(|text| !text.is_empty()));
         let all = findings();
         assert!(all.iter().all(|known| known.id.starts_with("kuzzle.")));
     }
@@ -445,7 +445,7 @@ mod tests {
             .filter_map(|(_, rest)| rest.split_once(['"', ')']).map(|(id, _)| id))
             .filter(|id| !id.is_empty())
             .collect();
-        let known: BTreeSet<&str> = KNOWN.iter().map(|[id, ..]| *id).collect();
+        let known: BTreeSet<&str> = pages().map(|[id, ..]| *id).collect();
         assert_eq!(made, known);
     }
 }

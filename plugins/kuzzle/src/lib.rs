@@ -64,6 +64,9 @@ impl Plugin for Kuzzle {
         let kuzzles = Kuzzles::gather(site, &options)?;
         let moment = run.moment();
         let mut found = check::findings(&seen, &kuzzles, &options, target, moment);
+        if options.method == Method::Snapshot {
+            found = by_snapshot::of_shared(site, found, moment)?;
+        }
         found.extend(match options.method {
             Method::Rolling => rolling::findings(site, &seen, &options, target, moment)?,
             Method::Snapshot => {
@@ -92,19 +95,29 @@ impl Plugin for Kuzzle {
         let options = Options::of(site)?;
         let seen = Seen::gather(site)?;
         let kuzzles = Kuzzles::gather(site, &options)?;
-        validate::findings(run, &seen, &kuzzles, &options, target)
+        match options.method {
+            Method::Rolling => validate::findings(run, &seen, &kuzzles, &options, target),
+            Method::Snapshot => {
+                let mut found = by_snapshot::validate(site, run, target)?;
+                validate::of_kuzzles(&kuzzles, target, &mut found);
+                Ok(found)
+            }
+        }
     }
 }
 
 impl Observing for Kuzzle {
     fn observe(
         site: &Site,
-        _: &Run,
+        run: &Run,
         name: &str,
         input: &Value,
         _: Option<&Value>,
     ) -> Result<Observation> {
-        observe::observe(site, name, input)
+        match by_snapshot::observe(run, name)? {
+            Some(seen) => Ok(seen),
+            None => observe::observe(site, name, input),
+        }
     }
 }
 

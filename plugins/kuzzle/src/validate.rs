@@ -41,7 +41,8 @@ pub(crate) fn findings(
     Ok(all)
 }
 
-fn of_kuzzles(kuzzles: &Kuzzles, target: &Target, all: &mut Vec<Finding>) {
+/// Each Kuzzle is well, and sees the target's version.
+pub(crate) fn of_kuzzles(kuzzles: &Kuzzles, target: &Target, all: &mut Vec<Finding>) {
     for said in &kuzzles.said {
         match &said.health {
             Some((200, _)) => {}
