@@ -2,10 +2,14 @@
 //!
 //! - [`stage`]: the site, and an operator on it
 //! - `rolling`: node by node
+//! - `beside`: by a snapshot into a new cluster, and back
 
+mod beside;
 mod rolling;
 pub mod stage;
 
+pub use beside::BesideStage;
+pub use beside::moves_to_a_new_cluster_and_back;
 pub use rolling::goes_on_after_a_kill;
 pub use rolling::upgrades_node_by_node;
 pub use stage::KuzzleStage;

@@ -7,6 +7,7 @@ use std::path::Path;
 use liftlock_e2e::Tally;
 use liftlock_e2e::artifacts::Component;
 use liftlock_e2e::kuzzle;
+use liftlock_e2e::kuzzle::BesideStage;
 use liftlock_e2e::kuzzle::KuzzleStage;
 
 use crate::summary::Summary;
@@ -18,6 +19,8 @@ pub(crate) enum Part {
     Rolling,
     /// The same, with Liftlock killed while a node is down.
     Killed,
+    /// By a snapshot into a new cluster, and back to the old one.
+    Snapshot,
 }
 
 impl Part {
@@ -25,6 +28,7 @@ impl Part {
         match self {
             Self::Rolling => "7.17 to 8.19 node by node",
             Self::Killed => "killed while a node is down",
+            Self::Snapshot => "7.17 to 8.19 by a snapshot, and back",
         }
     }
 
@@ -34,11 +38,17 @@ impl Part {
         plugin: &Component,
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
-        let options = "method = \"rolling\"\nquiet-seconds = 2";
-        let stage = KuzzleStage::start(liftlock, plugin, options).await?;
+        let rolling = async || {
+            let options = "method = \"rolling\"\nquiet-seconds = 2";
+            KuzzleStage::start(liftlock, plugin, options).await
+        };
         match self {
-            Self::Rolling => kuzzle::upgrades_node_by_node(&stage, tally).await,
-            Self::Killed => kuzzle::goes_on_after_a_kill(&stage, tally).await,
+            Self::Rolling => kuzzle::upgrades_node_by_node(&rolling().await?, tally).await,
+            Self::Killed => kuzzle::goes_on_after_a_kill(&rolling().await?, tally).await,
+            Self::Snapshot => {
+                let stage = BesideStage::start(liftlock, plugin).await?;
+                kuzzle::moves_to_a_new_cluster_and_back(&stage, tally).await
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::operator::Operator;
 use crate::operator::Told;
 
 /// Variable with the token that Liftlock shows to Kuzzle.
-const TOKEN: &str = "LIFTLOCK_LAB_KUZZLE_TOKEN";
+pub(super) const TOKEN: &str = "LIFTLOCK_LAB_KUZZLE_TOKEN";
 
 /// Name of the snapshot repository in the cluster.
 const REPOSITORY: &str = "backups";
@@ -190,7 +190,7 @@ impl KuzzleStage {
     }
 }
 
-fn open_to_all(folder: &Path) -> anyhow::Result<()> {
+pub(super) fn open_to_all(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
         .with_context(|| format!("cannot open `{}`", folder.display()))
@@ -231,7 +231,7 @@ fn node_toml(node: &HandedNode) -> String {
     )
 }
 
-fn kuzzle_toml(kuzzle: &Handed) -> String {
+pub(super) fn kuzzle_toml(kuzzle: &Handed) -> String {
     let (dir, port) = (kuzzle.dir().display(), kuzzle.port());
     let command: Vec<String> = kuzzle
         .command

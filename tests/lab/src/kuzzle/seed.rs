@@ -15,7 +15,7 @@ use crate::http::Secret;
 pub const ADMIN: &str = "lab-admin";
 
 /// The password of all users.
-const PASSWORD: &str = "lab-canary-4711";
+pub const PASSWORD: &str = "lab-canary-4711";
 
 /// Users beside the administrator.
 const USERS: [&str; 3] = ["ada", "grace", "zo\u{eb}"];
