@@ -10,6 +10,8 @@ pub mod stage;
 
 pub use beside::BesideStage;
 pub use beside::moves_to_a_new_cluster_and_back;
+pub use rolling::a_node_does_not_come_back;
+pub use rolling::goes_by_replicas;
 pub use rolling::goes_on_after_a_kill;
 pub use rolling::upgrades_node_by_node;
 pub use stage::KuzzleStage;

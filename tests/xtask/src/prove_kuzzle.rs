@@ -19,6 +19,10 @@ pub(crate) enum Part {
     Rolling,
     /// The same, with Liftlock killed while a node is down.
     Killed,
+    /// Collections with no, one and two replicas.
+    Replicas,
+    /// A node that does not start in the new version.
+    Lost,
     /// By a snapshot into a new cluster, and back to the old one.
     Snapshot,
 }
@@ -28,6 +32,8 @@ impl Part {
         match self {
             Self::Rolling => "7.17 to 8.19 node by node",
             Self::Killed => "killed while a node is down",
+            Self::Replicas => "no, one and two replicas",
+            Self::Lost => "a node that does not come back",
             Self::Snapshot => "7.17 to 8.19 by a snapshot, and back",
         }
     }
@@ -45,6 +51,8 @@ impl Part {
         match self {
             Self::Rolling => kuzzle::upgrades_node_by_node(&rolling().await?, tally).await,
             Self::Killed => kuzzle::goes_on_after_a_kill(&rolling().await?, tally).await,
+            Self::Replicas => kuzzle::goes_by_replicas(&rolling().await?, tally).await,
+            Self::Lost => kuzzle::a_node_does_not_come_back(&rolling().await?, tally).await,
             Self::Snapshot => {
                 let stage = BesideStage::start(liftlock, plugin).await?;
                 kuzzle::moves_to_a_new_cluster_and_back(&stage, tally).await

@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(may(&whole, false), "");
         let building = [primary.clone(), shard(INDEX, false, None)];
         assert!(may(&building, true).contains("only-started-copy"));
-        assert!(may(&[primary.clone()], false).contains("its only copy"));
+        assert!(may(std::slice::from_ref(&primary), false).contains("its only copy"));
         assert_eq!(may(&[primary], true), "");
     }
 

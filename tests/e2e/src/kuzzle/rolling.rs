@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::KuzzleStage;
 use super::stage::ALLOCATION;
+use crate::proof::last_run;
 use crate::tally::Tally;
 
 /// An index of somebody who has nothing to do with Kuzzle, made while versions are mixed.
@@ -53,7 +54,8 @@ pub async fn goes_on_after_a_kill(stage: &KuzzleStage, tally: &mut Tally) -> any
     .await;
     child.kill().await?;
     tally.check("it was killed while a node was down", down);
-    let told = stage.operator.run(&["resume"]).await?;
+    let run = last_run(&stage.operator).await?;
+    let told = stage.operator.run(&["resume", &run]).await?;
     tally.check("the resumed run is done", told.expect(0).map(drop));
     ends_well(stage, tally).await?;
     tally.check(
@@ -61,6 +63,97 @@ pub async fn goes_on_after_a_kill(stage: &KuzzleStage, tally: &mut Tally) -> any
         is("transient", stage, &json!("all")).await,
     );
     Ok(())
+}
+
+/// A collection without a replica is refused by name, and goes along once the operator accepts that; one with a copy on
+/// every node goes along in any case.
+pub async fn goes_by_replicas(stage: &KuzzleStage, tally: &mut Tally) -> anyhow::Result<()> {
+    let [alone, everywhere] = [0, 1].map(|at| &stage.site.seeded.collections[at]);
+    for (collection, replicas) in [(alone, 0), (everywhere, 2)] {
+        let path = format!("/{}/_settings", collection.stored_as().replace('&', "%26"));
+        let settings = json!({ "index.number_of_replicas": replicas });
+        stage.storage()?.put(&path, &settings).await?;
+    }
+    let green = "/_cluster/health?wait_for_status=green&timeout=60s";
+    stage.storage()?.get(green).await?;
+    stage.granted().await?;
+    let told = stage.operator.run(&["plan", stage.to()]).await?;
+    let names = told.says("kuzzle.no-replica") && told.says(&alone.stored_as());
+    tally.check(
+        "a collection without a replica is refused by its name",
+        if told.code != Some(0) && names {
+            Ok(())
+        } else {
+            Err(anyhow::anyhow!("{told}"))
+        },
+    );
+    stage
+        .change_options("method = \"rolling\"\nquiet-seconds = 2\noutages = \"accepted\"")
+        .await?;
+    let plan = stage.planned().await?;
+    tally.check(
+        "the run is done",
+        stage.run(&plan).await?.expect(0).map(drop),
+    );
+    ends_well(stage, tally).await
+}
+
+/// The new version does not start: the run stops there with its loan given back, and goes on once that is mended.
+pub async fn a_node_does_not_come_back(
+    stage: &KuzzleStage,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    set_allocation(stage, "persistent", json!("all")).await?;
+    let plan = stage.approved().await?;
+    let mut kept = Vec::new();
+    for node in &stage.site.nodes {
+        let file = node.dir().join("versions").join(stage.to()).join("start");
+        kept.push((file.clone(), std::fs::read(&file)?));
+        std::fs::write(&file, "echo unknown setting; exit 1\n")?;
+    }
+    let told = stage.run(&plan).await?;
+    let down = stage
+        .site
+        .nodes
+        .iter()
+        .filter(|node| node.processes().is_empty())
+        .count();
+    tally.check(
+        "the run stops at that node, and no other is taken",
+        if told.code != Some(0) && down == 1 {
+            Ok(())
+        } else {
+            Err(anyhow::anyhow!("{down} nodes are down\n{told}"))
+        },
+    );
+    let up = stage
+        .site
+        .nodes
+        .iter()
+        .find(|node| !node.processes().is_empty());
+    let settings = match up {
+        Some(node) => {
+            node.target()?
+                .get("/_cluster/settings?flat_settings=true")
+                .await?
+        }
+        None => Value::Null,
+    };
+    tally.check(
+        "allocation is as the operator had it",
+        if settings["persistent"][ALLOCATION] == "all" {
+            Ok(())
+        } else {
+            Err(anyhow::anyhow!("{settings}"))
+        },
+    );
+    for (file, text) in kept {
+        std::fs::write(file, text)?;
+    }
+    let run = last_run(&stage.operator).await?;
+    let told = stage.operator.run(&["resume", &run]).await?;
+    tally.check("the resumed run is done", told.expect(0).map(drop));
+    ends_well(stage, tally).await
 }
 
 async fn ends_well(stage: &KuzzleStage, tally: &mut Tally) -> anyhow::Result<()> {

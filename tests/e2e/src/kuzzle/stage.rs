@@ -25,6 +25,9 @@ pub(super) const TOKEN: &str = "LIFTLOCK_LAB_KUZZLE_TOKEN";
 /// Name of the snapshot repository in the cluster.
 const REPOSITORY: &str = "backups";
 
+/// How long a node may start: 43 s were seen on a busy machine.
+const START_TIMEOUT_MS: u64 = 150_000;
+
 /// The operator's setting that a run borrows.
 pub const ALLOCATION: &str = "cluster.routing.allocation.enable";
 
@@ -80,13 +83,32 @@ impl KuzzleStage {
 
     /// Adds the plugin, grants what it asks for, plans and approves; gives the plan's file.
     pub async fn approved(&self) -> anyhow::Result<String> {
+        self.granted().await?;
+        self.planned().await
+    }
+
+    /// Adds the plugin and grants what it asks for.
+    pub async fn granted(&self) -> anyhow::Result<()> {
         let plugin = self.plugin.path.to_str().context("the plugin's path")?;
-        let operator = &self.operator;
-        operator
+        self.operator
             .run(&["plugin", "add", plugin, "--allow-unsigned"])
             .await?
             .expect(0)?;
-        operator.run(&["grant", "--yes"]).await?.expect(0)?;
+        self.operator.run(&["grant", "--yes"]).await?.expect(0)?;
+        Ok(())
+    }
+
+    /// Writes other lines under `[options]`, and grants anew.
+    pub async fn change_options(&self, options: &str) -> anyhow::Result<()> {
+        let file = self.operator.site().join("site.toml");
+        fs::write(&file, site_toml(&self.site, options))?;
+        self.operator.run(&["grant", "--yes"]).await?.expect(0)?;
+        Ok(())
+    }
+
+    /// Plans and approves; gives the plan's file.
+    pub async fn planned(&self) -> anyhow::Result<String> {
+        let operator = &self.operator;
         let told = operator
             .run(&["plan", self.to(), "--json"])
             .await?
@@ -224,7 +246,8 @@ fn node_toml(node: &HandedNode) -> String {
     format!(
         "[service.node-{name}]\nstart = [\"/bin/sh\", \"{dir}/current/start\"]\n\
          directory = \"{dir}\"\n{user}host = \"127.0.0.1\"\nport = {port}\n\
-         process = \"{argument}\"\nready = {{ http = \"http://127.0.0.1:{port}/\" }}\n\n\
+         process = \"{argument}\"\nready = {{ http = \"http://127.0.0.1:{port}/\" }}\n\
+         start-timeout-ms = {START_TIMEOUT_MS}\n\n\
          [service.node-{name}.labels]\nnode = \"{name}\"\n\n\
          [service.node-{name}.artifact]\nlink = \"{dir}/current\"\nversions = \"{dir}/versions\"\n\n",
         argument = node.argument(),
