@@ -105,7 +105,12 @@ mod tests {
         let node = |number: usize| Node {
             name: format!("node-{number}"),
             binding: format!("service.node-{number}"),
-            pool: if number % 2 == 0 { "even" } else { "odd" }.into(),
+            pool: if number.is_multiple_of(2) {
+                "even"
+            } else {
+                "odd"
+            }
+            .into(),
             runs_jobs: true,
             endpoint: "endpoint.node".into(),
             places: Vec::new(),

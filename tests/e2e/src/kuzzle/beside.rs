@@ -102,7 +102,11 @@ impl BesideStage {
 
     /// Planning ends with a blocker of this id.
     async fn is_blocked_by(&self, id: &str) -> anyhow::Result<()> {
-        let told = self.operator.run(&["plan", TO.version()]).await?.expect(3)?;
+        let told = self
+            .operator
+            .run(&["plan", TO.version()])
+            .await?
+            .expect(3)?;
         if !told.says(id) {
             bail!("it does not say `{id}`");
         }
@@ -192,7 +196,8 @@ pub async fn moves_to_a_new_cluster_and_back(
     tally.check("a new cluster that a Kuzzle was on is refused", blocked);
     new.send(Method::DELETE, "/%25kuzzle.users", None).await?;
     old.put("/%26nyc.closed", &json!({})).await?;
-    old.send(Method::POST, "/%26nyc.closed/_close", None).await?;
+    old.send(Method::POST, "/%26nyc.closed/_close", None)
+        .await?;
     let blocked = stage.is_blocked_by("kuzzle.closed-index").await;
     tally.check("a closed collection is refused", blocked);
     old.send(Method::DELETE, "/%26nyc.closed", None).await?;
@@ -208,7 +213,10 @@ pub async fn moves_to_a_new_cluster_and_back(
     tally.check("and works in mode 8", stage.deletes_by_query().await);
     let admin = admin_logs_in(stage).await;
     tally.check("the administrator logs in", admin);
-    tally.check("the old cluster is as it was", is(&before, &stage.old).await);
+    tally.check(
+        "the old cluster is as it was",
+        is(&before, &stage.old).await,
+    );
     let restored = picture(&stage.new).await?;
     let same = names(&restored) == names(&before) && restored["aliases"] == before["aliases"];
     tally.check(
@@ -226,9 +234,14 @@ pub async fn moves_to_a_new_cluster_and_back(
     );
     tally.check(
         "its configuration is as it was",
-        (stage.config()? == config).then_some(()).context("it is another"),
+        (stage.config()? == config)
+            .then_some(())
+            .context("it is another"),
     );
-    tally.check("the old cluster is as it was", is(&before, &stage.old).await);
+    tally.check(
+        "the old cluster is as it was",
+        is(&before, &stage.old).await,
+    );
     Ok(())
 }
 
@@ -251,7 +264,8 @@ async fn is(before: &Value, server: &Server) -> anyhow::Result<()> {
 
 fn names(picture: &Value) -> Vec<(&Value, &Value)> {
     let rows = picture["indices"].as_array().into_iter().flatten();
-    rows.map(|row| (&row["index"], &row["docs.count"])).collect()
+    rows.map(|row| (&row["index"], &row["docs.count"]))
+        .collect()
 }
 
 fn site_toml(old: &Server, new: &Server, kuzzle: &Handed) -> String {
