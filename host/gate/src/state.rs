@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use liftlock_journal::Row;
 use liftlock_types::event::{Captured, Event, Intent, Outcome, OutcomeKind};
 use liftlock_types::rules::Class;
-use liftlock_types::{Binding, Digest, Exit, Planned, StepId, TargetIdentity, UnitName};
+use liftlock_types::{Binding, Change, Digest, Exit, Planned, StepId, TargetIdentity, UnitName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -189,7 +189,7 @@ pub struct RunState {
     pub captures: BTreeMap<String, Vec<Captured>>,
     /// Steps in the order in which they came to their last outcome.
     pub completed: Vec<StepId>,
-    /// Captures made before this run wrote anything that the old version reads.
+    /// Captures made before this run wrote anything that the old version reads, or filled another cluster.
     pub captured_before: Vec<String>,
     /// Why the run goes back; none: it does not.
     pub rolling_back: Option<String>,
@@ -434,7 +434,7 @@ impl RunState {
                 let id = step_id()?;
                 self.steps.entry(id.clone()).or_default().captured = true;
                 self.completed.push(id);
-                if !self.has_written_schema() {
+                if !self.has_written_schema() && !self.has_restored_into() {
                     self.captured_before.push(name.clone());
                 }
                 self.captures.insert(name, answers);
@@ -573,7 +573,16 @@ impl RunState {
         self.has_written_schema_by(|_| true)
     }
 
-    /// Likewise, by a step that counts.
+    /// A restore into another cluster was asked for: what is kept of that one from then on is no state of before.
+    fn has_restored_into(&self) -> bool {
+        let mut attempts = self.steps.values().flat_map(StepState::ever);
+        attempts.any(|attempt| {
+            let intent = attempt.intent.as_ref();
+            intent.is_some_and(|intent| matches!(intent.change, Change::RestoreInto { .. }))
+        })
+    }
+
+    /// As [`Self::has_written_schema`], by a step that counts.
     pub(crate) fn has_written_schema_by(&self, counts: impl Fn(&StepId) -> bool) -> bool {
         self.steps
             .iter()
@@ -648,3 +657,6 @@ impl RunState {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
