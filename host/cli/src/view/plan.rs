@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use liftlock_types::{Body, Change, OnExpiry, Plan, PlanFile, Step, StepId, rules};
+use liftlock_types::{Body, Change, OnExpiry, Plan, PlanFile, Step, StepId, Undo, rules};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -413,7 +413,13 @@ pub(crate) fn notes(plan: &Plan) -> Vec<String> {
         ));
     }
     if plan.point_of_no_return.is_none() {
-        out.push("Point of no return: none, every step can be taken back".into());
+        let is_left = |step: &Step| matches!(step.undo, Undo::Stays { .. });
+        let rest = if plan.steps.iter().any(is_left) {
+            "; a rollback leaves what some steps did, and each says why"
+        } else {
+            ", every step can be taken back"
+        };
+        out.push(format!("Point of no return: none{rest}"));
     }
     let any = |test: fn(&liftlock_types::Planned) -> bool| {
         plan.steps.iter().filter_map(Step::change).any(test)
@@ -586,6 +592,26 @@ pub(crate) mod tests {
             plan,
             reads: vec![],
         }
+    }
+
+    #[test]
+    fn a_plan_without_a_point_of_no_return_says_what_a_rollback_leaves() {
+        let mut file = sample();
+        file.plan.point_of_no_return = None;
+        let said = |file: &PlanFile| {
+            let text = text(file, "", None, &[], Paint::plain());
+            let line = text
+                .lines()
+                .find(|line| line.contains("of no return: none"));
+            line.unwrap().to_owned()
+        };
+        assert!(said(&file).ends_with("none, every step can be taken back"));
+        file.plan.steps[0].undo = Undo::Stays {
+            because: "the old version runs on with it".into(),
+        };
+        assert!(
+            said(&file).ends_with("none; a rollback leaves what some steps did, and each says why")
+        );
     }
 
     #[test]
