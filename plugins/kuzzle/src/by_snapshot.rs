@@ -14,6 +14,7 @@ mod same;
 
 use liftlock_sdk::prelude::*;
 
+use crate::around::Around;
 use crate::check::{blocker, info};
 use crate::kuzzle::Kuzzles;
 use crate::options::Options;
@@ -81,13 +82,15 @@ pub(crate) fn propose(
         return Err(Refusal::Blocked(blockers));
     }
     let writer = plan::Writer {
-        site,
-        seen,
-        kuzzles,
-        options,
+        around: Around {
+            site,
+            seen,
+            kuzzles,
+            options,
+            to: &target.to,
+            plan,
+        },
         choices: &choices,
-        to: &target.to,
-        plan,
     };
     Ok(writer.write()?)
 }

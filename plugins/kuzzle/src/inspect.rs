@@ -24,7 +24,7 @@ pub(crate) fn inventory(seen: &Seen, kuzzles: &Kuzzles) -> Inventory {
         ),
     ];
     for service in &kuzzles.services {
-        facts.push(Fact::new(&service.binding, format!("{:?}", service.state)));
+        facts.push(Fact::new(&service.binding, service.state.to_string()));
     }
     for configuration in &kuzzles.configurations {
         facts.push(Fact::new(

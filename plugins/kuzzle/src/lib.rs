@@ -10,6 +10,7 @@
 //! | `mode` | which Elasticsearch a configuration names, and the edit that names another |
 //! | `releases` | which release leads to which |
 //! | `check` | findings that both methods share, and the way to those of each |
+//! | `around` | what both methods do around the storage: Kuzzles stopped and started, collections kept |
 //! | `rolling` | method `rolling`: the nodes of one cluster, one after another |
 //! | `by_snapshot` | method `snapshot`: a new cluster beside the old one |
 //! | `observe` | conditions that the plugin is asked |
@@ -18,6 +19,7 @@
 //! | `known` | what each finding means, its remedy and where that is known from |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod around;
 mod by_snapshot;
 mod check;
 mod descriptor;

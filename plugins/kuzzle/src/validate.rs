@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use liftlock_sdk::prelude::*;
 
+use crate::around::{AFTER, BEFORE};
 use crate::check::{blocker, found, warning};
 use crate::kuzzle::Kuzzles;
 use crate::options::{Method, Options};
-use crate::rolling::{AFTER, BEFORE};
 use crate::seen::Seen;
 
 /// Every node is the target's, each collection holds what it held, and Kuzzle is well on it.

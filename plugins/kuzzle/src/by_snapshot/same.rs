@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use liftlock_sdk::prelude::*;
 
-use super::plan::{AFTER, BEFORE};
+use crate::around::{AFTER, BEFORE};
 use crate::told;
 
 /// The condition's name.

@@ -11,7 +11,7 @@ mod members;
 mod plan;
 
 pub(crate) use conditions::observe;
-pub(crate) use plan::{AFTER, BEFORE, propose};
+pub(crate) use plan::propose;
 
 use liftlock_sdk::prelude::*;
 
