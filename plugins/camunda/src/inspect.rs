@@ -73,7 +73,7 @@ fn one(node: &Node) -> Fact {
             "version": node.said.version,
             "runs": node.artifact,
             "servers": servers,
-            "state": format!("{:?}", node.state),
+            "state": node.state.to_string(),
         }),
     )
 }
@@ -83,7 +83,7 @@ fn pools(nodes: &Nodes) -> Vec<Fact> {
     let mut pools: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
     for node in &nodes.all {
         let version = node.said.version.as_deref().unwrap_or("unknown");
-        let standing = format!("{version}, {:?}", node.state);
+        let standing = format!("{version}, {}", node.state);
         *pools
             .entry(&node.pool)
             .or_default()
@@ -142,9 +142,9 @@ mod tests {
             [
                 (
                     "nodes of pool even",
-                    r#"{"7.22.0, Ready":499,"unknown, Ready":1}"#
+                    r#"{"7.22.0, ready":499,"unknown, ready":1}"#
                 ),
-                ("nodes of pool odd", r#"{"7.22.0, Ready":500}"#),
+                ("nodes of pool odd", r#"{"7.22.0, ready":500}"#),
             ]
         );
     }

@@ -1,6 +1,8 @@
 //! One service that the operator defined.
 
-use super::{Change, Condition, Service};
+use std::fmt;
+
+use super::{Change, Condition, Service, State};
 use crate::Result;
 use crate::bindings::liftlock::upgrade::{service, service_changes};
 use crate::site::Site;
@@ -80,5 +82,17 @@ impl Service {
             .into_iter()
             .find(|(label, _)| label == name)
             .map(|(_, value)| value))
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("stopped"),
+            Self::Starting => f.write_str("starting"),
+            Self::Ready => f.write_str("ready"),
+            Self::RunningNotReady(why) => write!(f, "running, not ready: {why}"),
+            Self::Unknown(why) => write!(f, "unknown: {why}"),
+        }
     }
 }
