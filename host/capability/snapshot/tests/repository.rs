@@ -484,6 +484,12 @@ async fn every_kind_of_the_table_is_done_here() {
             indices: vec![],
         },
         Change::DeleteSnapshot { name: name() },
+        Change::RestoreInto {
+            taken_by: step(),
+            indices: vec!["a".into()],
+            except: vec![],
+            replicas: None,
+        },
     ];
     for rule in rules::RULES
         .iter()
