@@ -199,7 +199,12 @@ mod tests {
             .args(["600", "0.4711"])
             .spawn()
             .unwrap();
-        let found = ProcessId::with_argument("0.4711");
+        // Its arguments are there a moment after it is.
+        let end = Instant::now() + Duration::from_secs(10);
+        let mut found = Vec::new();
+        while found.is_empty() && Instant::now() < end {
+            found = ProcessId::with_argument("0.4711");
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(found.len(), 1);
