@@ -6,12 +6,12 @@
 pub mod compare;
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::told;
 
 use crate::check::found;
 use crate::descriptor::{BACKUPS, DATABASE, TOOLS, TRIAL};
 use crate::options::Options;
 use crate::schema::{self, Schema};
-use crate::told;
 use compare::Counts;
 
 /// Tasks of [`TOOLS`].

@@ -1,6 +1,7 @@
 //! What goes on in the database that an upgrade had better not begin beside.
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::told;
 
 use crate::check::found;
 use crate::descriptor::DATABASE;
@@ -8,7 +9,6 @@ use crate::goal::Goal;
 use crate::options::Options;
 use crate::reads;
 use crate::schema::Schema;
-use crate::told;
 use crate::version::Minor;
 use crate::window::Subject;
 

@@ -1,6 +1,7 @@
 //! What speaks against the upgrade, or should be known before it.
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::told;
 
 use crate::catalog::Family;
 use crate::descriptor::ENGINE;
@@ -16,7 +17,6 @@ use crate::options::{CachedPlans, Options};
 use crate::schema::{LANDMARK, Schema};
 use crate::script::Statement;
 use crate::standing::Standing;
-use crate::told;
 use crate::version::Minor;
 
 /// A transaction that is open longer than this keeps statements of the script waiting, and everybody behind them.

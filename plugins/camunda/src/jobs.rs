@@ -9,6 +9,7 @@ mod site;
 use std::collections::BTreeSet;
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::told;
 use serde::{Deserialize, Serialize};
 
 use crate::reads;
@@ -90,12 +91,12 @@ fn told(left: &[Lock], owners: &Owners) -> String {
     let mut text = format!(
         "jobs are locked, {jobs} in all, and no running node says that it is the owner: {} (by the clock of the node that \
          locked them)",
-        crate::told::first(&all, "; ")
+        told::first(&all, "; ")
     );
     if !owners.silent.is_empty() {
         text.push_str(&format!(
             "; {} do not say which locks are theirs, so that some of these may be",
-            crate::told::first(&owners.silent, ", ")
+            told::first(&owners.silent, ", ")
         ));
     }
     text

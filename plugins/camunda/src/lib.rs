@@ -27,7 +27,6 @@
 //! | `check`, `plan`, `observe`, `validate`, `inspect` | findings, steps, the window's guard, what is so afterwards, what is shown |
 //! | `jobs` | what a stopped node leaves locked, and that jobs are taken again when it is back |
 //! | `busy` | what goes on in the database before an upgrade begins |
-//! | `told` | lists that are told: the first of them, and how many more |
 //! | `known` | what each finding means, its remedy and where that is known from |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -43,7 +42,6 @@ mod options;
 mod plan;
 mod restore;
 mod schema;
-mod told;
 mod validate;
 
 pub mod backup;

@@ -1,6 +1,7 @@
 //! The window guard: what must not happen while two versions run, compared with the baseline.
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::told;
 
 use crate::backup;
 use crate::descriptor::DATABASE;
@@ -8,7 +9,6 @@ use crate::jobs;
 use crate::options::Options;
 use crate::plan::BASELINE;
 use crate::restore;
-use crate::told;
 use crate::version::Minor;
 use crate::window::{self, Action, Watch};
 

@@ -4,6 +4,7 @@
 //! own, which names the dump by its digest and wants an approval of its own before the database is filled.
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::told;
 
 use crate::backup::{self, Backup};
 use crate::check::{self, found};
@@ -14,7 +15,6 @@ use crate::options::Options;
 use crate::plan;
 use crate::schema::{self, Schema};
 use crate::standing::Standing;
-use crate::told;
 use crate::version::{Minor, Release};
 
 /// The condition's name.

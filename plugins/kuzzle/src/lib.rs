@@ -15,7 +15,6 @@
 //! | `by_snapshot` | method `snapshot`: a new cluster beside the old one |
 //! | `observe` | conditions that the plugin is asked |
 //! | `inspect`, `validate` | what is shown; what is so afterwards |
-//! | `told` | lists that are told: the first of them, and how many more |
 //! | `known` | what each finding means, its remedy and where that is known from |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -34,7 +33,6 @@ mod options;
 mod releases;
 mod rolling;
 mod seen;
-mod told;
 mod validate;
 
 use liftlock_sdk::prelude::*;

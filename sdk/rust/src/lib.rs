@@ -17,6 +17,7 @@
 //! | [`run`] | what the run so far did and kept |
 //! | [`rolling`] | which node of a search cluster goes next, and what its stop takes away |
 //! | [`site`] | options, bindings, clock, log |
+//! | [`told`] | lists for people: the first of them, and how many more |
 //! | [`version`] | product versions and edges between them |
 //! | [`error`] | the one error, and how it meets `?` |
 //! | [`bindings`] | generated from the contract; not for authors |
@@ -35,6 +36,7 @@ pub mod prelude;
 pub mod rolling;
 pub mod run;
 pub mod site;
+pub mod told;
 pub mod version;
 
 pub use error::{Error, Refusal, Result};

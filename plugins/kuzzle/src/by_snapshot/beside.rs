@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::told;
 
 use super::asks::{Choices, NEW, NEW_REPOSITORY};
 use crate::check::{blocker, warning};
@@ -10,7 +11,6 @@ use crate::descriptor::BACKUPS;
 use crate::kuzzle::Kuzzles;
 use crate::options::Options;
 use crate::seen::Seen;
-use crate::told;
 
 /// Everything of the new cluster that is looked at.
 #[derive(Debug, Clone)]

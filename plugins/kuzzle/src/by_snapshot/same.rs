@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::told;
 
 use crate::around::{AFTER, BEFORE};
-use crate::told;
 
 /// The condition's name.
 pub(crate) const SAME: &str = "same-collections";

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use liftlock_sdk::capability::Deprecation;
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::told;
 
 use super::{blocker, found, info, warning};
 use crate::seen::Seen;
-use crate::told;
 
 /// With it the operator has told the server which deprecations to keep to itself.
 const SKIPPED: &str = "deprecation.skip_deprecated_settings";

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::told;
 
 use super::{blocker, info, warning};
 use crate::options::Options;
 use crate::seen::Seen;
-use crate::told;
 
 pub(super) fn check(seen: &Seen, options: &Options, moment: Moment, all: &mut Vec<Finding>) {
     if seen.health.status == "red" && moment != Moment::OnResume {

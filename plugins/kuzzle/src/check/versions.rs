@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::told;
 
 use super::{blocker, warning};
 use crate::releases::{self, LAST_OF_EIGHT, NoWay, PATCH_MIN};
 use crate::seen::Seen;
-use crate::told;
 
 pub(super) fn check(seen: &Seen, to: &Version, all: &mut Vec<Finding>) {
     for identity in &seen.identities {

@@ -2,13 +2,13 @@
 
 use liftlock_sdk::prelude::*;
 use liftlock_sdk::rolling::{self, ALLOCATION};
+use liftlock_sdk::told;
 
 use super::conditions;
 use super::members::{self, Bound};
 use crate::check::{blocker, found, warning};
 use crate::options::Options;
 use crate::seen::Seen;
-use crate::told;
 
 /// Because of which there can be no plan: a node that no service is, or that has no such version.
 pub(crate) fn cannot(seen: &Seen, bound: &[Bound], target: &Target) -> Vec<Finding> {

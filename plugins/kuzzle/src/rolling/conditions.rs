@@ -2,9 +2,9 @@
 
 use liftlock_sdk::prelude::*;
 use liftlock_sdk::rolling::{self, Left, Unsettled, Why};
+use liftlock_sdk::told;
 
 use crate::descriptor::STORAGE;
-use crate::told;
 
 /// Nothing is lost by this node's stop.
 pub(crate) const MAY_STOP: &str = "may-stop";

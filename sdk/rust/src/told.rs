@@ -6,10 +6,10 @@ use std::fmt::Display;
 ///
 /// Five, because a finding is read in a terminal beside others, and who mends the first five has seen what they have in
 /// common.
-pub(crate) const TOLD_MAX: usize = 5;
+pub const TOLD_MAX: usize = 5;
 
 /// The first [`TOLD_MAX`] of `all` with `between` them, and how many are left out.
-pub(crate) fn first(all: impl IntoIterator<Item: Display>, between: &str) -> String {
+pub fn first(all: impl IntoIterator<Item: Display>, between: &str) -> String {
     let mut rest = all.into_iter();
     let mut told: Vec<String> = rest
         .by_ref()
