@@ -163,49 +163,29 @@ pub async fn freeze(
     guard::check(&proposal.guards, &steps, grant)?;
     undo::check(&steps, grant)?;
     let mut used = BTreeSet::new();
-    let mut frozen = Vec::with_capacity(steps.len());
-    let mut after_task = false;
-    for mut step in steps {
-        for binding in bindings_of(&step) {
+    for step in &steps {
+        for binding in bindings_of(step)
+            .into_iter()
+            .chain(undone_on(step, bindings))
+        {
             if !bindings.contains_key(&binding) {
                 return Err(FreezeError::NoBinding {
-                    step: step.id,
+                    step: step.id.clone(),
                     binding,
                 });
             }
             used.insert(binding);
         }
         if let Some(planned) = step.change() {
-            if let Some(binding) = bindings[&planned.binding].undone_on(&planned.change) {
-                if !bindings.contains_key(&binding) {
-                    return Err(FreezeError::NoBinding {
-                        step: step.id,
-                        binding,
-                    });
-                }
-                used.insert(binding);
-            }
             planned
                 .filled(&iso(0), "run")
                 .map_err(|source| FreezeError::Fill {
                     step: step.id.clone(),
                     source,
                 })?;
-            let facts = bindings[&planned.binding]
-                .facts(&planned.change)
-                .await
-                .map_err(|source| FreezeError::Facts {
-                    step: step.id.clone(),
-                    source,
-                })?;
-            // One that takes or tries a backup changes nothing that the plan goes on with; if it does, the plan stops.
-            let is_task =
-                matches!(planned.change, Change::RunTask { .. }) && step.phase != Phase::Protect;
-            step.facts = if after_task { meant_only(facts) } else { facts };
-            after_task |= is_task;
         }
-        frozen.push(step);
     }
+    let frozen = with_facts(steps, bindings).await?;
     for guard in &proposal.guards {
         if let Some(binding) = read_by(&guard.condition) {
             if !bindings.contains_key(&binding) {
@@ -249,6 +229,55 @@ pub async fn freeze(
         not_done: proposal.not_done,
         hand_overs: proposal.hand_overs,
     })
+}
+
+/// The other binding that the step's automatic undo acts on.
+fn undone_on(step: &Step, bindings: &Bindings) -> Option<Binding> {
+    let planned = step.change()?;
+    bindings.get(&planned.binding)?.undone_on(&planned.change)
+}
+
+/// Each change with what it rests on, read with one question to each binding; behind a task only which objects are meant.
+async fn with_facts(mut steps: Vec<Step>, bindings: &Bindings) -> Result<Vec<Step>, FreezeError> {
+    let mut places: BTreeMap<Binding, Vec<usize>> = BTreeMap::new();
+    for (place, step) in steps.iter().enumerate() {
+        if let Some(planned) = step.change() {
+            places
+                .entry(planned.binding.clone())
+                .or_default()
+                .push(place);
+        }
+    }
+    for (binding, places) in places {
+        let changes: Vec<&Change> = places
+            .iter()
+            .filter_map(|place| Some(&steps[*place].change()?.change))
+            .collect();
+        let facts = bindings[&binding]
+            .facts_of_each(&changes)
+            .await
+            .map_err(|(at, source)| FreezeError::Facts {
+                step: steps[places[at]].id.clone(),
+                source,
+            })?;
+        for (place, facts) in places.into_iter().zip(facts) {
+            steps[place].facts = facts;
+        }
+    }
+    let first_task = steps.iter().position(|step| {
+        // One that takes or tries a backup changes nothing that the plan goes on with; if it does, the plan stops.
+        step.phase != Phase::Protect
+            && step
+                .change()
+                .is_some_and(|planned| matches!(planned.change, Change::RunTask { .. }))
+    });
+    for step in steps
+        .iter_mut()
+        .skip(first_task.map_or(usize::MAX, |at| at + 1))
+    {
+        step.facts = meant_only(std::mem::take(&mut step.facts));
+    }
+    Ok(steps)
 }
 
 /// Which object is meant, without its content: an operator's task before it may change any content, and what

@@ -202,6 +202,18 @@ pub trait Capability: Send + Sync {
     /// The facts that the change rests on by its kind.
     async fn facts(&self, change: &Change) -> Result<Facts, ReadError>;
 
+    /// The facts of each of these changes, in their order; an error with the place of the change that it is about.
+    ///
+    /// Asked when a plan is frozen. A target that tells many of its objects in one answer is asked once: a change of each of a
+    /// thousand servers would otherwise read all thousand, a thousand times.
+    async fn facts_of_each(&self, changes: &[&Change]) -> Result<Vec<Facts>, (usize, ReadError)> {
+        let mut all = Vec::with_capacity(changes.len());
+        for (place, change) in changes.iter().enumerate() {
+            all.push(self.facts(change).await.map_err(|error| (place, error))?);
+        }
+        Ok(all)
+    }
+
     /// Is the post-condition true before anything is sent, and what is the old value?
     async fn observe(&self, change: &Change, attempt: &Attempt) -> Result<Observed, ReadError>;
 

@@ -1,5 +1,6 @@
 //! The capability itself.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -154,6 +155,15 @@ impl Balancer {
         Ok(servers)
     }
 
+    /// The backend of a change that this balancer can make.
+    fn backend_of<'a>(&self, change: &'a Change) -> Result<&'a str, ReadError> {
+        let (backend, ..) = parts(change)?;
+        if let Kind::Nginx(_) = &self.kind {
+            Nginx::can(change)?;
+        }
+        Ok(backend.as_str())
+    }
+
     async fn server(&self, backend: &str, name: &str) -> Result<Server, ReadError> {
         find(&self.servers(backend).await?, backend, name).cloned()
     }
@@ -211,13 +221,23 @@ impl Capability for Balancer {
 
     /// The server's address: another one under the same name is not the one that is meant.
     async fn facts(&self, change: &Change) -> Result<Facts, ReadError> {
-        let (backend, name, set) = parts(change)?;
-        if let Kind::Nginx(_) = &self.kind {
-            Nginx::can(change)?;
+        let backend = self.backend_of(change)?;
+        facts_among(&self.servers(backend).await?, change)
+    }
+
+    /// Each backend is looked at once.
+    async fn facts_of_each(&self, changes: &[&Change]) -> Result<Vec<Facts>, (usize, ReadError)> {
+        let mut seen: BTreeMap<&str, Vec<Server>> = BTreeMap::new();
+        let mut all = Vec::with_capacity(changes.len());
+        for (place, change) in changes.iter().enumerate() {
+            let here = |error| (place, error);
+            let backend = self.backend_of(change).map_err(here)?;
+            if !seen.contains_key(backend) {
+                seen.insert(backend, self.servers(backend).await.map_err(here)?);
+            }
+            all.push(facts_among(&seen[backend], change).map_err(here)?);
         }
-        let server = self.server(backend.as_str(), name.as_str()).await?;
-        let key = fact(backend, name, &set);
-        Ok(Facts::from([(key, server.address.into())]))
+        Ok(all)
     }
 
     async fn observe(&self, change: &Change, _attempt: &Attempt) -> Result<Observed, ReadError> {
@@ -341,6 +361,13 @@ impl Capability for Balancer {
 /// does not take the place of it.
 fn fact(backend: &BackendName, name: &ServerName, set: &Set<'_>) -> String {
     format!("{}/{backend}/{name}/address", set.key())
+}
+
+fn facts_among(servers: &[Server], change: &Change) -> Result<Facts, ReadError> {
+    let (backend, name, set) = parts(change)?;
+    let server = find(servers, backend.as_str(), name.as_str())?;
+    let address = server.address.as_str().into();
+    Ok(Facts::from([(fact(backend, name, &set), address)]))
 }
 
 fn to_value(value: &impl serde::Serialize) -> Result<Value, ReadError> {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use csv::StringRecord;
 use liftlock_types::ReadError;
 use liftlock_types::facts::traffic::{Administrative, Server};
 
@@ -19,75 +20,118 @@ const DRAIN: u32 = 0x08 | 0x10;
 /// `srv_op_state`: starting slowly and running. 0 is stopped, 3 stopping: its check answers "no new ones".
 const UP: [&str; 2] = ["1", "2"];
 
-type Row<'a> = BTreeMap<&'a str, String>;
+/// An answer with a header.
+struct Table {
+    columns: StringRecord,
+    rows: Vec<StringRecord>,
+}
+
+/// One row of it.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    columns: &'a StringRecord,
+    record: &'a StringRecord,
+}
+
+impl Table {
+    /// From the line behind `# ` on, which names the columns.
+    fn of(answer: &str, reader: &mut csv::ReaderBuilder) -> Option<Self> {
+        let answer = answer.trim_start_matches('\n').strip_prefix("# ")?;
+        let mut reader = reader.flexible(true).from_reader(answer.as_bytes());
+        let columns = reader.headers().ok()?.clone();
+        let rows = reader.records().collect::<Result<_, _>>().ok()?;
+        Some(Self { columns, rows })
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.rows.iter().map(|record| Row {
+            columns: &self.columns,
+            record,
+        })
+    }
+}
+
+impl<'a> Row<'a> {
+    /// Nothing where there is no such column.
+    fn text(self, name: &str) -> &'a str {
+        self.columns
+            .iter()
+            .position(|column| column == name)
+            .and_then(|place| self.record.get(place))
+            .unwrap_or_default()
+    }
+
+    fn number<T: std::str::FromStr>(self, name: &str) -> Result<T, ReadError> {
+        let value = self.text(name);
+        value
+            .parse()
+            .map_err(|_| unexpected(&format!("a column `{name}`"), value))
+    }
+}
 
 /// All servers of the three answers.
 pub(crate) fn servers(states: &str, stats: &str, tables: &str) -> Result<Vec<Server>, ReadError> {
     let states = state_rows(states)?;
     let stats = stat_rows(stats)?;
-    let mut rows: BTreeMap<(&str, &str), &Row<'_>> = BTreeMap::new();
-    for row in &stats {
-        rows.insert((text(row, "pxname"), text(row, "svname")), row);
-    }
+    let rows: BTreeMap<(&str, &str), Row<'_>> = stats
+        .rows()
+        .map(|row| ((row.text("pxname"), row.text("svname")), row))
+        .collect();
     let with_table = with_table(tables);
     states
-        .iter()
+        .rows()
         .map(|state| {
-            let backend = text(state, "be_name");
-            let name = text(state, "srv_name");
+            let backend = state.text("be_name");
+            let name = state.text("srv_name");
             let Some(stat) = rows.get(&(backend, name)) else {
                 // Two answers of two configurations.
                 return Err(ReadError::Unavailable(format!(
                     "HAProxy was reloaded while `{backend}/{name}` was looked at"
                 )));
             };
-            server(
-                state,
-                stat,
-                rows.get(&(backend, "BACKEND")).copied(),
-                &with_table,
-            )
+            let backend = rows.get(&(backend, "BACKEND")).copied();
+            server(state, *stat, backend, &with_table)
         })
         .collect()
 }
 
 fn server(
-    state: &Row<'_>,
-    stat: &Row<'_>,
-    backend: Option<&Row<'_>>,
+    state: Row<'_>,
+    stat: Row<'_>,
+    backend: Option<Row<'_>>,
     with_table: &BTreeSet<String>,
 ) -> Result<Server, ReadError> {
-    let bits: u32 = number(state, "srv_admin_state")?;
+    let bits: u32 = state.number("srv_admin_state")?;
     let administrative = match bits {
         bits if bits & MAINTENANCE != 0 => Administrative::Maintenance,
         bits if bits & DRAIN != 0 => Administrative::Drain,
         _ => Administrative::Ready,
     };
-    let weight: u32 = number(state, "srv_uweight")?;
-    let up = UP.contains(&text(state, "srv_op_state"));
-    let is_spare = text(stat, "bck") == "1";
-    let of_backend = |name: &str| backend.map_or("", |row| text(row, name));
+    let weight: u32 = state.number("srv_uweight")?;
+    let up = UP.contains(&state.text("srv_op_state"));
+    let is_spare = stat.text("bck") == "1";
+    let of_backend = |name: &str| backend.map_or("", |row| row.text(name));
     // Spares get requests once no other server can.
     let waits = is_spare && of_backend("act") != "0";
-    let mut more = vec![("status".to_owned(), shown(text(stat, "status")))];
-    let check = text(stat, "check_status").trim_start_matches("* ");
+    let mut more = vec![("status".to_owned(), shown(stat.text("status")))];
+    let check = stat.text("check_status").trim_start_matches("* ");
     if !check.is_empty() {
         more.push(("check".to_owned(), shown(check)));
     }
     if is_spare {
         more.push(("spare".to_owned(), "true".to_owned()));
     }
-    let name = text(state, "be_name");
+    let name = state.text("be_name");
     Ok(Server {
         backend: name.to_owned(),
-        name: text(state, "srv_name").to_owned(),
+        name: state.text("srv_name").to_owned(),
         address: address(state, stat),
         administrative,
         up,
         serving: up && administrative == Administrative::Ready && weight > 0 && !waits,
-        current: Some(number(stat, "scur")?),
-        queued: Some(number(stat, "qcur")?),
-        total: Some(number(stat, "stot")?),
+        current: Some(stat.number("scur")?),
+        queued: Some(stat.number("qcur")?),
+        total: Some(stat.number("stot")?),
         weight,
         sticky: !of_backend("cookie").is_empty()
             || of_backend("algo") == "source"
@@ -96,80 +140,36 @@ fn server(
     })
 }
 
-fn address(state: &Row<'_>, stat: &Row<'_>) -> String {
-    let (host, port) = (text(state, "srv_addr"), text(state, "srv_port"));
+fn address(state: Row<'_>, stat: Row<'_>) -> String {
+    let (host, port) = (state.text("srv_addr"), state.text("srv_port"));
     match host {
         // Not an IP address: as the statistics have it, for levels that show it.
-        "" | "-" => shown(text(stat, "addr")),
+        "" | "-" => shown(stat.text("addr")),
         host if host.contains(':') => format!("[{host}]:{port}"),
         host => format!("{host}:{port}"),
     }
 }
 
-fn text<'a>(row: &'a Row<'_>, name: &str) -> &'a str {
-    row.get(name).map_or("", String::as_str)
-}
-
-fn number<T: std::str::FromStr>(row: &Row<'_>, name: &str) -> Result<T, ReadError> {
-    let value = text(row, name);
-    value
-        .parse()
-        .map_err(|_| unexpected(&format!("a column `{name}`"), value))
-}
-
 /// `1`, then a header after `#`, then rows with single blanks.
-fn state_rows(answer: &str) -> Result<Vec<Row<'_>>, ReadError> {
-    let mut lines = answer.lines().skip_while(|line| line.is_empty());
-    let version = lines.next().unwrap_or_default();
-    let header = lines.next().and_then(|line| line.strip_prefix("# "));
-    let (Some(header), true) = (header, version.bytes().all(|b| b.is_ascii_digit())) else {
-        return Err(unexpected("show servers state", answer));
-    };
-    let names: Vec<&str> = header.split(' ').collect();
-    Ok(lines
-        .filter(|line| !line.is_empty())
-        .map(|line| {
-            let values = line.split(' ').map(str::to_owned);
-            names.iter().copied().zip(values).collect()
+fn state_rows(answer: &str) -> Result<Table, ReadError> {
+    let (version, table) = answer
+        .trim_start_matches('\n')
+        .split_once('\n')
+        .unwrap_or_default();
+    Some(table)
+        .filter(|_| version.bytes().all(|b| b.is_ascii_digit()))
+        .and_then(|table| {
+            Table::of(
+                table,
+                csv::ReaderBuilder::new().delimiter(b' ').quoting(false),
+            )
         })
-        .collect())
+        .ok_or_else(|| unexpected("show servers state", answer))
 }
 
 /// A header after `# `, then rows with commas; a text with a comma stands in quotes.
-fn stat_rows(answer: &str) -> Result<Vec<Row<'_>>, ReadError> {
-    let mut lines = answer.lines().skip_while(|line| line.is_empty());
-    let Some(header) = lines.next().and_then(|line| line.strip_prefix("# ")) else {
-        return Err(unexpected("show stat", answer));
-    };
-    let names: Vec<&str> = header.split(',').collect();
-    Ok(lines
-        .filter(|line| !line.is_empty())
-        .map(|line| names.iter().copied().zip(fields(line)).collect())
-        .collect())
-}
-
-fn fields(line: &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
-    let mut in_quotes = false;
-    let mut letters = line.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match (letter, in_quotes) {
-            ('"', true) if letters.peek() == Some(&'"') => {
-                letters.next();
-                push(&mut fields, '"');
-            }
-            ('"', _) => in_quotes = !in_quotes,
-            (',', false) => fields.push(String::new()),
-            (letter, _) => push(&mut fields, letter),
-        }
-    }
-    fields
-}
-
-fn push(fields: &mut [String], letter: char) {
-    if let Some(last) = fields.last_mut() {
-        last.push(letter);
-    }
+fn stat_rows(answer: &str) -> Result<Table, ReadError> {
+    Table::of(answer, &mut csv::ReaderBuilder::new()).ok_or_else(|| unexpected("show stat", answer))
 }
 
 /// `# table: NAME, type: ip, ...`: a backend's own table bears its name.
