@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base64::Engine as _;
-use liftlock_http::{ApiPath, Guarded, Lost, encode};
+use liftlock_http::{ApiPath, Guarded, Lost, encode, trusting_machine};
 use liftlock_types::EndpointPath;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
@@ -171,23 +171,28 @@ fn client(config: &EndpointConfig, credentials: &Credentials) -> Result<Client, 
         let what = what.to_owned();
         move |source| EndpointError::Client { what, source }
     };
-    if let Some(file) = &config.ca {
-        let shown = file.display().to_string();
-        let pem = std::fs::read(file).map_err(|source| EndpointError::File {
-            path: shown.clone(),
-            source,
-        })?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(wrong(&format!("the certificate authority `{shown}`")))?;
-        if certificates.is_empty() {
-            return Err(EndpointError::Config {
-                key: "ca",
-                why: format!("`{shown}` holds no certificate"),
-            });
-        }
-        builder = builder.tls_certs_only(certificates);
+    let Some(file) = &config.ca else {
+        return trusting_machine(builder)
+            .build()
+            .map_err(wrong("the TLS settings"));
+    };
+    let shown = file.display().to_string();
+    let pem = std::fs::read(file).map_err(|source| EndpointError::File {
+        path: shown.clone(),
+        source,
+    })?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+        .map_err(wrong(&format!("the certificate authority `{shown}`")))?;
+    if certificates.is_empty() {
+        return Err(EndpointError::Config {
+            key: "ca",
+            why: format!("`{shown}` holds no certificate"),
+        });
     }
-    builder.build().map_err(wrong("the TLS settings"))
+    builder
+        .tls_certs_only(certificates)
+        .build()
+        .map_err(wrong("the TLS settings"))
 }
 
 /// The one place where the secret is exposed: on its way to the header that the operator chose.
