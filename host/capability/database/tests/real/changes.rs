@@ -109,6 +109,27 @@ async fn a_foreign_key_takes_no_client_down_with_it() {
     .await;
 }
 
+/// Who has read a table and goes on to write to it is not ended for a change that waits for the table.
+#[tokio::test]
+async fn a_column_of_mariadb_takes_no_client_down_with_it() {
+    on(DatabaseKind::MariaDb, async |place| {
+        let database = table(place).await;
+        let change = place.execute(ADD);
+        let client = place.address().sql(
+            &place.name,
+            "begin; select * from t; select sleep(1); update t set a = 'y' where id = '1'; select sleep(0.2); commit",
+        );
+        let ours = async {
+            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+            database.act(&change, &attempt("apart", 1)).await
+        };
+        let (client, acted) = tokio::join!(client, ours);
+        client.unwrap();
+        assert!(matches!(acted, Acted::Answered(_)), "{acted:?}");
+    })
+    .await;
+}
+
 /// Somebody holds it for ever: a clear refusal, and nothing is left behind.
 async fn gives_up(place: &Place) {
     let database = table(place).await;
