@@ -228,6 +228,32 @@ async fn the_last_serving_server_is_never_taken() {
 }
 
 #[tokio::test]
+async fn many_changes_rest_on_what_each_rests_on() {
+    let lab = Lab::start().await;
+    let on = lab.balancer();
+    let mut changes = vec![
+        state(BACKEND, "n1", Drain),
+        state(BACKEND, "n2", Drain),
+        state(BACKEND, "n1", Ready),
+    ];
+    let mut each = Vec::new();
+    for change in &changes {
+        each.push(on.facts(change).await.unwrap());
+    }
+    let all: Vec<&Change> = changes.iter().collect();
+    assert_eq!(on.facts_of_each(&all).await.unwrap(), each);
+    assert_ne!(each[0], each[1]);
+    // The error names the change that it is about.
+    changes.insert(1, state(BACKEND, "n9", Drain));
+    let all: Vec<&Change> = changes.iter().collect();
+    let (at, error) = on.facts_of_each(&all).await.unwrap_err();
+    assert!(
+        matches!((at, &error), (1, ReadError::NotFound(_))),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_reload_loses_the_states_and_nothing_hides_it() {
     let mut lab = Lab::start().await;
     let on = lab.balancer();
