@@ -50,25 +50,6 @@ fn warning(id: &str, subject: &str, what: impl Into<String>) -> Finding {
     found(id, Severity::Warning, subject, what)
 }
 
-/// Says with each blocker which command looks again.
-pub(crate) fn with_command(
-    mut found: Vec<Finding>,
-    moment: Moment,
-    target: &Target,
-) -> Vec<Finding> {
-    let command = match moment {
-        Moment::OnResume => "`liftlock resume`".to_owned(),
-        Moment::BeforeRun => "`liftlock run` again".to_owned(),
-        _ => format!("`liftlock plan {}`", target.to),
-    };
-    for finding in &mut found {
-        if finding.severity == Severity::Blocker {
-            finding.remedy = format!("{}; then {command}", finding.remedy);
-        }
-    }
-    found
-}
-
 /// The nodes cannot be taken while others serve.
 pub(crate) fn cannot_roll(error: &NoRoll) -> Finding {
     blocker(error.id(), "nodes", error.to_string())

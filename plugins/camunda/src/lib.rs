@@ -62,6 +62,7 @@ pub mod standing;
 pub mod version;
 pub mod window;
 
+use liftlock_sdk::finding::with_command;
 use liftlock_sdk::prelude::*;
 
 use backup::Backup;
@@ -94,7 +95,7 @@ impl Plugin for Camunda {
         if let Some(sha256) = &options.restore {
             let restore = Restore::of(site, &schema, &nodes, target, &options, sha256)?;
             let found = restore.findings();
-            return Ok(check::with_command(found, run.moment(), target));
+            return Ok(with_command(found, run.moment(), &target.to));
         }
         let goal = Goal::of(site, &schema, &nodes, target);
         let mut found = check::findings(&schema, &nodes, &goal, &options);
@@ -107,7 +108,7 @@ impl Plugin for Camunda {
         if goal.is_ok_and(|goal| goal.script.is_some()) {
             found.extend(Backup::of(site)?.findings(options.without_backup));
         }
-        Ok(check::with_command(found, run.moment(), target))
+        Ok(with_command(found, run.moment(), &target.to))
     }
 
     fn plan(
@@ -130,7 +131,7 @@ impl Plugin for Camunda {
         };
         proposed.map_err(|refusal| match refusal {
             Refusal::Blocked(found) => {
-                Refusal::Blocked(check::with_command(found, run.moment(), target))
+                Refusal::Blocked(with_command(found, run.moment(), &target.to))
             }
             other => other,
         })

@@ -35,6 +35,7 @@ mod rolling;
 mod seen;
 mod validate;
 
+use liftlock_sdk::finding::with_command;
 use liftlock_sdk::prelude::*;
 
 use kuzzle::Kuzzles;
@@ -73,7 +74,7 @@ impl Plugin for Kuzzle {
                 by_snapshot::findings(site, &seen, &kuzzles, &options, target, moment)?
             }
         });
-        Ok(check::with_command(found, moment, target))
+        Ok(with_command(found, moment, &target.to))
     }
 
     fn plan(

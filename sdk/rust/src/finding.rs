@@ -1,5 +1,7 @@
 //! Results of checks: a stable id, what was seen, why it matters and what to do.
 
+use crate::run::Moment;
+
 pub use crate::bindings::liftlock::upgrade::types::{Finding, Severity};
 
 impl Finding {
@@ -66,9 +68,39 @@ impl Finding {
     }
 }
 
+/// Says with each blocker which command looks again, to the version that was asked for.
+#[must_use]
+pub fn with_command(mut found: Vec<Finding>, moment: Moment, to: &str) -> Vec<Finding> {
+    for finding in &mut found {
+        if finding.severity == Severity::Blocker {
+            finding.remedy = format!("{}; then {}", finding.remedy, moment.command(to));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_blocker_says_what_to_type_when_its_remedy_is_done() {
+        let found =
+            [Finding::blocker("x.y"), Finding::warning("x.z")].map(|it| it.remedy("mend it"));
+        let remedies = |moment| {
+            with_command(found.to_vec(), moment, "8.8")
+                .into_iter()
+                .map(|it| it.remedy)
+                .collect::<Vec<String>>()
+        };
+        for (moment, blocker) in [
+            (Moment::Asked, "mend it; then `liftlock plan 8.8`"),
+            (Moment::BeforeRun, "mend it; then `liftlock run` again"),
+            (Moment::OnResume, "mend it; then `liftlock resume`"),
+        ] {
+            assert_eq!(remedies(moment), [blocker, "mend it"]);
+        }
+    }
 
     #[test]
     fn a_finding_carries_what_was_said() {

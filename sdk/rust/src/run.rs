@@ -71,6 +71,17 @@ pub fn parse_capture(text: &str) -> Result<Vec<Captured>> {
         .collect())
 }
 
+impl Moment {
+    /// What a person types so that it is looked again, when what was found is mended.
+    pub fn command(self, to: &str) -> String {
+        match self {
+            Self::OnResume => "`liftlock resume`".to_owned(),
+            Self::BeforeRun => "`liftlock run` again".to_owned(),
+            _ => format!("`liftlock plan {to}`"),
+        }
+    }
+}
+
 impl Run {
     /// What a capture step of this run kept under that name; none where no run got there.
     ///

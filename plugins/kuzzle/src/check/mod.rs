@@ -52,25 +52,6 @@ pub(crate) fn info(id: &str, subject: &str, what: impl Into<String>) -> Finding 
     found(id, Severity::Info, subject, what)
 }
 
-/// Says with each blocker which command looks again.
-pub(crate) fn with_command(
-    mut found: Vec<Finding>,
-    moment: Moment,
-    target: &Target,
-) -> Vec<Finding> {
-    let command = match moment {
-        Moment::OnResume => "`liftlock resume`".to_owned(),
-        Moment::BeforeRun => "`liftlock run` again".to_owned(),
-        _ => format!("`liftlock plan {}`", target.to),
-    };
-    for finding in &mut found {
-        if finding.severity == Severity::Blocker {
-            finding.remedy = format!("{}; then {command}", finding.remedy);
-        }
-    }
-    found
-}
-
 /// Everything that is found of cluster and Kuzzle, whichever way is taken.
 ///
 /// A run that goes on has stopped Kuzzle and mixed the versions itself, and knows it: what follows from that is no

@@ -119,18 +119,9 @@ pub(crate) fn graded(found: Vec<Finding>, goal: &Goal) -> Vec<Finding> {
         let remedy = &finding.remedy;
         let bare = remedy.strip_suffix("then plan again").unwrap_or(remedy);
         let bare = bare.trim_end_matches([',', ';', ' ']);
-        finding.remedy = format!("{bare}{}", next(goal));
+        finding.remedy = format!("{bare}; then {}", goal.moment.command(goal.asked.as_str()));
     }
     graded
-}
-
-/// The command that looks again.
-fn next(goal: &Goal) -> String {
-    match goal.moment {
-        Moment::OnResume => "; then `liftlock resume`".to_owned(),
-        Moment::BeforeRun => "; then `liftlock run` again".to_owned(),
-        _ => format!("; then `liftlock plan {}`", goal.asked),
-    }
 }
 
 /// Names for a text: at most 12, the rest as a number.
