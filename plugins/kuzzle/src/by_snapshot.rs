@@ -38,6 +38,8 @@ pub(crate) fn of_shared(site: &Site, shared: Vec<Finding>, moment: Moment) -> Re
     let is_seen_to = |finding: &Finding| match finding.id.as_str() {
         "kuzzle.backups-not-reached" => registers,
         "kuzzle.mode-ahead" => moment == Moment::OnResume,
+        // A blocker of its own says it.
+        "kuzzle.closed" => true,
         _ => false,
     };
     Ok(shared.into_iter().filter(|it| !is_seen_to(it)).collect())

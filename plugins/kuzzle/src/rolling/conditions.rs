@@ -8,13 +8,19 @@ use crate::descriptor::STORAGE;
 
 /// Nothing is lost by this node's stop.
 pub(crate) const MAY_STOP: &str = "may-stop";
-/// The node is in the cluster with its new version.
+/// The node is in the cluster.
 pub(crate) const JOINED: &str = "joined";
+/// It has its new version.
+pub(crate) const RUNS: &str = "runs";
 /// No shard is worth waiting for.
 pub(crate) const SETTLED: &str = "settled";
 
 /// How long a node that was started is waited for: a large one reads its shards' state first.
 const JOIN_PATIENCE_MS: u64 = 900_000;
+
+/// How long its version is waited for once it is there. It cannot change any more; but a list can still show the process
+/// that was stopped, until its silence is noticed.
+const RUNS_PATIENCE_MS: u64 = 60_000;
 
 /// How long the shards are waited for that a stop would take away: copies are being built, or the order is wrong.
 const STOP_PATIENCE_MS: u64 = 300_000;
@@ -26,8 +32,12 @@ pub(crate) fn may_stop(node: &str, to: &str, outages_accepted: bool) -> Result<C
         .when_expired(OnExpiry::Ask)
 }
 
-pub(crate) fn joined(node: &str, to: &str) -> Result<Condition> {
-    asked(JOINED, &json!({ "node": node, "to": to })).patience_ms(JOIN_PATIENCE_MS)
+pub(crate) fn joined(node: &str) -> Result<Condition> {
+    asked(JOINED, &json!({ "node": node })).patience_ms(JOIN_PATIENCE_MS)
+}
+
+pub(crate) fn runs(node: &str, to: &str) -> Result<Condition> {
+    asked(RUNS, &json!({ "node": node, "to": to })).patience_ms(RUNS_PATIENCE_MS)
 }
 
 pub(crate) fn settled(patience_ms: u64) -> Result<Condition> {
@@ -60,7 +70,8 @@ pub(crate) fn observe(site: &Site, name: &str, input: &Value) -> Result<Option<O
                 accepted,
             ))
         }
-        JOINED => holds_where(not_joined(
+        JOINED => holds_where(not_joined(&storage()?.nodes()?, text("node")?)),
+        RUNS => holds_where(runs_not(
             &with_own_word(&storage()?)?,
             text("node")?,
             text("to")?,
@@ -130,7 +141,14 @@ pub(super) fn told_of(left: &Left) -> String {
     format!("`{}` shard {}: {how}", left.index, left.number)
 }
 
-fn not_joined(nodes: &[Node], name: &str, to: &str) -> String {
+fn not_joined(nodes: &[Node], name: &str) -> String {
+    if nodes.iter().any(|node| node.name == name) {
+        return String::new();
+    }
+    format!("`{name}` is not in the cluster (kuzzle.not-joined): its log says why")
+}
+
+fn runs_not(nodes: &[Node], name: &str, to: &str) -> String {
     if rolling::has_joined(nodes, name, to) {
         return String::new();
     }
@@ -139,7 +157,7 @@ fn not_joined(nodes: &[Node], name: &str, to: &str) -> String {
             "`{name}` is in the cluster with {}, not {to} (kuzzle.wrong-join)",
             node.version
         ),
-        None => format!("`{name}` is not in the cluster (kuzzle.not-joined): its log says why"),
+        None => not_joined(nodes, name),
     }
 }
 
@@ -192,10 +210,12 @@ mod tests {
     #[test]
     fn a_wrong_join_is_told_from_none() {
         let mut nodes = seen().nodes;
-        assert!(not_joined(&nodes, "n2", TO).contains("wrong-join"));
-        assert!(not_joined(&nodes, "n4", TO).contains("not-joined"));
+        assert!(runs_not(&nodes, "n2", TO).contains("wrong-join"));
+        assert!(runs_not(&nodes, "n4", TO).contains("not-joined"));
+        assert!(not_joined(&nodes, "n4").contains("not-joined"));
+        assert_eq!(not_joined(&nodes, "n2"), "");
         nodes[1] = node("n2", TO, false);
-        assert_eq!(not_joined(&nodes, "n2", TO), "");
+        assert_eq!(runs_not(&nodes, "n2", TO), "");
     }
 
     #[test]

@@ -220,9 +220,10 @@ impl Writer<'_> {
             .add()?;
         step("start", "start")
             .gives_back(&format!("{unit}-stop"))
+            .ends_when("it is in the cluster", conditions::joined(&node.name))
             .ends_when(
-                &format!("it is in the cluster, as {}", self.around.to),
-                conditions::joined(&node.name, self.around.to),
+                &format!("as {}", self.around.to),
+                conditions::runs(&node.name, self.around.to),
             )
             .add()?;
         step("release", "replicas may be built again")
