@@ -188,4 +188,26 @@ impl Operator {
         let _ = writeln!(transcript, "{told}");
         Ok(told)
     }
+
+    /// Adds a plugin that nobody signed.
+    pub async fn add(&self, plugin: &Path) -> anyhow::Result<()> {
+        let plugin = plugin.to_str().context("the plugin's path")?;
+        let add = ["plugin", "add", plugin, "--allow-unsigned"];
+        self.run(&add).await?.expect(0).map(drop)
+    }
+
+    /// Grants the plugin what it asks for.
+    pub async fn grant(&self) -> anyhow::Result<()> {
+        self.run(&["grant", "--yes"]).await?.expect(0).map(drop)
+    }
+
+    /// Plans to this version and approves; gives the plan's file.
+    pub async fn approved(&self, to: &str) -> anyhow::Result<String> {
+        let told = self.run(&["plan", to, "--json"]).await?.expect(0)?;
+        let data = told.data()?;
+        let file = data["file"].as_str().context("the plan's file")?.to_owned();
+        let approve = ["approve", &file, "--by", "prover"];
+        self.run(&approve).await?.expect(0)?;
+        Ok(file)
+    }
 }

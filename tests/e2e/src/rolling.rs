@@ -23,44 +23,19 @@ pub use whole::upgrades_under_traffic;
 pub use whole::upgrades_with_stale_statements;
 pub use window::stops_for_a_deployment;
 
-use anyhow::Context;
-
 use crate::operator::Told;
 
 impl RollingSite {
     /// Adds the plugin, grants what it asks for, plans and approves; gives the plan's file.
     pub async fn approved(&self) -> anyhow::Result<String> {
-        let plugin = self.plugin().to_str().context("the plugin's path")?;
-        let operator = &self.operator;
-        operator
-            .run(&["plugin", "add", plugin, "--allow-unsigned"])
-            .await?
-            .expect(0)?;
-        operator.run(&["grant", "--yes"]).await?.expect(0)?;
+        self.operator.add(self.plugin()).await?;
+        self.operator.grant().await?;
         self.plan().await
     }
 
     /// Plans once more and approves.
     pub async fn plan(&self) -> anyhow::Result<String> {
-        self.plan_to(self.spec.to.name()).await
-    }
-
-    /// Plans to a version and approves.
-    pub async fn plan_to(&self, version: &str) -> anyhow::Result<String> {
-        let told = self
-            .operator
-            .run(&["plan", version, "--json"])
-            .await?
-            .expect(0)?;
-        let out = told.data()?["file"]
-            .as_str()
-            .context("the plan's file")?
-            .to_owned();
-        self.operator
-            .run(&["approve", &out, "--by", "prover"])
-            .await?
-            .expect(0)?;
-        Ok(out)
+        self.operator.approved(self.spec.to.name()).await
     }
 
     /// Runs an approved plan.

@@ -5,6 +5,7 @@
 //! touched. Then the remedy is followed, after which the finding must be gone.
 //!
 //! - [`answer`]: what `check` answers, and whether a trap should be told so
+//! - `diagnosis`: what `check` and `plan` say, compared with what is usual
 //! - [`ground`]: a simulated cluster, or one real server that all traps share
 //! - [`scene`]: the site, its operator, and how an answer is judged
 //! - `identity`: metadata, prefixes, versions, the update log
@@ -12,6 +13,7 @@
 //! - `others`: what somebody else does meanwhile
 //! - `runs`: what keeps nobody from upgrading
 //! - `reindex`: where the vendor's own upgrader loses documents
+//! - [`kuzzle`]: the traps of Kuzzle, on real servers
 //! - [`rolling`]: the traps of Camunda 7, on sites of another kind
 
 /// A list of traps, all of one type and set on values of one type.
@@ -28,9 +30,11 @@ macro_rules! traps {
 }
 
 pub mod answer;
+mod diagnosis;
 pub mod ground;
 mod identity;
 mod indices;
+pub mod kuzzle;
 mod others;
 mod reindex;
 pub mod rolling;

@@ -7,6 +7,7 @@ use liftlock_e2e::Tally;
 use liftlock_e2e::trap;
 use liftlock_e2e::trap::Ground;
 use liftlock_e2e::trap::Trap;
+use liftlock_e2e::trap::kuzzle;
 use liftlock_e2e::trap::rolling;
 use liftlock_lab::Server;
 use liftlock_lab::ServerKind;
@@ -44,6 +45,8 @@ enum Product {
     Optimize,
     /// Camunda 7, 7.21 to 7.22, node by node; on real databases and balancers.
     Camunda,
+    /// Kuzzle, Elasticsearch 7.17 to 8.19, by both methods; on real servers.
+    Kuzzle,
 }
 
 impl Options {
@@ -51,6 +54,7 @@ impl Options {
         match self.product {
             Product::Optimize => "optimize",
             Product::Camunda => "camunda",
+            Product::Kuzzle => "kuzzle",
         }
     }
 }
@@ -59,16 +63,13 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
     match options.product {
         Product::Optimize => optimize(options, summary).await,
         Product::Camunda => camunda(options, summary).await,
+        Product::Kuzzle => of_kuzzle(options, summary).await,
     }
 }
 
 /// On servers that each trap names itself.
 async fn camunda(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
-    if options.simulated || !options.server.is_empty() {
-        bail!(
-            "traps of camunda have their own servers: `--server` and `--simulated` are of optimize"
-        );
-    }
+    has_own_servers(options)?;
     let traps = trap::named(rolling::TRAPS, &options.trap)?;
     summary.step(
         "look for databases, balancers, a JDK and Maven",
@@ -78,8 +79,39 @@ async fn camunda(options: &Options, summary: &mut Summary) -> anyhow::Result<()>
     let mut tally = Tally::loud();
     let springing = rolling::spring(&kit, &traps, &mut tally);
     let result = summary.wait("traps of camunda", springing).await;
+    told(traps.len(), result, tally, summary)
+}
+
+/// On a site for each method.
+async fn of_kuzzle(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
+    has_own_servers(options)?;
+    let traps = trap::named(kuzzle::TRAPS, &options.trap)?;
+    summary.step("look for what the site needs", tools::install_for_tests)?;
+    let kit = summary.step("build the binaries", kuzzle::Kit::build)?;
+    let mut tally = Tally::loud();
+    let springing = kuzzle::spring(&kit, &traps, &mut tally);
+    let result = summary.wait("traps of kuzzle", springing).await;
+    told(traps.len(), result, tally, summary)
+}
+
+fn has_own_servers(options: &Options) -> anyhow::Result<()> {
+    if options.simulated || !options.server.is_empty() {
+        bail!(
+            "traps of {} have their own servers: `--server` and `--simulated` are of optimize",
+            options.product()
+        );
+    }
+    Ok(())
+}
+
+fn told(
+    traps: usize,
+    result: anyhow::Result<()>,
+    mut tally: Tally,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
     tally.check("the traps came to their end", result);
-    summary.field("traps", traps.len());
+    summary.field("traps", traps);
     if !tally.failed().is_empty() {
         summary.field("failed", tally.failed().len());
     }

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::Context;
 use anyhow::bail;
-use liftlock_lab::HttpTarget;
 use liftlock_lab::Server;
 use liftlock_lab::kuzzle::Handed;
 use liftlock_lab::kuzzle::Kuzzle;
@@ -22,6 +21,7 @@ use serde_json::Value;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::client::Client;
 use super::stage::TOKEN;
 use super::stage::kuzzle_toml;
 use super::stage::open_to_all;
@@ -33,11 +33,15 @@ use crate::tally::Tally;
 /// Two clusters, one store, a filled Kuzzle on the old one, and an operator.
 #[derive(Debug)]
 pub struct BesideStage {
-    kuzzle: Handed,
+    /// Kuzzle, on the old cluster.
+    pub kuzzle: Handed,
     seeded: Seeded,
-    old: Server,
-    new: Server,
-    operator: Operator,
+    /// The old cluster.
+    pub old: Server,
+    /// The new one.
+    pub new: Server,
+    /// Who runs the commands.
+    pub operator: Operator,
     plugin: Component,
     _redis: Redis,
     _folder: TempDir,
@@ -83,8 +87,17 @@ impl BesideStage {
         })
     }
 
-    fn api(&self) -> anyhow::Result<HttpTarget> {
-        Ok(self.kuzzle.target()?.bearer(self.seeded.token.clone()))
+    /// A client of Kuzzle.
+    pub fn client(&self) -> Client<'_> {
+        Client {
+            kuzzle: &self.kuzzle,
+            seeded: &self.seeded,
+        }
+    }
+
+    /// The version that the plan goes to.
+    pub fn to(&self) -> &'static str {
+        TO.version()
     }
 
     fn config(&self) -> anyhow::Result<String> {
@@ -92,82 +105,16 @@ impl BesideStage {
         fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))
     }
 
-    async fn introduce(&self) -> anyhow::Result<()> {
-        let plugin = self.plugin.path.to_str().context("the plugin's path")?;
-        let add = ["plugin", "add", plugin, "--allow-unsigned"];
-        self.operator.run(&add).await?.expect(0)?;
-        self.operator.run(&["grant", "--yes"]).await?.expect(0)?;
-        Ok(())
+    /// Adds the plugin and grants what it asks for.
+    pub async fn granted(&self) -> anyhow::Result<()> {
+        self.operator.add(&self.plugin.path).await?;
+        self.operator.grant().await
     }
 
-    /// Planning ends with a blocker of this id.
-    async fn is_blocked_by(&self, id: &str) -> anyhow::Result<()> {
-        let told = self
-            .operator
-            .run(&["plan", TO.version()])
-            .await?
-            .expect(3)?;
-        if !told.says(id) {
-            bail!("it does not say `{id}`");
-        }
-        Ok(())
-    }
-
-    async fn approved(&self) -> anyhow::Result<String> {
-        let plan = ["plan", TO.version(), "--json"];
-        let told = self.operator.run(&plan).await?.expect(0)?;
-        let data = told.data()?;
-        let file = data["file"].as_str().context("the plan's file")?.to_owned();
-        let approve = ["approve", &file, "--by", "prover"];
-        self.operator.run(&approve).await?.expect(0)?;
-        Ok(file)
-    }
-
-    /// With the token from before the run: deep health, what its storage is, each collection, each user; and a login.
+    /// Kuzzle is well, on a storage of this version, with everything and everybody in it.
     async fn serves_from(&self, version: &str) -> anyhow::Result<()> {
-        let api = self.api()?;
-        let health = api.get("/_healthCheck").await?;
-        if health["result"]["status"] != "green" {
-            bail!("its health is {health}");
-        }
-        let info = api.get("/_serverInfo").await?;
-        let seen = &info["result"]["serverInfo"]["services"]["internalStorage"]["version"];
-        if seen != version {
-            bail!("it sees a storage of {seen}");
-        }
-        for collection in &self.seeded.collections {
-            let count = seed::count(&api, collection).await?;
-            if count != collection.documents as u64 {
-                bail!("{collection:?} has {count} documents");
-            }
-        }
-        let users = api.post("/users/_search?size=100", &json!({})).await?;
-        let mut ids: Vec<&str> = users["result"]["hits"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|user| user["_id"].as_str())
-            .collect();
-        ids.sort_unstable();
-        if ids != self.seeded.users {
-            bail!("the users are {ids:?}");
-        }
-        let me = api.get("/users/_me").await?;
-        if me["result"]["_id"] != seed::ADMIN {
-            bail!("the old token is of {me}");
-        }
-        Ok(())
-    }
-
-    /// What fails in mode 7 on a storage of 8: a deletion by query.
-    async fn deletes_by_query(&self) -> anyhow::Result<()> {
-        let path = format!("{}/_query", self.seeded.collections[0].path());
-        let none = json!({ "query": { "term": { "n": 1_000_000 } } });
-        let (status, answer) = self.api()?.send(Method::DELETE, &path, Some(&none)).await?;
-        if status != 200 {
-            bail!("{status} {answer}");
-        }
-        Ok(())
+        self.client().is_served_from(version).await?;
+        self.client().finds_all().await
     }
 }
 
@@ -189,29 +136,20 @@ pub async fn moves_to_a_new_cluster_and_back(
     stage: &BesideStage,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    stage.introduce().await?;
-    let (old, new) = (stage.old.target(), stage.new.target());
-    new.put("/%25kuzzle.users", &json!({})).await?;
-    let blocked = stage.is_blocked_by("kuzzle.new-not-empty").await;
-    tally.check("a new cluster that a Kuzzle was on is refused", blocked);
-    new.send(Method::DELETE, "/%25kuzzle.users", None).await?;
-    old.put("/%26nyc.closed", &json!({})).await?;
-    old.send(Method::POST, "/%26nyc.closed/_close", None)
-        .await?;
-    let blocked = stage.is_blocked_by("kuzzle.closed-index").await;
-    tally.check("a closed collection is refused", blocked);
-    old.send(Method::DELETE, "/%26nyc.closed", None).await?;
-
+    stage.granted().await?;
     let (before, config) = (picture(&stage.old).await?, stage.config()?);
-    let plan = stage.approved().await?;
+    let plan = stage.operator.approved(stage.to()).await?;
     let told = stage.operator.run(&["run", &plan]).await?;
     tally.check("the run is done", told.expect(0).map(drop));
     tally.check(
         "Kuzzle serves from the new cluster, with the token of before",
         stage.serves_from(TO.version()).await,
     );
-    tally.check("and works in mode 8", stage.deletes_by_query().await);
-    let admin = admin_logs_in(stage).await;
+    tally.check(
+        "and works in mode 8",
+        stage.client().deletes_by_query().await,
+    );
+    let admin = stage.client().logs_in().await;
     tally.check("the administrator logs in", admin);
     tally.check(
         "the old cluster is as it was",
@@ -242,15 +180,6 @@ pub async fn moves_to_a_new_cluster_and_back(
         "the old cluster is as it was",
         is(&before, &stage.old).await,
     );
-    Ok(())
-}
-
-async fn admin_logs_in(stage: &BesideStage) -> anyhow::Result<()> {
-    let body = json!({ "username": seed::ADMIN, "password": seed::PASSWORD });
-    let answer = stage.kuzzle.target()?.post("/_login/local", &body).await?;
-    if !answer["result"]["jwt"].is_string() {
-        bail!("{answer}");
-    }
     Ok(())
 }
 

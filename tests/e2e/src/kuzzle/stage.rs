@@ -9,18 +9,18 @@ use liftlock_lab::HandedNode;
 use liftlock_lab::HttpTarget;
 use liftlock_lab::kuzzle::Handed;
 use liftlock_lab::kuzzle::KuzzleSite;
-use liftlock_lab::kuzzle::seed;
 use liftlock_lab::kuzzle::site::TO;
 use serde_json::Value;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::client::Client;
 use crate::artifacts::Component;
 use crate::operator::Operator;
 use crate::operator::Told;
 
 /// Variable with the token that Liftlock shows to Kuzzle.
-pub(super) const TOKEN: &str = "LIFTLOCK_LAB_KUZZLE_TOKEN";
+pub const TOKEN: &str = "LIFTLOCK_LAB_KUZZLE_TOKEN";
 
 /// Name of the snapshot repository in the cluster.
 const REPOSITORY: &str = "backups";
@@ -81,47 +81,31 @@ impl KuzzleStage {
         Ok(self.site.nodes[0].target()?)
     }
 
+    /// A client of Kuzzle.
+    pub fn client(&self) -> Client<'_> {
+        Client {
+            kuzzle: &self.site.kuzzle,
+            seeded: &self.site.seeded,
+        }
+    }
+
     /// Adds the plugin, grants what it asks for, plans and approves; gives the plan's file.
     pub async fn approved(&self) -> anyhow::Result<String> {
         self.granted().await?;
-        self.planned().await
+        self.operator.approved(self.to()).await
     }
 
     /// Adds the plugin and grants what it asks for.
     pub async fn granted(&self) -> anyhow::Result<()> {
-        let plugin = self.plugin.path.to_str().context("the plugin's path")?;
-        self.operator
-            .run(&["plugin", "add", plugin, "--allow-unsigned"])
-            .await?
-            .expect(0)?;
-        self.operator.run(&["grant", "--yes"]).await?.expect(0)?;
-        Ok(())
+        self.operator.add(&self.plugin.path).await?;
+        self.operator.grant().await
     }
 
     /// Writes other lines under `[options]`, and grants anew.
     pub async fn change_options(&self, options: &str) -> anyhow::Result<()> {
         let file = self.operator.site().join("site.toml");
         fs::write(&file, site_toml(&self.site, options))?;
-        self.operator.run(&["grant", "--yes"]).await?.expect(0)?;
-        Ok(())
-    }
-
-    /// Plans and approves; gives the plan's file.
-    pub async fn planned(&self) -> anyhow::Result<String> {
-        let operator = &self.operator;
-        let told = operator
-            .run(&["plan", self.to(), "--json"])
-            .await?
-            .expect(0)?;
-        let file = told.data()?["file"]
-            .as_str()
-            .context("the plan's file")?
-            .to_owned();
-        operator
-            .run(&["approve", &file, "--by", "prover"])
-            .await?
-            .expect(0)?;
-        Ok(file)
+        self.operator.grant().await
     }
 
     /// Runs an approved plan.
@@ -152,52 +136,6 @@ impl KuzzleStage {
             || !nodes.as_array().is_some_and(|all| all.iter().all(is_new))
         {
             bail!("the cluster has {nodes}");
-        }
-        Ok(())
-    }
-
-    /// Kuzzle says of each collection that it holds what was put in; with the token from before the run.
-    pub async fn all_is_there(&self) -> anyhow::Result<()> {
-        let api = self
-            .site
-            .kuzzle
-            .target()?
-            .bearer(self.site.seeded.token.clone());
-        for collection in &self.site.seeded.collections {
-            let count = seed::count(&api, collection).await?;
-            if count != collection.documents as u64 {
-                bail!("{collection:?} has {count} documents");
-            }
-        }
-        let users = api.post("/users/_search?size=100", &json!({})).await?;
-        let mut ids: Vec<&str> = users["result"]["hits"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|user| user["_id"].as_str())
-            .collect();
-        ids.sort_unstable();
-        if ids != self.site.seeded.users {
-            bail!("the users are {ids:?}");
-        }
-        Ok(())
-    }
-
-    /// What fails in mode 7 on a storage of 8: a deletion by query.
-    pub async fn deletes_by_query(&self) -> anyhow::Result<()> {
-        let api = self
-            .site
-            .kuzzle
-            .target()?
-            .bearer(self.site.seeded.token.clone());
-        let collection = &self.site.seeded.collections[0];
-        let path = format!("{}/_query", collection.path());
-        let none = json!({ "query": { "term": { "n": 1_000_000 } } });
-        let (status, answer) = api
-            .send(reqwest::Method::DELETE, &path, Some(&none))
-            .await?;
-        if status != 200 {
-            bail!("{status} {answer}");
         }
         Ok(())
     }

@@ -74,7 +74,7 @@ pub async fn goes_back_as_a_whole(site: &RollingSite, tally: &mut Tally) -> anyh
     balancer.set_state(left_out, AdminState::Maint).await?;
     set_restore(site, &sha256)?;
     site.operator.run(&["grant", "--yes"]).await?.expect(0)?;
-    let plan = site.plan_to(from).await?;
+    let plan = site.operator.approved(from).await?;
     let stopped = site.run(&plan).await?;
     tally.check(
         "the run waits for the approval of the loss",

@@ -1,7 +1,7 @@
 //! A site of stand-ins on which one trap after another is set, and what was touched of it.
 
-use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,9 +25,10 @@ use crate::stage::lend_compiled;
 use crate::stage::private_dir;
 use crate::stage::write;
 use crate::tally::same;
-use crate::trap::answer;
 use crate::trap::answer::Found;
 use crate::trap::answer::Meant;
+use crate::trap::diagnosis;
+use crate::trap::diagnosis::Diagnosis;
 
 /// What the traps need: the binary, the plugin, and what stands in for a node.
 #[derive(Clone, Debug)]
@@ -61,9 +62,7 @@ pub struct Scene {
     pub database: DatabaseServer,
     installation: String,
     site_toml: String,
-    /// What `check` says of it without a trap.
-    usual: BTreeSet<String>,
-    lines: Vec<String>,
+    diagnosis: Diagnosis,
     compiled: PathBuf,
     folder: TempDir,
 }
@@ -73,7 +72,7 @@ impl Scene {
     pub async fn new(kit: &Kit, kind: DatabaseKind) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder")?;
         let data = folder.path().join("database");
-        let [from, _] = hop(kind);
+        let [from, to] = hop(kind);
         Seed::new(from, kind)
             .lay(&data, &folder.path().join("seed"))
             .await?;
@@ -94,47 +93,23 @@ impl Scene {
             &installation,
         )
         .await?;
-        let mut scene = Self {
+        let compiled = folder.path().join("compiled");
+        introduce(kit, &place.operator, &compiled).await?;
+        Ok(Self {
             kit: kit.clone(),
+            site_toml: fs::read_to_string(site_file(&place.operator))?,
+            diagnosis: Diagnosis::healthy(&place.operator, to.name()).await?,
             place,
             database,
             installation,
-            site_toml: String::new(),
-            usual: BTreeSet::new(),
-            lines: Vec::new(),
-            compiled: folder.path().join("compiled"),
+            compiled,
             folder,
-        };
-        scene.introduce().await?;
-        let told = scene.check().await?;
-        let told = told.expect(0).context("the site without a trap")?;
-        scene.usual = answer::ids(&answer::findings(&told)?);
-        Ok(scene)
-    }
-
-    async fn introduce(&mut self) -> anyhow::Result<()> {
-        self.site_toml = fs::read_to_string(self.site_file())?;
-        let operator = self.operator();
-        let cache = operator.state().join("cache");
-        private_dir(operator.state())?;
-        lend_compiled(&self.kit.plugin, &self.compiled, &cache)?;
-        let plugin = self.kit.plugin.path.to_str().context("the plugin's path")?;
-        operator
-            .run(&["plugin", "add", plugin, "--allow-unsigned"])
-            .await?
-            .expect(0)?;
-        lend_compiled(&self.kit.plugin, &cache, &self.compiled)?;
-        operator.run(&["grant", "--yes"]).await?.expect(0)?;
-        Ok(())
+        })
     }
 
     /// The person at the terminal.
     pub fn operator(&self) -> &Operator {
         &self.place.operator
-    }
-
-    fn site_file(&self) -> PathBuf {
-        self.operator().site().join("site.toml")
     }
 
     /// Runs SQL on the nodes' database as its owner.
@@ -171,16 +146,12 @@ impl Scene {
 
     /// A line of the report.
     pub fn say(&mut self, line: impl Into<String>) {
-        self.lines.push(line.into());
+        self.diagnosis.say(line);
     }
 
     /// The lines since the last call.
     pub fn take_lines(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.lines)
-    }
-
-    async fn check(&self) -> anyhow::Result<Told> {
-        self.operator().run(&["check", self.to(), "--json"]).await
+        self.diagnosis.take_lines()
     }
 
     /// Replaces a text in `site.toml`, and gives the grant that then has to be given.
@@ -198,52 +169,17 @@ impl Scene {
             edited != self.site_toml,
             format!("`{old}` is not in site.toml"),
         )?;
-        write(&self.site_file(), &edited)?;
-        self.grant().await
-    }
-
-    async fn grant(&self) -> anyhow::Result<()> {
-        self.operator().run(&["grant", "--yes"]).await?.expect(0)?;
-        Ok(())
+        write(&site_file(self.operator()), &edited)?;
+        self.operator().grant().await
     }
 
     /// `check` says exactly these, beside what it says of a healthy site; a blocker keeps `plan` from writing a plan; and
     /// nobody touched anything. Gives the findings in the order of `expected`.
     pub async fn finds(&mut self, expected: &[(Meant, &str)]) -> anyhow::Result<Vec<Found>> {
         let before = self.state().await?;
-        let told = self.check().await?;
-        let is_blocked = expected.iter().any(|(meant, _)| *meant == Meant::Blocker);
-        let code = if is_blocked { 3 } else { 0 };
-        let all = answer::findings(&told.expect(code)?)?;
-        let found = answer::judge(&all, &self.usual, expected)?;
-        let plans = self.plans();
-        let told = self
-            .operator()
-            .run(&["plan", self.to(), "--json"])
-            .await?
-            .expect(code)?;
-        for (_, id) in expected {
-            ensure(
-                told.says(id),
-                format!("`plan` does not show `{id}`\n{told}"),
-            )?;
-        }
-        ensure(
-            !is_blocked || self.plans() == plans,
-            "a plan was written in spite of a blocker",
-        )?;
+        let operator = &self.place.operator;
+        let found = self.diagnosis.finds(operator, expected).await?;
         self.untouched(&before).await?;
-        for finding in &found {
-            let Found {
-                severity,
-                id,
-                what,
-                remedy,
-                ..
-            } = finding;
-            self.say(format!("{severity} {id}: {what}"));
-            self.say(format!("remedy: {remedy}"));
-        }
         Ok(found)
     }
 
@@ -254,36 +190,12 @@ impl Scene {
         id: &str,
         says: &[&str],
     ) -> anyhow::Result<Found> {
-        let found = self.finds(&[(meant, id)]).await?;
-        let found = found.into_iter().next().context("a finding")?;
-        for part in says {
-            crate::trap::says(&found.all, part)?;
-        }
-        Ok(found)
-    }
-
-    fn plans(&self) -> BTreeSet<PathBuf> {
-        let folder = self.operator().site().join("plans");
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).collect()
+        diagnosis::one(self.finds(&[(meant, id)]).await?, says)
     }
 
     /// Plans and approves; gives the plan's file.
     pub async fn approved(&self) -> anyhow::Result<String> {
-        let operator = self.operator();
-        let told = operator
-            .run(&["plan", self.to(), "--json"])
-            .await?
-            .expect(0)?;
-        let file = told.data()?["file"]
-            .as_str()
-            .context("the plan's file")?
-            .to_owned();
-        operator
-            .run(&["approve", &file, "--by", "prover"])
-            .await?
-            .expect(0)?;
-        Ok(file)
+        self.operator().approved(self.to()).await
     }
 
     /// Types a command that begins a run or goes on with one, while clients ask the balancer without a pause.
@@ -362,14 +274,7 @@ impl Scene {
 
     /// After the remedy `check` finds nothing beyond what is usual.
     pub async fn is_mended(&mut self) -> anyhow::Result<()> {
-        let told = self.check().await?.expect(0).context("after the remedy")?;
-        let left: Vec<String> = answer::ids(&answer::findings(&told)?)
-            .difference(&self.usual)
-            .cloned()
-            .collect();
-        same(&[], &left).context("findings after the remedy")?;
-        self.say("after the remedy it is found no more");
-        Ok(())
+        self.diagnosis.is_mended(&self.place.operator).await
     }
 
     /// Makes the site anew for the next trap: to the host another database of the same name is another target.
@@ -384,13 +289,28 @@ impl Scene {
             &self.installation,
         )
         .await?;
-        self.introduce().await
+        self.site_toml = fs::read_to_string(site_file(self.operator()))?;
+        introduce(&self.kit, self.operator(), &self.compiled).await
     }
 
     /// A folder for whatever a trap needs.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
+}
+
+fn site_file(operator: &Operator) -> PathBuf {
+    operator.site().join("site.toml")
+}
+
+/// Adds the plugin, compiled once for all sites, and grants it what it asks for.
+async fn introduce(kit: &Kit, operator: &Operator, compiled: &Path) -> anyhow::Result<()> {
+    let cache = operator.state().join("cache");
+    private_dir(operator.state())?;
+    lend_compiled(&kit.plugin, compiled, &cache)?;
+    operator.add(&kit.plugin.path).await?;
+    lend_compiled(&kit.plugin, &cache, compiled)?;
+    operator.grant().await
 }
 
 /// Clients that ask without a pause, so that a server that is back can be seen to get requests.

@@ -1,0 +1,119 @@
+//! What `check` and `plan` say of a site, compared with what they say of it when nothing is wrong.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use super::answer;
+use super::answer::Found;
+use super::answer::Meant;
+use crate::operator::Operator;
+use crate::operator::Told;
+use crate::proof::ensure;
+use crate::tally::same;
+
+/// What is usual on the site, and what was seen since somebody last asked.
+#[derive(Debug)]
+pub(super) struct Diagnosis {
+    to: String,
+    usual: BTreeSet<String>,
+    lines: Vec<String>,
+}
+
+impl Diagnosis {
+    /// Of a site without a trap, from which an upgrade leads to this version.
+    pub(super) async fn healthy(operator: &Operator, to: &str) -> anyhow::Result<Self> {
+        let mut all = Self {
+            to: to.to_owned(),
+            usual: BTreeSet::new(),
+            lines: Vec::new(),
+        };
+        let told = all.check(operator).await?;
+        let told = told.expect(0).context("the site without a trap")?;
+        all.usual = answer::ids(&answer::findings(&told)?);
+        Ok(all)
+    }
+
+    async fn check(&self, operator: &Operator) -> anyhow::Result<Told> {
+        operator.run(&["check", &self.to, "--json"]).await
+    }
+
+    /// A line of the report.
+    pub(super) fn say(&mut self, line: impl Into<String>) {
+        self.lines.push(line.into());
+    }
+
+    /// The lines since the last call.
+    pub(super) fn take_lines(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
+    }
+
+    /// `check` says exactly these, beside what is usual, and a blocker keeps `plan` from writing a plan. Gives the findings
+    /// in the order of `expected`.
+    pub(super) async fn finds(
+        &mut self,
+        operator: &Operator,
+        expected: &[(Meant, &str)],
+    ) -> anyhow::Result<Vec<Found>> {
+        let told = self.check(operator).await?;
+        let is_blocked = expected.iter().any(|(meant, _)| *meant == Meant::Blocker);
+        let code = if is_blocked { 3 } else { 0 };
+        let all = answer::findings(&told.expect(code)?)?;
+        let found = answer::judge(&all, &self.usual, expected)?;
+        let before = plans(operator);
+        let plan = ["plan", &self.to, "--json"];
+        let told = operator.run(&plan).await?.expect(code)?;
+        for (_, id) in expected {
+            ensure(
+                told.says(id),
+                format!("`plan` does not show `{id}`\n{told}"),
+            )?;
+        }
+        ensure(
+            !is_blocked || plans(operator) == before,
+            "a plan was written in spite of a blocker",
+        )?;
+        for finding in &found {
+            let Found {
+                severity,
+                id,
+                what,
+                remedy,
+                ..
+            } = finding;
+            self.say(format!("{severity} {id}: {what}"));
+            self.say(format!("remedy: {remedy}"));
+        }
+        Ok(found)
+    }
+
+    /// `check` finds nothing beyond what is usual.
+    pub(super) async fn is_mended(&mut self, operator: &Operator) -> anyhow::Result<()> {
+        let told = self.check(operator).await?;
+        let told = told.expect(0).context("after the remedy")?;
+        let left: Vec<String> = answer::ids(&answer::findings(&told)?)
+            .difference(&self.usual)
+            .cloned()
+            .collect();
+        same(&[], &left).context("findings after the remedy")?;
+        self.say("after the remedy it is found no more");
+        Ok(())
+    }
+}
+
+fn plans(operator: &Operator) -> BTreeSet<PathBuf> {
+    let folder = operator.site().join("plans");
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+/// The one finding, which says all of this.
+pub(super) fn one(found: Vec<Found>, says: &[&str]) -> anyhow::Result<Found> {
+    let found = found.into_iter().next().context("a finding")?;
+    for part in says {
+        super::says(&found.all, part)?;
+    }
+    Ok(found)
+}

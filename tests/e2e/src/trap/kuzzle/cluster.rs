@@ -1,0 +1,163 @@
+//! Traps in settings, nodes, the repository and the new cluster.
+
+use std::fs;
+
+use anyhow::Context;
+use liftlock_lab::HttpTarget;
+use reqwest::Method;
+use serde_json::Value;
+use serde_json::json;
+
+use super::scene::Scene;
+use crate::kuzzle::ALLOCATION;
+use crate::proof::ensure;
+use crate::trap::answer::Meant::Blocker;
+
+async fn set(storage: &HttpTarget, scope: &str, settings: Value) -> anyhow::Result<()> {
+    let body = json!({ scope: settings });
+    storage.put("/_cluster/settings", &body).await?;
+    Ok(())
+}
+
+/// A shard that may go to no node.
+pub(super) async fn red(scene: &mut Scene) -> anyhow::Result<()> {
+    let storage = scene.storage()?;
+    let settings = json!({ "settings": {
+        "number_of_replicas": 1,
+        "index.routing.allocation.require._name": "nobody",
+    } });
+    storage
+        .put("/trap?wait_for_active_shards=0", &settings)
+        .await?;
+    scene
+        .finds(&[
+            (Blocker, "kuzzle.storage-red"),
+            (Blocker, "kuzzle.not-settled"),
+            // It asks the storage for its health.
+            (Blocker, "kuzzle.unhealthy"),
+        ])
+        .await?;
+    storage.send(Method::DELETE, "/trap", None).await?;
+    scene.is_mended().await
+}
+
+/// An upgrade by hand was broken off in the middle.
+pub(super) async fn allocation_left(scene: &mut Scene) -> anyhow::Result<()> {
+    let storage = scene.storage()?;
+    set(&storage, "transient", json!({ ALLOCATION: "primaries" })).await?;
+    scene
+        .finds_one(
+            Blocker,
+            "kuzzle.allocation-restricted",
+            &[ALLOCATION, "primaries"],
+        )
+        .await?;
+    set(&storage, "transient", json!({ ALLOCATION: null })).await?;
+    scene.is_mended().await
+}
+
+/// The watermark is above what any disk has free; the lab's servers do not look at their disks by themselves.
+pub(super) async fn disk_low(scene: &mut Scene) -> anyhow::Result<()> {
+    let storage = scene.storage()?;
+    let key = |name: &str| format!("cluster.routing.allocation.disk.{name}");
+    let keys = [
+        "threshold_enabled",
+        "watermark.low",
+        "watermark.high",
+        "watermark.flood_stage",
+    ]
+    .map(key);
+    let settings =
+        |values: [Value; 4]| Value::Object(keys.clone().into_iter().zip(values).collect());
+    let high = [json!(true), json!("9000tb"), json!("1mb"), json!("1mb")];
+    set(&storage, "persistent", settings(high)).await?;
+    scene
+        .finds_one(Blocker, "kuzzle.disk-low", &["bytes are free"])
+        .await?;
+    set(&storage, "persistent", settings([const { Value::Null }; 4])).await?;
+    scene.is_mended().await
+}
+
+/// Somebody took it off the cluster; its files are there.
+pub(super) async fn repository_gone(scene: &mut Scene) -> anyhow::Result<()> {
+    let storage = scene.storage()?;
+    let registered = storage.get("/_snapshot/backups").await?["backups"].clone();
+    storage
+        .send(Method::DELETE, "/_snapshot/backups", None)
+        .await?;
+    scene
+        .finds_one(Blocker, "kuzzle.backups-not-reached", &["backups"])
+        .await?;
+    storage.put("/_snapshot/backups", &registered).await?;
+    scene.is_mended().await
+}
+
+/// A label with a typing error.
+pub(super) async fn node_without_service(scene: &mut Scene) -> anyhow::Result<()> {
+    scene
+        .set_site_file("node = \"n2\"", "node = \"n22\"")
+        .await?;
+    scene
+        .finds_one(Blocker, "kuzzle.node-without-service", &["n2"])
+        .await?;
+    scene.reset_site_file().await?;
+    scene.is_mended().await
+}
+
+/// The new version was laid on two machines of three.
+pub(super) async fn artifact_missing(scene: &mut Scene) -> anyhow::Result<()> {
+    let stage = scene.rolling()?;
+    let versions = stage.site.nodes[1].dir().join("versions");
+    let [here, away] = [versions.join(stage.to()), versions.join("elsewhere")];
+    fs::rename(&here, &away).context("cannot move the new version")?;
+    scene
+        .finds_one(
+            Blocker,
+            "kuzzle.artifact-missing",
+            &["service.node-n2", "7.17"],
+        )
+        .await?;
+    fs::rename(&away, &here).context("cannot move the new version back")?;
+    scene.is_mended().await
+}
+
+/// A setting of the cluster that 8 does not know.
+pub(super) async fn setting_removed(scene: &mut Scene) -> anyhow::Result<()> {
+    let storage = scene.storage()?;
+    let key = "cluster.routing.allocation.disk.include_relocations";
+    set(&storage, "persistent", json!({ key: "true" })).await?;
+    scene
+        .finds_one(Blocker, "kuzzle.setting-removed", &[key])
+        .await?;
+    set(&storage, "persistent", json!({ key: null })).await?;
+    scene.is_mended().await
+}
+
+/// A Kuzzle was started on it to see whether it works.
+pub(super) async fn new_not_empty(scene: &mut Scene) -> anyhow::Result<()> {
+    let new = scene.beside()?.new.target().clone();
+    new.put("/%25kuzzle.users", &json!({})).await?;
+    scene
+        .finds_one(Blocker, "kuzzle.new-not-empty", &["%kuzzle.users"])
+        .await?;
+    new.send(Method::DELETE, "/%25kuzzle.users", None).await?;
+    scene.is_mended().await
+}
+
+/// The site file names the same cluster twice.
+pub(super) async fn new_is_the_old(scene: &mut Scene) -> anyhow::Result<()> {
+    let [old, new] = {
+        let stage = scene.beside()?;
+        [&stage.old, &stage.new].map(|it| format!("nodes = [\"{}\"]", it.base_url()))
+    };
+    scene.set_site_file(&new, &old).await?;
+    let before = scene.state().await?;
+    let told = scene.operator.run(&["check", scene.beside()?.to()]).await?;
+    ensure(
+        told.code == Some(3) && told.says("kuzzle.new-is-the-old"),
+        told.to_string(),
+    )?;
+    scene.untouched(&before).await?;
+    scene.reset_site_file().await?;
+    scene.is_mended().await
+}
