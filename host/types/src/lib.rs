@@ -15,6 +15,7 @@
 //! | `undo` | what takes a change back |
 //! | `plugin` | descriptor, inventory, findings |
 //! | `plan` | steps, plan, plan file |
+//! | `shape` | what of a plan is the same on another target |
 //! | `exit` | exit codes |
 //! | `secret` | references to secrets |
 //! | [`event`] | what the journal keeps |
@@ -39,6 +40,7 @@ mod read;
 pub mod rules;
 mod scope;
 mod secret;
+mod shape;
 pub mod sql;
 mod undo;
 
