@@ -24,6 +24,7 @@ Look (changes nothing)
 Plan (changes nothing but files in plans/)
   plan       make, show and write the plan to a version
   show       show a plan, as a table or as Markdown for a pull request
+  rehearse   perform the plan on a copy of the site first, and know how long it takes
   approve    agree to a plan, with your name
 Run
   run        perform an approved plan
@@ -95,6 +96,9 @@ pub(crate) struct Global {
     /// No colour. `NO_COLOR` does the same.
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    /// Mean the rehearsal of the site: the targets under `[rehearsal]`, and the runs of `rehearse`.
+    #[arg(long, global = true)]
+    pub(crate) rehearsal: bool,
     /// Takes a state directory in memory: for tests and demonstrations only.
     #[arg(long, global = true, hide = true, env = "LIFTLOCK_VOLATILE_STATE", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     pub(crate) volatile_state: bool,
@@ -120,6 +124,28 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Show a plan.
     Show(Show),
+    /// Performs the plan on targets of its own first, and certifies it: this plan, on these data, took so long.
+    ///
+    /// `[rehearsal]` in site.toml names them: for each binding that the plan changes a table of the same form as the
+    /// site's own, say `[rehearsal.cluster.database]`; what is only read may stay the real one. It is refused where a
+    /// binding that is changed has none, and where one proves to be the real one under another name. Real targets take no
+    /// change from a rehearsal, whatever the plan says. Options of the plugin that must differ go into
+    /// `[rehearsal.options]`.
+    ///
+    /// Fill the targets before, from your backup: with the same data, as they are before the upgrade. Liftlock does not
+    /// fill them.
+    ///
+    /// It plans the real site and the rehearsal, says where the two differ, shows the plan, asks once (`--yes` for CI; that
+    /// waives and approves what the plan wants approved by itself), and runs it like any other: through the same gate, with
+    /// a journal of its own beside that of the site. What it came to is written to rehearsals/RUN.json beside site.toml,
+    /// passed or failed. `plan` and `show` then take their times from it, and say when it does not fit any more: the plan is
+    /// another, or there are more than 20 % more data.
+    ///
+    /// After a stop or a crash: `liftlock resume RUN --rehearsal`. So for `status`, `rollback`, `abort`, `audit` and all
+    /// others: with `--rehearsal` they mean the rehearsal.
+    ///
+    /// Exit codes: as of `run`.
+    Rehearse(Rehearse),
     /// Agree to a plan, with your name.
     Approve(Approve),
     /// Perform an approved plan.
@@ -194,6 +220,7 @@ impl Command {
             Self::Check(_) => "check",
             Self::Plan(_) => "plan",
             Self::Show(_) => "show",
+            Self::Rehearse(_) => "rehearse",
             Self::Approve(_) => "approve",
             Self::Run(_) => "run",
             Self::Resume(_) => "resume",
@@ -324,6 +351,23 @@ pub(crate) struct Show {
     /// Each step with its conditions, facts and bodies.
     #[arg(long)]
     pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rehearse {
+    /// The version to reach.
+    pub(crate) version: String,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Rehearse although blockers stand on the targets of the rehearsal.
+    #[arg(long)]
+    pub(crate) with_blockers: bool,
+    #[command(flatten)]
+    pub(crate) pace: Pace,
+    /// Who you are. Default: your user name on this machine.
+    #[arg(long, value_name = "NAME", env = "LIFTLOCK_BY", hide_env_values = true)]
+    pub(crate) by: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -114,6 +114,14 @@ codes! {
          steps that borrow one thing. That is the plugin's mistake; the message names the step. Nothing was changed.";
     Unhealthy = "E0306-unhealthy", Blocked:
         "`doctor` found something that would stop a run. Each line says what, and what to do.";
+    NoRehearsal = "E0307-no-rehearsal", Blocked:
+        "The rehearsal lacks targets of its own. A rehearsal changes what the plan changes, so every binding that the plan \
+         changes must lead to something else than the real thing: `[rehearsal.cluster.NAME]` in `site.toml`, of the same \
+         form as `[cluster.NAME]`, filled with a copy of the data. What is only read may stay the real one.";
+    RehearsalIsReal = "E0308-rehearsal-is-real", Blocked:
+        "A target under `[rehearsal]` in `site.toml` is a real one under another address: the same cluster, directory, \
+         database, process or store of snapshots. A rehearsal would change it, so nothing was sent. Name a copy that \
+         serves nobody.";
     Unreachable = "E0401-unreachable", Unreachable:
         "A target did not answer, or not in its own form. Nothing was sent that changes anything. The message names \
          the binding and the address.";

@@ -1,6 +1,6 @@
 //! From `site.toml` to targets that answer: secrets fetched, capabilities opened, identities read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use liftlock_types::{Binding, ReadError, TargetIdentity};
 use crate::code::Code;
 use crate::escape;
 use crate::failure::{self, Failure};
+use crate::rehearsal::{self, OnlyRead};
 use crate::secret;
 use crate::site::Site;
 use crate::state::State;
@@ -27,11 +28,16 @@ pub(crate) struct Targets {
     pub(crate) bindings: Bindings,
     /// Who answers at each.
     pub(crate) identities: BTreeMap<Binding, TargetIdentity>,
+    /// Of a rehearsal: those that are not the real ones.
+    pub(crate) scratch: Option<BTreeSet<Binding>>,
 }
 
 /// Opens all of a site and asks each who it is.
 pub(crate) async fn connect(site: &Site, state: &State) -> Result<Targets, Failure> {
     let bindings = open(site, state).await?;
+    if let Some(real) = &site.real {
+        rehearsal::check_targets(site, real, &bindings, state).await?;
+    }
     let mut identities = BTreeMap::new();
     for (binding, capability) in &bindings {
         let identity = capability.identity().await.map_err(|error| {
@@ -40,6 +46,10 @@ pub(crate) async fn connect(site: &Site, state: &State) -> Result<Targets, Failu
         identities.insert(binding.clone(), identity);
     }
     Ok(Targets {
+        scratch: site.real.is_some().then(|| {
+            let scratch = bindings.keys().filter(|binding| site.is_scratch(binding));
+            scratch.cloned().collect()
+        }),
         bindings,
         identities,
     })
@@ -95,6 +105,13 @@ pub(crate) async fn open(site: &Site, state: &State) -> Result<Bindings, Failure
             binding.clone(),
             Arc::new(database(site, binding, config).await?),
         );
+    }
+    if site.real.is_some() {
+        for (binding, capability) in &mut bindings {
+            if !site.is_scratch(binding) {
+                *capability = Arc::new(OnlyRead(capability.clone()));
+            }
+        }
     }
     Ok(bindings)
 }

@@ -1,11 +1,11 @@
 //! What every command has: where it talks, which site, which state.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::output::Ui;
-use crate::site::Site;
+use crate::site::{self, Site};
 use crate::state::State;
 
 /// Handed to each command.
@@ -28,14 +28,51 @@ impl Context {
         &self.global.site
     }
 
-    /// The site.
+    /// The site, or its rehearsal.
     pub(crate) fn site(&self) -> Result<Site, Failure> {
-        Site::load(&self.global.site)
+        self.site_at(&self.global.site)
     }
 
-    /// The state directory; nothing is made yet.
+    /// The site of this file, or its rehearsal.
+    pub(crate) fn site_at(&self, file: &Path) -> Result<Site, Failure> {
+        let site = Site::load(file)?;
+        if self.global.rehearsal {
+            site.into_rehearsal()
+        } else {
+            Ok(site)
+        }
+    }
+
+    /// Where its grants and plans are.
+    pub(crate) fn home(&self) -> PathBuf {
+        site::home_of(&site::file_of(&self.global.site), self.global.rehearsal)
+    }
+
+    /// The state directory, or the part of it that the rehearsals have; nothing is made yet.
     pub(crate) fn state(&self) -> Result<State, Failure> {
-        State::locate(self.global.state.as_deref(), self.global.volatile_state)
+        let state = State::locate(self.global.state.as_deref(), self.global.volatile_state)?;
+        Ok(if self.global.rehearsal {
+            state.of_rehearsals()
+        } else {
+            state
+        })
+    }
+
+    /// Where the records of rehearsals are.
+    pub(crate) fn rehearsals_dir(&self) -> PathBuf {
+        site::home_of(&site::file_of(&self.global.site), true)
+    }
+
+    /// The same command on the rehearsal of the site, or on the site itself.
+    pub(crate) fn on_rehearsal(&self, rehearsal: bool) -> Self {
+        let global = Global {
+            rehearsal,
+            ..self.global.clone()
+        };
+        Self {
+            ui: self.ui,
+            global,
+        }
     }
 
     /// The options that a command typed next needs to mean the same site and state.
@@ -49,6 +86,9 @@ impl Context {
         }
         if let Some(state) = &self.global.state {
             out.push_str(&format!(" --state {}", word(&state.display().to_string())));
+        }
+        if self.global.rehearsal {
+            out.push_str(" --rehearsal");
         }
         out
     }
@@ -65,9 +105,10 @@ impl Context {
     }
 }
 
-/// A command, or two joined by `&&`, with these options added to each; one that names another place has its own.
+/// A command, or two joined by `&&`, with these options added to each; one that names another place or a rehearsal has
+/// its own.
 pub(crate) fn with_options(command: &str, options: &str) -> String {
-    if command.contains(" --state ") {
+    if command.contains(" --state ") || command.ends_with(" --rehearsal") {
         return command.to_owned();
     }
     let joined = command.replace(" && liftlock ", &format!("{options} && liftlock "));
@@ -94,10 +135,9 @@ mod tests {
             with_options("liftlock a && liftlock b", " --site x"),
             "liftlock a --site x && liftlock b --site x"
         );
-        assert_eq!(
-            with_options("liftlock a --state y", " --state x"),
-            "liftlock a --state y"
-        );
+        for own in ["liftlock a --state y", "liftlock a --site y --rehearsal"] {
+            assert_eq!(with_options(own, " --state x"), own);
+        }
     }
 
     #[test]

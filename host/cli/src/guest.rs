@@ -34,7 +34,7 @@ pub(crate) struct Guest {
 
 fn engine(state: &State) -> Result<Engine, Failure> {
     let config = SandboxConfig {
-        cache_dir: Some(state.sub("cache")?),
+        cache_dir: Some(state.shared_sub("cache")?),
         // What a stranger wrote is not compiled in the process that may hold a run.
         compiler: Compiler::Process(CompilerProcess::this_program()),
         ..SandboxConfig::default()
@@ -249,7 +249,7 @@ impl LogSink for Talk {
 
 /// How many bytes the cache of compiled plugins has.
 pub(crate) fn cache_bytes(state: &State) -> Result<u64, Failure> {
-    let dir = state.sub("cache")?;
+    let dir = state.shared_sub("cache")?;
     let entries = fs::read_dir(&dir).map_err(|e| failure::file("list", &dir, &e))?;
     Ok(entries
         .flatten()

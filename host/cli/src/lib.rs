@@ -17,6 +17,7 @@
 //! | `runs`, `running`, `progress` | runs in the journal; one put together; one while it goes |
 //! | `claims`, `undoing`, `decisions` | who holds the targets; what a rollback would do and lose; a person's word |
 //! | `rates` | work into time |
+//! | `rehearsal` | the plan on other targets first, and what that says of the real one |
 //! | `view` | what people see, and the same facts as data |
 //! | `doors` | ways in for the fuzz targets |
 //! | `schema` | the JSON schemas of `--json` |
@@ -45,6 +46,7 @@ mod planning;
 mod plans;
 mod progress;
 mod rates;
+mod rehearsal;
 mod running;
 mod runs;
 #[cfg(test)]

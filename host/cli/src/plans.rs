@@ -7,7 +7,6 @@ use liftlock_types::{PlanFile, PlanFileError};
 
 use crate::code::Code;
 use crate::failure::{self, Failure};
-use crate::site;
 use crate::state::write_shared;
 
 /// The directory beside `site.toml`.
@@ -16,9 +15,9 @@ const PLANS_DIR: &str = "plans";
 /// Largest plan file that is read: 10,000 steps with bodies of 10 KiB.
 const PLAN_BYTES_MAX: u64 = 100 * 1024 * 1024;
 
-/// Writes a plan under its own name.
-pub(crate) fn write(site_dir: &Path, file: &PlanFile) -> Result<PathBuf, Failure> {
-    let dir = site_dir.join(PLANS_DIR);
+/// Writes a plan under its own name; `home` is where the site's plans are.
+pub(crate) fn write(home: &Path, file: &PlanFile) -> Result<PathBuf, Failure> {
+    let dir = home.join(PLANS_DIR);
     fs::create_dir_all(&dir).map_err(|e| failure::file("make", &dir, &e))?;
     let plan = &file.plan;
     let name = format!(
@@ -55,9 +54,9 @@ fn plain(version: &str) -> String {
         .collect()
 }
 
-/// The plan that is meant: a file, or the first digits of a hash.
-pub(crate) fn find(named: &str, site: &Path) -> Result<(PathBuf, PlanFile), Failure> {
-    let path = locate(named, site)?;
+/// The plan that is meant: a file, or the first digits of the hash of one in `home`.
+pub(crate) fn find(named: &str, home: &Path) -> Result<(PathBuf, PlanFile), Failure> {
+    let path = locate(named, home)?;
     let read = || -> std::io::Result<String> {
         if fs::metadata(&path)?.len() > PLAN_BYTES_MAX {
             return Err(std::io::Error::other(format!(
@@ -90,13 +89,12 @@ fn unusable(path: &Path, error: &PlanFileError) -> Failure {
         .next("liftlock plan VERSION")
 }
 
-fn locate(named: &str, site: &Path) -> Result<PathBuf, Failure> {
+fn locate(named: &str, home: &Path) -> Result<PathBuf, Failure> {
     let direct = PathBuf::from(named);
     if direct.is_file() {
         return Ok(direct);
     }
-    let site_file = site::file_of(site);
-    let dir = site_file.parent().unwrap_or(Path::new(".")).join(PLANS_DIR);
+    let dir = home.join(PLANS_DIR);
     for name in [named.to_owned(), format!("{named}.json")] {
         let path = dir.join(name);
         if path.is_file() {

@@ -39,6 +39,7 @@ mod tests {
             ("check", of::<CheckData>()),
             ("plan", of::<PlanData>()),
             ("show", of::<PlanData>()),
+            ("rehearse", of::<EndData>()),
             ("approve", of::<ApproveData>()),
             ("run", of::<EndData>()),
             ("resume", of::<EndData>()),

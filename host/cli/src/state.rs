@@ -9,10 +9,15 @@ use liftlock_journal::{Journal, JournalError, OpenOptions};
 use crate::code::Code;
 use crate::failure::{self, Failure};
 
+/// The part of the state directory that the rehearsals have.
+const REHEARSALS_DIR: &str = "rehearsals";
+
 /// Where the state is, and whether the operator said so.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
     dir: PathBuf,
+    /// Where plugins and compiled code are: the same for the runs of a site and for its rehearsals.
+    shared: PathBuf,
     options: OpenOptions,
 }
 
@@ -38,6 +43,7 @@ impl State {
         })?;
         let dir = std::path::absolute(&dir).map_err(|e| failure::file("find", &dir, &e))?;
         Ok(Self {
+            shared: dir.clone(),
             dir,
             options: OpenOptions {
                 explicit: named.is_some(),
@@ -51,15 +57,28 @@ impl State {
         &self.dir
     }
 
+    /// The part of it that the rehearsals have: a journal, kept files and processes of their own, so that no rehearsal
+    /// stands in the history of the site or in the way of its runs.
+    pub(crate) fn of_rehearsals(self) -> Self {
+        Self {
+            dir: self.dir.join(REHEARSALS_DIR),
+            ..self
+        }
+    }
+
+    /// Where plugins and compiled code are.
+    pub(crate) fn shared(&self) -> &Path {
+        &self.shared
+    }
+
     /// A directory of ours in it, made if it is not there.
     pub(crate) fn sub(&self, name: &str) -> Result<PathBuf, Failure> {
-        let dir = self.dir.join(name);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&dir)
-            .map_err(|e| failure::file("make", &dir, &e))?;
-        Ok(dir)
+        make(self.dir.join(name))
+    }
+
+    /// A directory that runs and rehearsals share, made if it is not there.
+    pub(crate) fn shared_sub(&self, name: &str) -> Result<PathBuf, Failure> {
+        make(self.shared.join(name))
     }
 
     /// The journal, for writing; refuses a place where it would not survive.
@@ -98,6 +117,15 @@ impl State {
             Err(error) => Err(journal_failure(&error)),
         }
     }
+}
+
+fn make(dir: PathBuf) -> Result<PathBuf, Failure> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&dir)
+        .map_err(|e| failure::file("make", &dir, &e))?;
+    Ok(dir)
 }
 
 /// Writes a file of ours whole or not at all, readable by its owner only.

@@ -70,7 +70,7 @@ impl Store {
     /// Opens it, making its directory.
     pub(crate) fn open(state: &State) -> Result<Self, Failure> {
         Ok(Self {
-            dir: state.sub("plugins")?,
+            dir: state.shared_sub("plugins")?,
         })
     }
 

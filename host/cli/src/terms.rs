@@ -90,6 +90,15 @@ pub(crate) const TERMS: &[(&str, &str)] = &[
          approve PLAN --waive FINDING --reason TEXT`. Plan, report and record show it in red.",
     ),
     (
+        "rehearsal",
+        "The plan performed on other targets that hold a copy of the data, before it is run: `liftlock rehearse VERSION`. \
+         `[rehearsal]` in `site.toml` names them, table by table as the site's own; you fill them from your backup. What it \
+         came to is a file in `rehearsals/`: this plan, these data, this day, how long each step took. `liftlock plan` takes \
+         its times from it as long as it fits. A plan names its targets, so the two plans have two hashes; what must be equal \
+         is their shape: steps, order, verbs, names, conditions and ways back. With `--rehearsal` every command means the \
+         rehearsal: `liftlock resume RUN --rehearsal` goes on with one that stopped.",
+    ),
+    (
         "freeze",
         "Where a run stops that has changed the schema and cannot go on: neither the old nor the new version may be \
          started on what is there. Everything that protects (a stopped service, a block) stays as it is and is listed.",

@@ -30,7 +30,7 @@ pub(crate) struct ApproveData {
 }
 
 pub(super) fn approve(context: &Context, args: &args::Approve) -> Result<Answer, Failure> {
-    let (path, file) = plans::find(&args.plan, context.site_path())?;
+    let (path, file) = plans::find(&args.plan, &context.home())?;
     let unknown = |what: &str, name: &str, there: String| {
         Failure::new(
             Code::Arguments,

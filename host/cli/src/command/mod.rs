@@ -12,6 +12,7 @@ mod init;
 mod inspect;
 mod plan;
 mod plugin;
+mod rehearse;
 mod replan;
 mod resume;
 mod rollback;
@@ -39,6 +40,7 @@ pub(crate) async fn perform(context: &Context, command: Command) -> Result<Answe
         Command::Check(args) => check::check(context, args).await,
         Command::Plan(args) => plan::plan(context, args).await,
         Command::Show(args) => show::show(context, &args).await,
+        Command::Rehearse(args) => rehearse::rehearse(context, args).await,
         Command::Approve(args) => approve::approve(context, &args),
         Command::Run(args) => run::run(context, args).await,
         Command::Resume(args) => resume::resume(context, args).await,

@@ -7,7 +7,7 @@ use crate::context::{Context, word};
 use crate::failure::Failure;
 use crate::output::Answer;
 use crate::planning::{self, Planned};
-use crate::rates::Rates;
+use crate::rehearsal::Times;
 use crate::store::UNSIGNED;
 use crate::view::{findings, plan as screen, waived};
 use crate::{approvals, plans};
@@ -34,17 +34,15 @@ pub(super) async fn plan(context: &Context, args: args::Plan) -> Result<Answer, 
         ui.say("nothing to do: the plan has no steps, and is not written");
         return Ok(Answer::done(
             screen::headline(&file),
-            &screen::data(&file, None, None, Vec::new()),
+            &screen::data(&file, None, &Times::default(), Vec::new()),
         ));
     }
-    let path = plans::write(ready.site.dir(), &file)?;
+    let path = plans::write(&ready.site.home(), &file)?;
     let shown = path.display().to_string();
-    let time = Rates::measured(&context.state()?)
-        .await
-        .estimate(&file.plan);
+    let times = Times::of(context, &file.plan).await?;
     // The same plan may have been made before, and approved.
     let waived = waived::data(&approvals::of_plan(&path, &file.hash)?);
-    let text = screen::text(&file, &mark, time.as_ref(), &waived, ui.paint());
+    let text = screen::text(&file, &mark, &times, &waived, ui.paint());
     ui.say(&format!("plan written to {shown}"));
     let blockers: Vec<&str> = findings::blockers(&file.plan.findings)
         .map(|finding| finding.id.as_str())
@@ -69,5 +67,5 @@ pub(super) async fn plan(context: &Context, args: args::Plan) -> Result<Answer, 
     } else {
         Exit::Done
     };
-    Ok(Answer::done(text, &screen::data(&file, Some(shown), time, waived)).exit(exit))
+    Ok(Answer::done(text, &screen::data(&file, Some(shown), &times, waived)).exit(exit))
 }

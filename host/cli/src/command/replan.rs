@@ -19,7 +19,7 @@ use crate::output::{Answer, Paint, Style};
 use crate::planner::SitePlanner;
 use crate::planning::{self, Planned, Ready};
 use crate::plans;
-use crate::rates::Rates;
+use crate::rehearsal::Times;
 use crate::running::{self, Over};
 use crate::runs::Kept;
 use crate::site::Site;
@@ -132,7 +132,7 @@ async fn finish(
         let data = ReplanData {
             run: run.to_owned(),
             instead_of: kept.plan.hash.to_string(),
-            plan: screen::data(&file, None, None, Vec::new()),
+            plan: screen::data(&file, None, &Times::default(), Vec::new()),
             steps,
             next: Some(format!("liftlock resume {run}")),
         };
@@ -140,15 +140,13 @@ async fn finish(
     }
     let path = written(args, ready, &file)?;
     let shown = word(&path.display().to_string());
-    let time = Rates::measured(&context.state()?)
-        .await
-        .estimate(&file.plan);
+    let times = Times::of(context, &file.plan).await?;
     let mark = if ready.guest.installed.unsigned {
         format!(" ({UNSIGNED})")
     } else {
         String::new()
     };
-    let mut text = screen::text(&file, &mark, time.as_ref(), &[], ui.paint());
+    let mut text = screen::text(&file, &mark, &times, &[], ui.paint());
     if let Some(step) = passed(&kept.state, &plans) {
         let line = format!("Point of no return: passed already, with step {step}");
         text.push_str(&format!("{}\n", ui.paint().text(Style::Bad, &line)));
@@ -173,7 +171,7 @@ async fn finish(
     let data = ReplanData {
         run: run.to_owned(),
         instead_of: kept.plan.hash.to_string(),
-        plan: screen::data(&file, Some(path.display().to_string()), time, Vec::new()),
+        plan: screen::data(&file, Some(path.display().to_string()), &times, Vec::new()),
         steps,
         next: Some(next),
     };
@@ -192,7 +190,7 @@ fn passed(state: &RunState, plans: &[Plan]) -> Option<StepId> {
 fn written(args: &args::Replan, ready: &Ready, file: &PlanFile) -> Result<PathBuf, Failure> {
     match &args.out {
         Some(out) => plans::write_to(out, file),
-        None => plans::write(ready.site.dir(), file),
+        None => plans::write(&ready.site.home(), file),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::connect::connect;
 use crate::context::{Context, word};
 use crate::failure::{self, Failure};
 use crate::output::Answer;
-use crate::rates::Rates;
+use crate::rehearsal::Times;
 use crate::running::{self, Assembly, Verb};
 use crate::runs::{Origin, pin};
 use crate::site::Site;
@@ -25,7 +25,7 @@ use crate::{guest, plans, who};
 const HASH_DIGITS_MIN: usize = 8;
 
 pub(super) async fn run(context: &Context, args: args::Run) -> Result<Answer, Failure> {
-    let (path, file) = plans::find(&args.plan, context.site_path())?;
+    let (path, file) = plans::find(&args.plan, &context.home())?;
     let site = context.site()?;
     if site.name != file.plan.site {
         return Err(Failure::new(
@@ -182,14 +182,12 @@ async fn ask(context: &Context, path: &Path, file: &PlanFile, by: &str) -> Resul
     if !ui.can_ask() {
         return Ok(false);
     }
-    let time = Rates::measured(&context.state()?)
-        .await
-        .estimate(&file.plan);
+    let times = Times::of(context, &file.plan).await?;
     ui.show(
         screen::text(
             file,
             &format!(" ({UNSIGNED})"),
-            time.as_ref(),
+            &times,
             &[],
             ui.paint_talk(),
         )

@@ -4,29 +4,27 @@ use crate::args;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Answer;
-use crate::rates::Rates;
+use crate::rehearsal::Times;
 use crate::store::{Store, UNSIGNED};
 use crate::view::{markdown, plan as screen, waived};
 use crate::{approvals, plans};
 
 pub(super) async fn show(context: &Context, args: &args::Show) -> Result<Answer, Failure> {
-    let (path, file) = plans::find(&args.plan, context.site_path())?;
+    let (path, file) = plans::find(&args.plan, &context.home())?;
     let mark = mark(context, &file)?;
-    let time = Rates::measured(&context.state()?)
-        .await
-        .estimate(&file.plan);
+    let times = Times::of(context, &file.plan).await?;
     let waived = waived::data(&approvals::of_plan(&path, &file.hash)?);
     let mut text = if args.markdown {
         markdown::text(&file, &mark, &waived)
     } else {
-        screen::text(&file, &mark, time.as_ref(), &waived, context.ui.paint())
+        screen::text(&file, &mark, &times, &waived, context.ui.paint())
     };
     if args.full {
         text.push_str(&screen::full(&file.plan));
     }
     Ok(Answer::done(
         text,
-        &screen::data(&file, Some(path.display().to_string()), time, waived),
+        &screen::data(&file, Some(path.display().to_string()), &times, waived),
     ))
 }
 
@@ -34,7 +32,7 @@ pub(super) async fn show(context: &Context, args: &args::Show) -> Result<Answer,
 /// signed by anybody.
 fn mark(context: &Context, file: &liftlock_types::PlanFile) -> Result<String, Failure> {
     let state = context.state()?;
-    let signed = state.dir().join("plugins").exists()
+    let signed = state.shared().join("plugins").exists()
         && Store::open(&state)?
             .list()?
             .iter()

@@ -43,7 +43,7 @@ pub(crate) struct Grants {
 impl Grants {
     /// Reads the file beside `site.toml`; none there is no grant.
     pub(crate) fn load(site: &Site) -> Result<Self, Failure> {
-        let file = site.dir().join(GRANTS_FILE);
+        let file = site.home().join(GRANTS_FILE);
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -107,6 +107,10 @@ impl Grants {
             };
             format!("{above}\n\n{}", to_toml(&[grant])?)
         };
+        if let Some(home) = self.file.parent() {
+            // That of a rehearsal is made when it is first needed.
+            fs::create_dir_all(home).map_err(|e| failure::file("make", home, &e))?;
+        }
         write_shared(&self.file, text.as_bytes())?;
         self.text = text;
         Ok(())

@@ -91,7 +91,7 @@ pub(crate) async fn by_other_plan(
     by: Option<&str>,
     other: &str,
 ) -> Result<Assembly, Failure> {
-    let (path, file) = crate::plans::find(other, context.site_path())?;
+    let (path, file) = crate::plans::find(other, &context.home())?;
     let (id, kept) = found(&journal, named, Over::Refused).await?;
     if file.hash == kept.plan.hash {
         return again(context, journal, &id, by, Over::Refused).await;
@@ -246,7 +246,7 @@ pub(crate) fn site_of(context: &Context, origin: &Origin) -> Result<Site, Failur
     match context.site() {
         Err(failure) if failure.code() == Code::NoSite && context.site_path() == Path::new(".") => {
             context.ui.say(&format!("site {}", origin.site));
-            Site::load(Path::new(&origin.site))
+            context.site_at(Path::new(&origin.site))
         }
         other => other,
     }

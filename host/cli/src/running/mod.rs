@@ -29,6 +29,7 @@ use crate::guest::{self, Guest};
 use crate::output::{Answer, Ui};
 use crate::planner::SitePlanner;
 use crate::progress::Teller;
+use crate::rehearsal::{self, DiskWatch};
 use crate::{claims, who};
 
 pub(crate) use again::{Over, again, by_other_plan, check_settled, found, json, site_of};
@@ -106,6 +107,13 @@ pub(crate) enum Verb {
     Abort(String),
 }
 
+impl Verb {
+    /// It does steps of the plan, and takes none back.
+    fn goes_forward(&self) -> bool {
+        matches!(self, Self::Run | Self::Resume(_) | Self::Takeover(..))
+    }
+}
+
 /// Puts the runner together, lets it work under the eyes of the terminal, and answers with what it came to.
 pub(crate) async fn work(
     context: &Context,
@@ -116,7 +124,7 @@ pub(crate) async fn work(
     let Assembly {
         journal,
         run,
-        known: _,
+        known,
         file,
         earlier: mut plans,
         guest,
@@ -128,6 +136,12 @@ pub(crate) async fn work(
         plan_path,
         side_by_side,
     } = assembly;
+    for planned in plans.iter().chain([&file]) {
+        if let Some(scratch) = &targets.scratch {
+            let is_scratch = |binding: &_| scratch.contains(binding);
+            rehearsal::check_plan(is_scratch, &planned.plan, &targets.bindings)?;
+        }
+    }
     let state_dir = context.state()?.dir().display().to_string();
     let target = Target {
         from: file.plan.from.clone(),
@@ -139,7 +153,14 @@ pub(crate) async fn work(
     let teller = Arc::new(Teller::new(context.ui, &file.plan, side_by_side));
     let stop = StopSignal::default();
     let ears = tokio::spawn(listen(context.ui, stop.clone(), run.to_string()));
+    let disks = targets
+        .scratch
+        .as_ref()
+        .filter(|_| verb.goes_forward() && known.ended.is_none())
+        .map(|scratch| DiskWatch::start(scratch, &targets.bindings));
     let bindings: Bindings = targets.bindings;
+    let resumed = !matches!(verb, Verb::Run);
+    let rehearsed_by = by.clone();
     let runner = Runner::new(Parts {
         journal,
         run: run.clone(),
@@ -179,6 +200,20 @@ pub(crate) async fn work(
         _ => Vec::new(),
     };
     let hop = guest::hop_after(&guest.descriptor, &file.plan.to);
+    let rehearsed = match disks {
+        Some(disks) if end.state.rows > 0 && !end.state.goes_back() => {
+            let ended = rehearsal::Ended {
+                end: &end,
+                file: &file,
+                by: &rehearsed_by,
+                resumed,
+                peak_disk_bytes: disks.peaks(),
+            };
+            let (path, record) = rehearsal::conclude(&context.rehearsals_dir(), ended)?;
+            Some(rehearsal::data(&path, &record, &file.plan))
+        }
+        _ => None,
+    };
     plans.push(file);
     Ok(report::answer(
         context,
@@ -190,6 +225,7 @@ pub(crate) async fn work(
             state_dir,
             claims: &held,
             hop,
+            rehearsed,
         },
     ))
 }

@@ -14,6 +14,7 @@ use crate::context::{Context, word};
 use crate::escape;
 use crate::failure::Failure;
 use crate::output::{Answer, Paint, Style};
+use crate::rehearsal::RehearsedData;
 use crate::runs::{self, RunData, Standing};
 use crate::view::waived::{self, WaivedData};
 use crate::view::{self, findings, plan};
@@ -40,6 +41,8 @@ pub(crate) struct EndData {
     availability: Vec<WatchedData>,
     /// Claims that were in the way.
     claims: Vec<ClaimData>,
+    /// Of a rehearsal: what was written down of it.
+    rehearsed: Option<RehearsedData>,
     /// How long this command worked, milliseconds.
     took_ms: u64,
     /// How long each phase took, milliseconds, over all of the run.
@@ -98,6 +101,8 @@ pub(super) struct Ended<'a> {
     pub(super) claims: &'a [ClaimData],
     /// Where the plugin goes from the version that was reached.
     pub(super) hop: Option<String>,
+    /// Of a rehearsal: what was written down of it.
+    pub(super) rehearsed: Option<RehearsedData>,
 }
 
 /// As data and as text, with the failure where it is one.
@@ -125,6 +130,9 @@ pub(super) fn answer(context: &Context, ended: &Ended<'_>) -> Answer {
         run.next = None;
     }
     match (&standing, &ended.hop) {
+        (Standing::Done, _) if ended.rehearsed.is_some() => {
+            run.next = Some(format!("liftlock plan {}", word(&file.plan.to)));
+        }
         (Standing::Done, Some(hop)) => run.next = Some(format!("liftlock plan {}", word(hop))),
         (Standing::RolledBack, _) => {
             run.next = Some(format!("liftlock plan {}", word(&file.plan.to)));
@@ -153,6 +161,7 @@ pub(super) fn answer(context: &Context, ended: &Ended<'_>) -> Answer {
             })
             .collect(),
         claims: ended.claims.to_vec(),
+        rehearsed: ended.rehearsed.clone(),
         took_ms: end.took_ms,
         phases_ms: phases(end, &file.plan),
         durable_writes: end.durable_writes,
@@ -174,7 +183,8 @@ pub(super) fn answer(context: &Context, ended: &Ended<'_>) -> Answer {
     match &end.halt {
         None => {
             if let Some(next) = &data.run.next {
-                context.say_next(next);
+                // After a rehearsal it is about the real site.
+                context.on_rehearsal(false).say_next(next);
             }
             answer
         }
@@ -335,6 +345,11 @@ fn text(data: &EndData, found: &[Finding], planned: &[Finding], paint: Paint) ->
         } else {
             Style::Good
         };
+        out.push_str(&format!("{}\n", paint.text(style, &text)));
+    }
+    if let Some(rehearsed) = &data.rehearsed {
+        let (text, style) = rehearsed.end();
+        let text = format!("  rehearsal    {text}");
         out.push_str(&format!("{}\n", paint.text(style, &text)));
     }
     let phases: Vec<String> = data

@@ -1,10 +1,11 @@
 //! `site.toml`: one installation, its things and how to reach them.
 //!
 //! Read in one pass, so that every mistake has a line and a column; checked for what the parser cannot see; never
-//! changed once it is there.
+//! changed once it is there. A rehearsal of the site is a site of its own, with other targets.
 
 mod lookup;
 mod place;
+mod rehearsal;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,8 @@ use crate::code::Code;
 use crate::failure::{self, Failure};
 
 pub(crate) use place::toml_failure;
+
+use rehearsal::RehearsalToml;
 
 /// The name of the file.
 pub(crate) const SITE_FILE: &str = "site.toml";
@@ -80,6 +83,8 @@ struct SiteToml {
     endpoint: BTreeMap<String, EndpointConfig>,
     #[serde(default)]
     database: BTreeMap<String, DatabaseConfig>,
+    #[serde(default)]
+    rehearsal: Option<RehearsalToml>,
 }
 
 fn one() -> u32 {
@@ -90,7 +95,7 @@ fn usual() -> u32 {
     SIDE_BY_SIDE
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(
     untagged,
     expecting = "an option is a text, a whole number, `true` or `false`"
@@ -111,7 +116,10 @@ impl OptionValue {
     }
 }
 
-/// A site as the operator wrote it.
+/// Beside `site.toml`: what a rehearsal writes there, and the records of the rehearsals.
+pub(crate) const REHEARSALS_DIR: &str = "rehearsals";
+
+/// A site as the operator wrote it, or as a rehearsal of it sees it.
 #[derive(Debug)]
 pub(crate) struct Site {
     file: PathBuf,
@@ -140,6 +148,12 @@ pub(crate) struct Site {
     pub(crate) endpoints: BTreeMap<Binding, EndpointConfig>,
     /// Relational databases.
     pub(crate) databases: BTreeMap<Binding, DatabaseConfig>,
+    /// What `[rehearsal]` says.
+    rehearsal: Option<RehearsalToml>,
+    /// Of a rehearsal: bindings that lead to its own targets. All others lead to the real ones.
+    scratch: Vec<Binding>,
+    /// Of a rehearsal: the site that it stands for.
+    pub(crate) real: Option<Box<Site>>,
 }
 
 /// The site file that `--site` means.
@@ -148,6 +162,23 @@ pub(crate) fn file_of(named: &Path) -> PathBuf {
         named.join(SITE_FILE)
     } else {
         named.to_owned()
+    }
+}
+
+fn dir_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
+/// Where the grants and plans of the site of this file are, or of its rehearsal.
+pub(crate) fn home_of(file: &Path, rehearsal: bool) -> PathBuf {
+    let dir = dir_of(file);
+    if rehearsal {
+        dir.join(REHEARSALS_DIR)
+    } else {
+        dir.to_owned()
     }
 }
 
@@ -188,6 +219,9 @@ impl Site {
             balancers: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             databases: BTreeMap::new(),
+            rehearsal: raw.rehearsal,
+            scratch: Vec::new(),
+            real: None,
             file,
             text,
         };
@@ -213,11 +247,42 @@ impl Site {
         site.balancers = site.bindings("traffic", raw.traffic)?;
         site.endpoints = site.bindings("endpoint", raw.endpoint)?;
         site.databases = site.bindings("database", raw.database)?;
-        site.check_databases()?;
-        site.check_snapshots()?;
-        site.check_balancers()?;
-        site.check_labels()?;
+        site.check_targets()?;
+        // A mistake in it is told before it is needed.
+        if site.rehearsal.is_some() {
+            site.shallow().into_rehearsal()?;
+        }
         Ok(site)
+    }
+
+    fn check_targets(&self) -> Result<(), Failure> {
+        self.check_databases()?;
+        self.check_snapshots()?;
+        self.check_balancers()?;
+        self.check_labels()
+    }
+
+    /// The same site once more, as no rehearsal.
+    fn shallow(&self) -> Self {
+        Self {
+            file: self.file.clone(),
+            text: self.text.clone(),
+            name: self.name.clone(),
+            plugin: self.plugin.clone(),
+            approvals: self.approvals,
+            side_by_side: self.side_by_side,
+            options: self.options.clone(),
+            clusters: self.clusters.clone(),
+            snapshots: self.snapshots.clone(),
+            disks: self.disks.clone(),
+            services: self.services.clone(),
+            balancers: self.balancers.clone(),
+            endpoints: self.endpoints.clone(),
+            databases: self.databases.clone(),
+            rehearsal: self.rehearsal.clone(),
+            scratch: Vec::new(),
+            real: None,
+        }
     }
 
     /// The file it was read from.
@@ -225,12 +290,19 @@ impl Site {
         &self.file
     }
 
-    /// The directory of the file: what its relative paths mean, and where grants and plans are.
+    /// The directory of the file: what its relative paths mean.
     pub(crate) fn dir(&self) -> &Path {
-        match self.file.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => dir,
-            _ => Path::new("."),
-        }
+        dir_of(&self.file)
+    }
+
+    /// Where grants and plans are: beside the file, those of a rehearsal apart.
+    pub(crate) fn home(&self) -> PathBuf {
+        home_of(&self.file, self.real.is_some())
+    }
+
+    /// Of a rehearsal: this binding leads to a target of its own.
+    pub(crate) fn is_scratch(&self, binding: &Binding) -> bool {
+        self.scratch.contains(binding)
     }
 
     /// Everything that is bound.
@@ -247,6 +319,17 @@ impl Site {
 
     /// A mistake at this key, with what would be right.
     pub(crate) fn wrong(&self, path: &[&str], right: &str) -> Failure {
+        let is_scratch = |capability: &str, name: &str| {
+            let mut scratch = self.scratch.iter();
+            scratch.any(|known| (known.capability(), known.name()) == (capability, name))
+        };
+        let path = match path {
+            [capability, name, ..] if is_scratch(capability, name) => {
+                [&["rehearsal"], path].concat()
+            }
+            _ => path.to_vec(),
+        };
+        let path = path.as_slice();
         let span = lookup::span_of(&self.text, path);
         Failure::new(
             Code::SiteInvalid,

@@ -291,3 +291,75 @@ fn a_mistake_in_a_database_names_file_field_value_and_what_would_be_right() {
         assert!(!shown.contains("canary-4711"), "{shown}");
     }
 }
+
+/// The good file with a rehearsal of its cluster and its snapshots.
+fn with_rehearsal(more: &str) -> String {
+    format!(
+        "{GOOD}\n[rehearsal.options]\nsize = 4\n\n[rehearsal.cluster.database]\nnodes = [\"http://scratch:9200\"]\n\n{more}"
+    )
+}
+
+#[test]
+fn a_rehearsal_has_its_own_targets_and_the_real_ones_for_the_rest() {
+    let text = with_rehearsal(
+        "[rehearsal.snapshot.backups]\ncluster = \"cluster.database\"\nrepository = \"scratch\"\n",
+    );
+    let site = parse(&format!("approvals = 2\n{text}")).unwrap();
+    assert_eq!((site.approvals, site.home()), (2, PathBuf::from("dir")));
+    let site = site.into_rehearsal().unwrap();
+    let binding = |name: &str| Binding::new(name).unwrap();
+    let (cluster, snapshot) = (binding("cluster.database"), binding("snapshot.backups"));
+    assert_eq!(site.clusters[&cluster].nodes[0], "http://scratch:9200");
+    assert_eq!(site.snapshots[&snapshot].repository, "scratch");
+    assert_eq!(
+        (site.approvals, site.home()),
+        (1, PathBuf::from("dir/rehearsals"))
+    );
+    assert_eq!(site.options["size"], "4");
+    assert!(site.is_scratch(&cluster) && site.is_scratch(&snapshot));
+    assert!(!site.is_scratch(&binding("service.optimize")));
+    let real = site.real.unwrap();
+    assert_eq!(real.clusters[&cluster].nodes[0], "https://es1:9200");
+    assert!(!real.is_scratch(&cluster));
+}
+
+#[test]
+fn a_site_without_a_rehearsal_says_how_to_name_one() {
+    let failure = parse(GOOD).unwrap().into_rehearsal().unwrap_err();
+    assert_eq!(failure.code(), Code::NoRehearsal);
+    assert!(failure.data().remedy.contains("[rehearsal.cluster.NAME]"));
+}
+
+#[test]
+fn a_mistake_in_a_rehearsal_is_told_with_its_place_before_it_is_needed() {
+    let wrong = |more: &str| {
+        let failure = parse(&with_rehearsal(more)).unwrap_err();
+        assert_eq!(failure.code(), Code::SiteInvalid);
+        failure.render(Paint::plain())
+    };
+    let text = wrong("[rehearsal.cluster.other]\nnodes = [\"http://x:9200\"]\n");
+    assert!(
+        text.contains("`rehearsal.cluster.other`")
+            && text.contains("the site has no [cluster.other] that it stands for"),
+        "{text}"
+    );
+    let text = wrong(
+        "[rehearsal.database.engine]\nkind = \"postgresql\"\nhost = \"127.0.0.1\"\nport = 0\n",
+    );
+    assert!(text.contains("[rehearsal.database.engine]"), "{text}");
+    let text = wrong("[rehearsal.clusters.database]\n");
+    assert!(text.contains("did you mean `cluster`?"), "{text}");
+}
+
+#[test]
+fn a_repository_of_a_rehearsal_is_one_of_its_own_clusters() {
+    let text = format!(
+        "{GOOD}\n[rehearsal.snapshot.backups]\ncluster = \"cluster.database\"\nrepository = \"scratch\"\n"
+    );
+    let text = parse(&text).unwrap_err().render(Paint::plain());
+    assert!(
+        text.contains("`rehearsal.snapshot.backups.cluster`")
+            && text.contains("has no table under [rehearsal], so that it is the real one"),
+        "{text}"
+    );
+}

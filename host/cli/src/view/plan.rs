@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::escape;
 use crate::output::{Paint, Style};
-use crate::rates::{self, Estimate};
+use crate::rates::Estimate;
+use crate::rehearsal::{RehearsedData, Times};
 use crate::view::waived::{self, WaivedData};
 use crate::view::{SCREEN_COLUMNS, Table, change, count, findings};
 
@@ -56,6 +57,8 @@ pub(crate) struct PlanData {
     hand_overs: Vec<HandOverData>,
     /// How long it takes, as far as that was measured here.
     time: Option<Estimate>,
+    /// The last rehearsal, and whether it fits.
+    rehearsed: Option<RehearsedData>,
     /// How many steps change something.
     changes: usize,
     /// The whole plan, as it is hashed.
@@ -91,6 +94,8 @@ pub(crate) struct StepData {
     undo: String,
     /// How much there is to do.
     work: String,
+    /// How long it takes by a rehearsal that fits, milliseconds.
+    rehearsed_ms: Option<u64>,
     /// Why it wants an approval of its own.
     own_approval: Option<String>,
 }
@@ -132,7 +137,7 @@ pub(crate) struct HandOverData {
 pub(crate) fn data(
     file: &PlanFile,
     path: Option<String>,
-    time: Option<Estimate>,
+    times: &Times,
     waived: Vec<WaivedData>,
 ) -> PlanData {
     let plan = &file.plan;
@@ -160,7 +165,7 @@ pub(crate) fn data(
             .steps
             .iter()
             .enumerate()
-            .map(|(at, step)| step_data(at + 1, step))
+            .map(|(at, step)| step_data(at + 1, step, times))
             .collect(),
         point_of_no_return: plan.point_of_no_return.as_ref().map(ToString::to_string),
         stopped: stopped(plan),
@@ -169,13 +174,14 @@ pub(crate) fn data(
         waived,
         not_done: not_done(plan),
         hand_overs: hand_overs(plan),
-        time,
+        time: times.measured.clone(),
+        rehearsed: times.rehearsed.clone(),
         changes: changes(plan),
         plan: serde_json::to_value(plan).unwrap_or_default(),
     }
 }
 
-fn step_data(number: usize, step: &Step) -> StepData {
+fn step_data(number: usize, step: &Step, times: &Times) -> StepData {
     let planned = step.change();
     StepData {
         number,
@@ -191,6 +197,7 @@ fn step_data(number: usize, step: &Step) -> StepData {
         opaque: planned.is_some_and(|planned| planned.change.class() == rules::Class::Opaque),
         undo: change::undo(step),
         work: change::work(step),
+        rehearsed_ms: times.of_step(&step.id),
         own_approval: step.own_approval.as_deref().map(escape::line),
     }
 }
@@ -291,7 +298,7 @@ pub(crate) fn headline(file: &PlanFile) -> String {
 pub(crate) fn text(
     file: &PlanFile,
     mark: &str,
-    time: Option<&Estimate>,
+    times: &Times,
     waived: &[WaivedData],
     paint: Paint,
 ) -> String {
@@ -317,11 +324,11 @@ pub(crate) fn text(
         out.push_str(&format!("  {}\n", escape::line(line)));
     }
     out.push('\n');
-    out.push_str(&steps(plan, paint));
+    out.push_str(&steps(plan, times, paint));
     for line in notes(plan) {
         out.push_str(&format!("{line}\n"));
     }
-    out.push_str(&format!("{}\n", rates::text(time)));
+    out.push_str(&format!("{}\n", times.text()));
     if !plan.findings.is_empty() {
         out.push_str(&format!(
             "\nFindings: {}\n",
@@ -433,7 +440,7 @@ pub(crate) fn notes(plan: &Plan) -> Vec<String> {
     out
 }
 
-fn steps(plan: &Plan, paint: Paint) -> String {
+fn steps(plan: &Plan, times: &Times, paint: Paint) -> String {
     let mut table = Table::new(&["#", "phase", "step", "does", "undo", "work"]).within(&COLUMNS);
     let host = |does: &str| ["-", "host", does, "", "", ""].map(str::to_owned);
     table.row(host("claim the targets"));
@@ -444,7 +451,7 @@ fn steps(plan: &Plan, paint: Paint) -> String {
             escape::line(&step.title),
             change::body(step),
             change::undo(step),
-            change::work(step),
+            work(step, times),
         ]);
     }
     table.row(host("validate, give back, release the claim"));
@@ -473,6 +480,16 @@ fn steps(plan: &Plan, paint: Paint) -> String {
     }
     out.extend(blocks);
     out
+}
+
+/// How much there is to do, and how long that takes where it was rehearsed.
+fn work(step: &Step, times: &Times) -> String {
+    let work = change::work(step);
+    match times.of_step(&step.id).map(crate::view::duration) {
+        None => work,
+        Some(time) if work == "-" => format!("~{time}"),
+        Some(time) => format!("{work}, ~{time}"),
+    }
 }
 
 fn no_return_line() -> String {
@@ -599,7 +616,7 @@ pub(crate) mod tests {
         let mut file = sample();
         file.plan.point_of_no_return = None;
         let said = |file: &PlanFile| {
-            let text = text(file, "", None, &[], Paint::plain());
+            let text = text(file, "", &Times::default(), &[], Paint::plain());
             let line = text
                 .lines()
                 .find(|line| line.contains("of no return: none"));
@@ -616,7 +633,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_table_draws_the_point_of_no_return_and_says_what_stays_stopped() {
-        let text = text(&sample(), "", None, &[], Paint::plain());
+        let text = text(&sample(), "", &Times::default(), &[], Paint::plain());
         let line = text
             .lines()
             .position(|line| line.contains("POINT OF NO RETURN"))
