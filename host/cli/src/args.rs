@@ -24,9 +24,9 @@ Look (changes nothing)
 Plan (changes nothing but files in plans/)
   plan       make, show and write the plan to a version
   show       show a plan, as a table or as Markdown for a pull request
-  rehearse   perform the plan on a copy of the site first, and know how long it takes
   approve    agree to a plan, with your name
 Run
+  rehearse   perform the plan on a copy of the site first, and know how long it takes
   run        perform an approved plan
   resume     go on with a run that stopped
   status     where a run stands

@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::grants::Grants;
 use crate::guest;
 use crate::output::{Answer, Paint, Style};
+use crate::rehearsal;
 use crate::runs;
 use crate::site::Site;
 use crate::state::State;
@@ -238,6 +239,12 @@ async fn look_at_targets(state: &State, site: &Site, book: &mut Book) {
         Ok(bindings) => bindings,
         Err(failure) => return book.failed("bindings", &failure),
     };
+    if let Some(real) = &site.real {
+        match rehearsal::check_targets(site, real, &bindings, state).await {
+            Ok(()) => book.ok("rehearsal", "none of its targets is a real one"),
+            Err(failure) => book.failed("rehearsal", &failure),
+        }
+    }
     for (binding, capability) in &bindings {
         let about = binding.as_str();
         match capability.identity().await {

@@ -1,6 +1,6 @@
 //! `rehearse`: perform the plan on other targets with the same data, and certify it.
 
-use liftlock_types::{Body, PlanFile, StepId};
+use liftlock_types::{Binding, Body, PlanFile, StepId};
 
 use crate::approvals::{self, Word};
 use crate::args;
@@ -12,6 +12,7 @@ use crate::grants::Grants;
 use crate::output::{Answer, Ui};
 use crate::planning::{self, Planned, Ready};
 use crate::rehearsal::{self, Times};
+use crate::site::Site;
 use crate::store::UNSIGNED;
 use crate::view::{findings, plan as screen};
 use crate::{granting, plans, who};
@@ -50,6 +51,7 @@ pub(super) async fn rehearse(context: &Context, args: args::Rehearse) -> Result<
     } else {
         String::new()
     };
+    ui.show(&targets_line(&ready, &there.site()?));
     ui.show(screen::text(&file, &mark, &Times::default(), &[], ui.paint_talk()).trim_end());
     if file.plan.steps.is_empty() {
         return Err(Failure::new(
@@ -109,6 +111,27 @@ async fn carry_grant(there: &Context, real: &Ready) -> Result<(), Failure> {
         }
     }
     Grants::load(&site)?.put(grant)
+}
+
+/// Which targets are changed, and which real ones are read.
+fn targets_line(ready: &Ready, site: &Site) -> String {
+    let names = |scratch: bool| -> String {
+        let all = ready.targets.bindings.keys();
+        let some: Vec<&str> = all
+            .filter(|binding| site.is_scratch(binding) == scratch)
+            .map(Binding::as_str)
+            .collect();
+        some.join(", ")
+    };
+    let (own, real) = (names(true), names(false));
+    let read = match real.as_str() {
+        "" => String::new(),
+        real => format!("; real, and only read: {real}"),
+    };
+    format!(
+        "REHEARSAL of site `{}`, on targets of its own: {own}{read}",
+        site.name
+    )
 }
 
 fn warn_of_differences(ui: &Ui, file: &PlanFile, real: &PlanFile) {

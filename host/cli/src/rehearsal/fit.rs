@@ -163,13 +163,13 @@ pub(crate) fn data(path: &Path, record: &Record, plan: &Plan) -> RehearsedData {
 
 /// For people: what a plan's screen says of a rehearsal.
 fn lines(data: &RehearsedData) -> Vec<String> {
-    let day = data.at.get(..10).unwrap_or(&data.at);
+    let at = data.at.get(..16).unwrap_or(&data.at).replace('T', " ");
     let plan = data.plan.strip_prefix("sha256:").unwrap_or(&data.plan);
     let plan = plan.get(..8).unwrap_or(plan);
     let mut out = Vec::new();
     match data.estimate_ms {
         Some(ms) => out.push(format!(
-            "Time: about {}, rehearsed on {day} (plan {plan}, run {}), which took {}{}",
+            "Time: about {}, rehearsed {at} UTC (plan {plan}, run {}), which took {}{}",
             view::duration(ms),
             data.run,
             view::duration(data.took_ms),
@@ -181,7 +181,7 @@ fn lines(data: &RehearsedData) -> Vec<String> {
         )),
         None => {
             out.push(format!(
-                "Rehearsal of {day} (plan {plan}, run {}) does not fit:",
+                "Rehearsal of {at} UTC (plan {plan}, run {}) does not fit:",
                 data.run
             ));
             out.extend(data.why_not.iter().map(|why| format!("  {why}")));
@@ -415,7 +415,7 @@ mod tests {
         assert_eq!(times.of_step(&plan.steps[1].id), Some(66_000));
         let text = times.text();
         assert!(
-            text.starts_with("Time: about 1 min 06 s, rehearsed on ")
+            text.starts_with("Time: about 1 min 06 s, rehearsed ")
                 && text.contains("which took 1 min 00 s")
                 && text.contains("Disk at the highest: not measured"),
             "{text}"
