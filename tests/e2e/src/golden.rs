@@ -20,6 +20,7 @@
 //! | `@kill before\|after METHOD PATTERN` | SIGKILL for the next command when it sends that request |
 //! | `@interrupt before\|after METHOD PATTERN` | the first Ctrl-C for it there |
 //! | `@elsewhere` | goes on as another operator, with an empty state directory |
+//! | `@rehearsal` | the same site on a second simulated cluster, named under `[rehearsal]` |
 //! | `@repaired` | makes `$PLUGIN` another build of the plugin |
 //!
 //! In arguments stand `$PLUGIN`, `$CLUSTER`, `$PLAN` (the newest plan's file), `$RUN` (the last run) and `$FOLDER`
@@ -35,6 +36,7 @@ use anyhow::anyhow;
 use anyhow::bail;
 use liftlock_lab::SiteSpec;
 use liftlock_lab::When;
+use liftlock_testkit::Product;
 use regex_lite::Regex;
 
 use crate::artifacts;
@@ -87,6 +89,9 @@ const PATTERNS: [(&str, &str); 21] = [
 
 /// The width of a column, which follows from the width of what was replaced in it.
 const COLUMN_GAP: (&str, &str) = (r"(\S) {3,}", "$1  ");
+
+/// Seed of the second cluster: its ids are others than the first one's.
+const SECOND_SEED: u64 = 88;
 
 /// How the header begins of a table whose columns are as wide as their times.
 const HEADER_OF_TIMES: &str = "RUN ";
@@ -161,6 +166,7 @@ pub async fn perform(kit: &Kit, script: &Path) -> anyhow::Result<String> {
     let redaction = Redaction::new(&round)?;
     let mut out = String::new();
     let mut blow = None;
+    let mut second = None;
     for (number, line) in (1..).zip(text.lines()) {
         let place = || format!("line {number}: `{line}`");
         match line.get(..1) {
@@ -174,6 +180,9 @@ pub async fn perform(kit: &Kit, script: &Path) -> anyhow::Result<String> {
                     }
                     Some(("interrupt", at)) => {
                         blow = Some((Blow::Interrupt, self::place(at).with_context(place)?));
+                    }
+                    None if line == "@rehearsal" => {
+                        second = Some(rehearsal(kit, &round).await.with_context(place)?);
                     }
                     _ => prepare(&mut round, &line[1..]).with_context(place)?,
                 }
@@ -203,7 +212,19 @@ pub async fn perform(kit: &Kit, script: &Path) -> anyhow::Result<String> {
             Some(_) => bail!("{}: it begins with none of `# @ % $ | ! =`", place()),
         }
     }
+    drop(second);
     Ok(out)
+}
+
+/// A second cluster with the same site, which the site file names from now on.
+async fn rehearsal(kit: &Kit, round: &Round) -> anyhow::Result<(Simulated, Stage, proof::Second)> {
+    let cluster = Simulated::start_as(Product::OpenSearch2, SECOND_SEED).await?;
+    let store = cluster.repository().join("of-the-rehearsal");
+    let stage = Stage::new(kit, cluster.target(), &store).await?;
+    stage.rebuild(&SiteSpec::default()).await?;
+    let second = proof::Second::start(round, &stage)?;
+    second.introduce(&round.operator)?;
+    Ok((cluster, stage, second))
 }
 
 /// `before METHOD PATTERN`: where the next command is met.

@@ -1,6 +1,7 @@
 //! A plan performed on a second site first: what that certifies, what it touches, and when it says nothing any more.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use liftlock_lab::Fault;
@@ -27,80 +28,97 @@ use crate::stage::write;
 use crate::tally::Tally;
 use crate::tally::same;
 
-/// A real site, and a second one that stands for it. The second stage's cluster is another one with a store of its own.
-struct Both<'a> {
-    real: &'a Stage,
-    scratch: &'a Stage,
-    round: Round,
-    /// The second Optimize. It ends when this is dropped.
+/// A second Optimize, and the tables of `site.toml` by which a site is rehearsed with it on another cluster.
+#[derive(Debug)]
+pub struct Second {
+    /// It ends when this is dropped.
     optimize: Pretend,
+    config: PathBuf,
+    url: String,
 }
 
-impl<'a> Both<'a> {
-    /// Two fresh sites with the same data, and an operator who knows both.
-    async fn fresh(real: &'a Stage, scratch: &'a Stage) -> anyhow::Result<Self> {
-        let spec = SiteSpec::default();
-        let round = real.fresh(&spec).await?;
-        scratch.rebuild(&spec).await?;
-        scratch.proxy.clear();
-        let folder = round.folder().join("scratch");
-        fs::create_dir(&folder)?;
-        fs::copy(
-            round.folder().join("config/environment-config.yaml"),
-            folder.join("environment-config.yaml"),
-        )
-        .context("cannot copy the configuration")?;
-        let optimize = Pretend::start(
-            &round.folder().join("optimize-server"),
-            &round.folder().join("scratch.pid"),
-        )?;
-        introduce(&round).await?;
+impl Second {
+    /// Beside this round's Optimize, on the cluster of this stage.
+    pub fn start(round: &Round, stage: &Stage) -> anyhow::Result<Self> {
+        let home = round.folder();
+        let config = home.join("scratch");
+        fs::create_dir(&config)?;
+        let file = "environment-config.yaml";
+        fs::copy(home.join("config").join(file), config.join(file))
+            .context("cannot copy the configuration")?;
+        let program = home.join("optimize-server");
         Ok(Self {
-            real,
-            scratch,
-            round,
-            optimize,
+            optimize: Pretend::start(&program, &home.join("scratch.pid"))?,
+            config,
+            url: stage.switch.url(),
         })
-    }
-
-    fn operator(&self) -> &Operator {
-        &self.round.operator
-    }
-
-    /// The site file, with these tables behind the site's own.
-    fn set_rehearsal(&self, tables: &[String]) -> anyhow::Result<()> {
-        let path = self.operator().site().join("site.toml");
-        let text = fs::read_to_string(&path)?;
-        let own = text.split("\n[rehearsal.").next().unwrap_or_default();
-        write(&path, &format!("{own}\n{}", tables.concat()))
     }
 
     fn cluster(url: &str) -> String {
         format!("[rehearsal.cluster.database]\nnodes = [\"{url}\"]\n\n")
     }
 
-    fn backups() -> String {
-        format!(
-            "[rehearsal.snapshot.backups]\ncluster = \"cluster.database\"\nrepository = \"{REPOSITORY}\"\n\n"
-        )
-    }
-
-    fn service(&self) -> String {
-        let own = self.optimize.site_toml();
-        format!(
-            "{}\n",
-            own.replace("[service.optimize]", "[rehearsal.service.optimize]")
-        )
-    }
-
-    fn all(&self) -> Vec<String> {
-        let config = self.round.folder().join("scratch");
-        vec![
-            Self::cluster(&self.scratch.switch.url()),
-            Self::backups(),
-            self.service(),
-            format!("[rehearsal.disk.config]\npath = \"{}\"\n", config.display()),
+    /// A table for each binding of the site: cluster, repository, service, directory.
+    fn tables(&self) -> [String; 4] {
+        [
+            Self::cluster(&self.url),
+            format!(
+                "[rehearsal.snapshot.backups]\ncluster = \"cluster.database\"\nrepository = \"{REPOSITORY}\"\n\n"
+            ),
+            format!("{}\n", of_rehearsal(&self.optimize)),
+            format!(
+                "[rehearsal.disk.config]\npath = \"{}\"\n",
+                self.config.display()
+            ),
         ]
+    }
+
+    /// Names itself in the site file.
+    pub fn introduce(&self, operator: &Operator) -> anyhow::Result<()> {
+        set_rehearsal(operator, &self.tables())
+    }
+}
+
+/// The table of a service of the rehearsal.
+fn of_rehearsal(optimize: &Pretend) -> String {
+    let own = optimize.site_toml();
+    own.replace("[service.optimize]", "[rehearsal.service.optimize]")
+}
+
+/// The site file, with these tables behind the site's own.
+fn set_rehearsal(operator: &Operator, tables: &[String]) -> anyhow::Result<()> {
+    let path = operator.site().join("site.toml");
+    let text = fs::read_to_string(&path)?;
+    let own = text.split("\n[rehearsal.").next().unwrap_or_default();
+    write(&path, &format!("{own}\n{}", tables.concat()))
+}
+
+/// A real site, and a second one that stands for it. The second stage's cluster is another one with a store of its own.
+struct Both<'a> {
+    real: &'a Stage,
+    round: Round,
+    second: Second,
+}
+
+impl<'a> Both<'a> {
+    /// Two fresh sites with the same data, and an operator who knows both.
+    async fn fresh(real: &'a Stage, scratch: &Stage) -> anyhow::Result<Self> {
+        let spec = SiteSpec::default();
+        let round = real.fresh(&spec).await?;
+        scratch.rebuild(&spec).await?;
+        scratch.proxy.clear();
+        let second = Second::start(&round, scratch)?;
+        introduce(&round).await?;
+        second.introduce(&round.operator)?;
+        Ok(Self {
+            real,
+            round,
+            second,
+        })
+    }
+
+    fn operator(&self) -> &Operator {
+        &self.round.operator
     }
 
     async fn rehearse(&self) -> anyhow::Result<Told> {
@@ -138,7 +156,6 @@ pub async fn rehearses_and_plans_by_it(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let both = Both::fresh(real, scratch).await?;
-    both.set_rehearsal(&both.all())?;
     let operator = both.operator();
     let told = both.rehearse().await?.expect(0)?;
     tally.check(
@@ -152,7 +169,7 @@ pub async fn rehearses_and_plans_by_it(
     tally.check(
         "the second cluster was changed, and its Optimize stopped",
         ensure(
-            !scratch.changes().is_empty() && !both.optimize.is_running(),
+            !scratch.changes().is_empty() && !both.second.optimize.is_running(),
             "it was not",
         ),
     );
@@ -184,7 +201,7 @@ pub async fn rehearses_and_plans_by_it(
     tally.check(
         "the plan's screen says whose time it is",
         ensure(
-            shown.says("Time: about ") && shown.says(", rehearsed on "),
+            shown.says("Time: about ") && shown.says(", rehearsed "),
             shown.to_string(),
         ),
     );
@@ -226,7 +243,7 @@ pub async fn refuses_to_rehearse_on_the_real_site(
 ) -> anyhow::Result<()> {
     let both = Both::fresh(real, scratch).await?;
     let refused = async |tables: &[String], says: &[&str]| -> anyhow::Result<()> {
-        both.set_rehearsal(tables)?;
+        set_rehearsal(both.operator(), tables)?;
         let told = both.rehearse().await?.expect(3)?;
         let missing: Vec<&&str> = says.iter().filter(|text| !told.says(text)).collect();
         ensure(
@@ -238,10 +255,8 @@ pub async fn refuses_to_rehearse_on_the_real_site(
         "a site that names no targets is refused",
         refused(&[], &["E0307-no-rehearsal", "[rehearsal.cluster.NAME]"]).await,
     );
-    let all = both.all();
-    let [cluster, backups, service, disk] = all.as_slice() else {
-        anyhow::bail!("four tables")
-    };
+    let all = both.second.tables();
+    let [cluster, backups, service, disk] = &all;
     tally.check(
         "what the plan changes and has no target is named",
         refused(
@@ -255,7 +270,7 @@ pub async fn refuses_to_rehearse_on_the_real_site(
         .await,
     );
     // The same cluster by an address that the site does not name.
-    let same_cluster = Both::cluster(&both.real.proxy.url());
+    let same_cluster = Second::cluster(&both.real.proxy.url());
     tally.check(
         "the real cluster under another address is told by its uuid",
         refused(
@@ -268,12 +283,7 @@ pub async fn refuses_to_rehearse_on_the_real_site(
         )
         .await,
     );
-    let same_process = both
-        .round
-        .optimize
-        .site_toml()
-        .replace("[service.optimize]", "[rehearsal.service.optimize]")
-        + "labels = { of = \"a rehearsal\" }\n\n";
+    let same_process = of_rehearsal(&both.round.optimize) + "labels = { of = \"a rehearsal\" }\n\n";
     tally.check(
         "the real process under another definition is told",
         refused(
@@ -301,7 +311,7 @@ pub async fn refuses_to_rehearse_on_the_real_site(
         refused(&all, &["E0308-rehearsal-is-real", "both are registered as"]).await,
     );
     register(&own).await?;
-    both.set_rehearsal(&all)?;
+    set_rehearsal(both.operator(), &all)?;
     let told = both.operator().run(&["rehearse", TO]).await?.expect(2)?;
     tally.check(
         "without a yes nothing is done, and the command that says it is named",
@@ -327,7 +337,6 @@ pub async fn tells_a_rehearsal_that_fits_no_more(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let both = Both::fresh(real, scratch).await?;
-    both.set_rehearsal(&both.all())?;
     both.rehearse().await?.expect(0)?;
     let why_not = async || -> anyhow::Result<String> {
         let (_, data) = both.planned().await?;
@@ -402,7 +411,6 @@ pub async fn goes_on_with_a_rehearsal(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let both = Both::fresh(real, scratch).await?;
-    both.set_rehearsal(&both.all())?;
     let operator = both.operator();
     let at = At {
         when: When::After,
@@ -460,7 +468,6 @@ pub async fn writes_a_failed_rehearsal_down(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let both = Both::fresh(real, scratch).await?;
-    both.set_rehearsal(&both.all())?;
     let refusal = json!({
         "error": { "type": "repository_exception", "reason": "the store is full" },
         "status": 400,
