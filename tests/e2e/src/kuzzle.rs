@@ -3,7 +3,7 @@
 //! - [`stage`]: the site, and an operator on it
 //! - [`Client`]: what a client of Kuzzle finds
 //! - `rolling`: node by node
-//! - `beside`: by a snapshot into a new cluster, and back
+//! - `beside`: by a snapshot into a new cluster, and back; on a second site first
 
 mod beside;
 mod client;
@@ -12,6 +12,7 @@ pub mod stage;
 
 pub use beside::BesideStage;
 pub use beside::moves_to_a_new_cluster_and_back;
+pub use beside::rehearses_on_a_second_site;
 pub use client::Client;
 pub use rolling::a_node_does_not_come_back;
 pub use rolling::goes_by_replicas;

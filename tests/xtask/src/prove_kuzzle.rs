@@ -25,6 +25,8 @@ pub(crate) enum Part {
     Lost,
     /// By a snapshot into a new cluster, and back to the old one.
     Snapshot,
+    /// The same on a second site first: what it takes there and here.
+    Rehearsal,
 }
 
 impl Part {
@@ -35,6 +37,7 @@ impl Part {
             Self::Replicas => "no, one and two replicas",
             Self::Lost => "a node that does not come back",
             Self::Snapshot => "7.17 to 8.19 by a snapshot, and back",
+            Self::Rehearsal => "rehearsed on a second site",
         }
     }
 
@@ -56,6 +59,11 @@ impl Part {
             Self::Snapshot => {
                 let stage = BesideStage::start(liftlock, plugin).await?;
                 kuzzle::moves_to_a_new_cluster_and_back(&stage, tally).await
+            }
+            Self::Rehearsal => {
+                let stage = BesideStage::start(liftlock, plugin).await?;
+                let stage = stage.with_rehearsal().await?;
+                kuzzle::rehearses_on_a_second_site(&stage, tally).await
             }
         }
     }

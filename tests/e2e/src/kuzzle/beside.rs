@@ -30,9 +30,12 @@ use crate::operator::Operator;
 use crate::proof::last_run;
 use crate::tally::Tally;
 
-/// Two clusters, one store, a filled Kuzzle on the old one, and an operator.
+/// Variable with the token that Liftlock shows to the second Kuzzle.
+const SECOND_TOKEN: &str = "LIFTLOCK_LAB_SECOND_TOKEN";
+
+/// Two clusters, one store, and a filled Kuzzle on the old one.
 #[derive(Debug)]
-pub struct BesideStage {
+pub struct Pair {
     /// Kuzzle, on the old cluster.
     pub kuzzle: Handed,
     seeded: Seeded,
@@ -40,20 +43,12 @@ pub struct BesideStage {
     pub old: Server,
     /// The new one.
     pub new: Server,
-    /// Who runs the commands.
-    pub operator: Operator,
-    plugin: Component,
     _redis: Redis,
-    _folder: TempDir,
 }
 
-impl BesideStage {
-    /// Starts and fills it.
-    pub async fn start(liftlock: &Path, plugin: &Component) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("cannot make a folder")?;
-        let home = folder.path();
-        // The servers run as another user, who has to come through.
-        open_to_all(home)?;
+impl Pair {
+    /// Starts and fills it in this folder.
+    async fn start(home: &Path) -> anyhow::Result<Self> {
         let old = Server::start(FROM, home.join("old")).await?;
         let beside = home.join("new");
         fs::create_dir(&beside).context("cannot make a folder")?;
@@ -70,28 +65,93 @@ impl BesideStage {
         // In a scope of Liftlock braces are an option, so that it cannot name such an index.
         let seeded = seed::seed_without(&kuzzle, &['{', '}']).await?;
         let kuzzle = kuzzle.hand_over().await?;
-        let [files, state] = ["site", "state"].map(|name| home.join(name));
-        fs::create_dir(&files).with_context(|| format!("cannot make `{}`", files.display()))?;
-        let text = site_toml(&old, &new, &kuzzle);
-        fs::write(files.join("site.toml"), text).context("cannot write site.toml")?;
-        let operator = Operator::new(liftlock, &files, &state).env(TOKEN, seeded.token.reveal());
         Ok(Self {
             kuzzle,
             seeded,
             old,
             new,
+            _redis: redis,
+        })
+    }
+
+    /// What the plugin is told of it; `location` is below the first folder of each cluster's `path.repo`, which are one.
+    fn options(&self, location: &str) -> String {
+        format!(
+            "address = \"{}\"\nnew-address = \"{}\"\n\
+             repository = '{{\"type\": \"fs\", \"settings\": {{\"location\": \"{location}\"}}}}'\n\n",
+            self.old.base_url(),
+            self.new.base_url(),
+        )
+    }
+
+    fn bindings(&self) -> String {
+        format!(
+            "[cluster.storage]\nnodes = [\"{}\"]\n\n[cluster.new]\nnodes = [\"{}\"]\n\n\
+             [snapshot.backups]\ncluster = \"cluster.storage\"\nrepository = \"migration\"\n\n\
+             [snapshot.new]\ncluster = \"cluster.new\"\nrepository = \"migration\"\n\n{}",
+            self.old.base_url(),
+            self.new.base_url(),
+            kuzzle_toml(&self.kuzzle),
+        )
+    }
+}
+
+/// A site that moves from one cluster to another, and an operator.
+#[derive(Debug)]
+pub struct BesideStage {
+    /// The site.
+    pub site: Pair,
+    /// What stands for it in a rehearsal.
+    second: Option<Pair>,
+    /// Who runs the commands.
+    pub operator: Operator,
+    plugin: Component,
+    folder: TempDir,
+}
+
+impl BesideStage {
+    /// Starts and fills it.
+    pub async fn start(liftlock: &Path, plugin: &Component) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let home = folder.path();
+        // The servers run as another user, who has to come through.
+        open_to_all(home)?;
+        let site = Pair::start(home).await?;
+        let [files, state] = ["site", "state"].map(|name| home.join(name));
+        fs::create_dir(&files).with_context(|| format!("cannot make `{}`", files.display()))?;
+        fs::write(files.join("site.toml"), site_toml(&site)).context("cannot write site.toml")?;
+        let operator =
+            Operator::new(liftlock, &files, &state).env(TOKEN, site.seeded.token.reveal());
+        Ok(Self {
+            site,
+            second: None,
             operator,
             plugin: plugin.clone(),
-            _redis: redis,
-            _folder: folder,
+            folder,
         })
+    }
+
+    /// With a second one like it, which the site file names under `[rehearsal]`.
+    pub async fn with_rehearsal(mut self) -> anyhow::Result<Self> {
+        let home = self.folder.path().join("second");
+        fs::create_dir(&home).context("cannot make a folder")?;
+        open_to_all(&home)?;
+        let second = Pair::start(&home).await?;
+        let file = self.operator.site().join("site.toml");
+        let text = fs::read_to_string(&file).context("cannot read site.toml")?;
+        fs::write(&file, format!("{text}\n{}", rehearsal_toml(&second)))
+            .context("cannot write site.toml")?;
+        let token = second.seeded.token.reveal();
+        self.operator = self.operator.env(SECOND_TOKEN, token);
+        self.second = Some(second);
+        Ok(self)
     }
 
     /// A client of Kuzzle.
     pub fn client(&self) -> Client<'_> {
         Client {
-            kuzzle: &self.kuzzle,
-            seeded: &self.seeded,
+            kuzzle: &self.site.kuzzle,
+            seeded: &self.site.seeded,
         }
     }
 
@@ -101,7 +161,7 @@ impl BesideStage {
     }
 
     fn config(&self) -> anyhow::Result<String> {
-        let path = self.kuzzle.config_file();
+        let path = self.site.kuzzle.config_file();
         fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))
     }
 
@@ -137,7 +197,7 @@ pub async fn moves_to_a_new_cluster_and_back(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     stage.granted().await?;
-    let (before, config) = (picture(&stage.old).await?, stage.config()?);
+    let (before, config) = (picture(&stage.site.old).await?, stage.config()?);
     let plan = stage.operator.approved(stage.to()).await?;
     let told = stage.operator.run(&["run", &plan]).await?;
     tally.check("the run is done", told.expect(0).map(drop));
@@ -153,9 +213,9 @@ pub async fn moves_to_a_new_cluster_and_back(
     tally.check("the administrator logs in", admin);
     tally.check(
         "the old cluster is as it was",
-        is(&before, &stage.old).await,
+        is(&before, &stage.site.old).await,
     );
-    let restored = picture(&stage.new).await?;
+    let restored = picture(&stage.site.new).await?;
     let same = names(&restored) == names(&before) && restored["aliases"] == before["aliases"];
     tally.check(
         "the new one has the same collections under the same aliases",
@@ -178,7 +238,7 @@ pub async fn moves_to_a_new_cluster_and_back(
     );
     tally.check(
         "the old cluster is as it was",
-        is(&before, &stage.old).await,
+        is(&before, &stage.site.old).await,
     );
     Ok(())
 }
@@ -197,17 +257,101 @@ fn names(picture: &Value) -> Vec<(&Value, &Value)> {
         .collect()
 }
 
-fn site_toml(old: &Server, new: &Server, kuzzle: &Handed) -> String {
-    let (from, to) = (old.base_url(), new.base_url());
-    // Below the first folder of each one's `path.repo`, which are one.
-    let location = "kuzzle";
+fn site_toml(site: &Pair) -> String {
     format!(
         "name = \"kuzzle\"\nproduct-plugin = \"kuzzle\"\n\n[options]\nmethod = \"snapshot\"\nquiet-seconds = 2\n\
-         address = \"{from}\"\nnew-address = \"{to}\"\nreplicas = \"0\"\n\
-         repository = '{{\"type\": \"fs\", \"settings\": {{\"location\": \"{location}\"}}}}'\n\n\
-         [cluster.storage]\nnodes = [\"{from}\"]\n\n[cluster.new]\nnodes = [\"{to}\"]\n\n\
-         [snapshot.backups]\ncluster = \"cluster.storage\"\nrepository = \"migration\"\n\n\
-         [snapshot.new]\ncluster = \"cluster.new\"\nrepository = \"migration\"\n\n{}",
-        kuzzle_toml(kuzzle),
+         replicas = \"0\"\n{}{}",
+        site.options("kuzzle"),
+        site.bindings(),
     )
+}
+
+/// The same of the site that stands for it.
+fn rehearsal_toml(second: &Pair) -> String {
+    let tables = second.bindings().replace(TOKEN, SECOND_TOKEN);
+    let tables: String = tables
+        .lines()
+        .map(|line| match line.strip_prefix('[') {
+            Some(table) => format!("[rehearsal.{table}\n"),
+            None => format!("{line}\n"),
+        })
+        .collect();
+    // A place of another name: that the folders are others, no address tells.
+    format!(
+        "[rehearsal.options]\n{}{tables}",
+        second.options("rehearsed")
+    )
+}
+
+/// The plan on a second site first, then on the first one; and how well the one told the time of the other.
+pub async fn rehearses_on_a_second_site(
+    stage: &BesideStage,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    stage.granted().await?;
+    let (before, config) = (picture(&stage.site.old).await?, stage.config()?);
+    let told = stage
+        .operator
+        .run(&["rehearse", TO.version(), "--yes"])
+        .await?
+        .expect(0)?;
+    tally.check(
+        "it is the plan of the real site, and certified",
+        (told.says("it is the plan of the real site") && told.says("passed, certified in "))
+            .then_some(())
+            .with_context(|| told.to_string()),
+    );
+    tally.check(
+        "the real old cluster is as it was",
+        is(&before, &stage.site.old).await,
+    );
+    let new = picture(&stage.site.new).await?;
+    tally.check(
+        "the real new cluster is empty, and knows no repository",
+        (names(&new).is_empty() && stage.site.new.target().get("/_snapshot").await? == json!({}))
+            .then_some(())
+            .with_context(|| new.to_string()),
+    );
+    tally.check(
+        "the real Kuzzle was not stopped and its configuration is as it was",
+        (stage.config()? == config)
+            .then_some(())
+            .context("it is another")
+            .and(stage.serves_from(FROM.version()).await),
+    );
+    let second = stage.second.as_ref().context("a second site")?;
+    let rehearsed = picture(&second.new).await?;
+    tally.check(
+        "the second site is in its new cluster",
+        (names(&rehearsed).len() == names(&before).len())
+            .then_some(())
+            .with_context(|| rehearsed.to_string()),
+    );
+    let plan = ["plan", TO.version(), "--json"];
+    let data = stage.operator.run(&plan).await?.expect(0)?.data()?;
+    let estimate = data["rehearsed"]["estimate_ms"].as_u64();
+    tally.check(
+        "the plan takes its time from the rehearsal",
+        estimate
+            .map(drop)
+            .with_context(|| data["rehearsed"].to_string()),
+    );
+    let file = stage.operator.approved(stage.to()).await?;
+    let told = stage.operator.run(&["run", &file, "--json"]).await?;
+    let took = told.expect(0)?.data()?["took_ms"].as_u64();
+    tally.note(&format!(
+        "estimate {:.1} s, the real run took {:.1} s",
+        seconds(estimate),
+        seconds(took)
+    ));
+    tally.check(
+        "Kuzzle serves from the new cluster, with the token of before",
+        stage.serves_from(TO.version()).await,
+    );
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for a person to read")]
+fn seconds(ms: Option<u64>) -> f64 {
+    ms.unwrap_or_default() as f64 / 1000.0
 }

@@ -135,7 +135,7 @@ pub(super) async fn setting_removed(scene: &mut Scene) -> anyhow::Result<()> {
 
 /// A Kuzzle was started on it to see whether it works.
 pub(super) async fn new_not_empty(scene: &mut Scene) -> anyhow::Result<()> {
-    let new = scene.beside()?.new.target().clone();
+    let new = scene.beside()?.site.new.target().clone();
     new.put("/%25kuzzle.users", &json!({})).await?;
     scene
         .finds_one(Blocker, "kuzzle.new-not-empty", &["%kuzzle.users"])
@@ -147,8 +147,8 @@ pub(super) async fn new_not_empty(scene: &mut Scene) -> anyhow::Result<()> {
 /// The site file names the same cluster twice.
 pub(super) async fn new_is_the_old(scene: &mut Scene) -> anyhow::Result<()> {
     let [old, new] = {
-        let stage = scene.beside()?;
-        [&stage.old, &stage.new].map(|it| format!("nodes = [\"{}\"]", it.base_url()))
+        let site = &scene.beside()?.site;
+        [&site.old, &site.new].map(|it| format!("nodes = [\"{}\"]", it.base_url()))
     };
     scene.set_site_file(&new, &old).await?;
     let before = scene.state().await?;

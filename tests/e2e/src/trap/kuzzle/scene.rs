@@ -132,7 +132,7 @@ impl Scene {
     pub fn storage(&self) -> anyhow::Result<HttpTarget> {
         match &self.place {
             Place::Rolling(stage) => stage.storage(),
-            Place::Snapshot(stage) => Ok(stage.old.target().clone()),
+            Place::Snapshot(stage) => Ok(stage.site.old.target().clone()),
         }
     }
 
@@ -140,7 +140,7 @@ impl Scene {
     pub fn kuzzle(&self) -> &Handed {
         match &self.place {
             Place::Rolling(stage) => &stage.site.kuzzle,
-            Place::Snapshot(stage) => &stage.kuzzle,
+            Place::Snapshot(stage) => &stage.site.kuzzle,
         }
     }
 
@@ -224,7 +224,7 @@ impl Scene {
                     lines.push(format!("{name} runs {} as {pids:?}", node.current()?));
                 }
             }
-            Place::Snapshot(stage) => lines.extend(of_cluster("new", stage.new.target()).await?),
+            Place::Snapshot(stage) => lines.extend(of_cluster("new", stage.site.new.target()).await?),
         }
         let kuzzle = self.kuzzle();
         lines.push(format!("kuzzle runs as {:?}", kuzzle.processes()));
