@@ -132,8 +132,8 @@ pub(crate) enum Command {
     /// change from a rehearsal, whatever the plan says. Options of the plugin that must differ go into
     /// `[rehearsal.options]`.
     ///
-    /// Fill the targets before, from your backup: with the same data, as they are before the upgrade. Liftlock does not
-    /// fill them.
+    /// They must serve nobody. Fill them before, from your backup: with the same data, as they are before the upgrade;
+    /// Liftlock does not fill them.
     ///
     /// It plans the real site and the rehearsal, says where the two differ, shows the plan, asks once (`--yes` for CI; that
     /// waives and approves what the plan wants approved by itself), and runs it like any other: through the same gate, with

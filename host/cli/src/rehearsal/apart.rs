@@ -5,6 +5,7 @@
 //! 3. The real targets, which a rehearsal may read, take no change from it ([`OnlyRead`]).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -215,6 +216,19 @@ pub(crate) async fn check_targets(
             ));
         }
     }
+    for (binding, config) in &site.disks {
+        for (known, other) in &real.disks {
+            let [own, other] = [&config.path, &other.path].map(|path| site.dir().join(path));
+            if site.is_scratch(binding) && one_holds_the_other(&own, &other) {
+                let what = format!(
+                    "`{}` and `{}`: one holds the other",
+                    own.display(),
+                    other.display()
+                );
+                return Err(is_real(site, binding, known, &what));
+            }
+        }
+    }
     for (binding, config) in &site.services {
         for (known, other) in &real.services {
             if site.is_scratch(binding)
@@ -225,6 +239,14 @@ pub(crate) async fn check_targets(
         }
     }
     check_stores(site, real, scratch, &there).await
+}
+
+/// A directory inside another: a plan of the one sees or changes files of the other. What is not there is neither.
+fn one_holds_the_other(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one.starts_with(&other) || other.starts_with(&one),
+        _ => false,
+    }
 }
 
 /// What two definitions of a service share that only one process can have.
@@ -480,6 +502,19 @@ mod tests {
 
     fn service(text: &str) -> ServiceConfig {
         toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_directory_in_another_is_told_also_behind_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let [conf, inner, beside, link] =
+            ["conf", "conf/of-rehearsal", "conf-2", "link"].map(|name| dir.path().join(name));
+        std::fs::create_dir_all(&inner).unwrap();
+        std::fs::create_dir(&beside).unwrap();
+        std::os::unix::fs::symlink(&conf, &link).unwrap();
+        assert!(one_holds_the_other(&inner, &conf) && one_holds_the_other(&conf, &inner));
+        assert!(one_holds_the_other(&link, &inner));
+        assert!(!one_holds_the_other(&beside, &conf));
     }
 
     #[test]
