@@ -11,6 +11,7 @@ use liftlock_e2e::artifacts;
 use liftlock_e2e::proof;
 use liftlock_e2e::schema::objections;
 use liftlock_lab::SiteSpec;
+use liftlock_testkit::Product;
 use serde_json::Value;
 
 /// Runs a command with `--json`; gives its answer after comparing it with the schema `name`.
@@ -111,4 +112,31 @@ async fn every_answer_of_an_upgrade_is_as_its_schema_says() {
     answer(operator, "init", &init, 2).await;
     fs::remove_file(operator.site().join("site.toml")).unwrap();
     answer(operator, "init", &init, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answers_of_a_rehearsal_are_as_their_schemas_say() {
+    let kit = Kit::build().unwrap();
+    let (cluster, other) = (
+        Simulated::start().await.unwrap(),
+        Simulated::start_as(Product::OpenSearch2, 88).await.unwrap(),
+    );
+    let stage = Stage::new(&kit, cluster.target(), &cluster.repository())
+        .await
+        .unwrap();
+    let store = other.repository().join("of-the-rehearsal");
+    let scratch = Stage::new(&kit, other.target(), &store).await.unwrap();
+    let round = stage.fresh(&SiteSpec::default()).await.unwrap();
+    scratch.rebuild(&SiteSpec::default()).await.unwrap();
+    let operator = &round.operator;
+    proof::introduce(&round).await.unwrap();
+    let second = proof::Second::start(&round, &scratch).unwrap();
+    answer(operator, "rehearse", &["rehearse", proof::TO], 3).await;
+    second.introduce(operator).unwrap();
+    answer(operator, "rehearse", &["rehearse", proof::TO], 2).await;
+    let done = answer(operator, "rehearse", &["rehearse", proof::TO, "--yes"], 0).await;
+    assert_eq!(done["data"]["rehearsed"]["passed"], true);
+    let plan = answer(operator, "plan", &["plan", proof::TO], 0).await;
+    assert_eq!(plan["data"]["rehearsed"]["fits"], true);
+    answer(operator, "status", &["status", "--rehearsal"], 0).await;
 }
