@@ -142,7 +142,7 @@ pub(crate) enum Command {
     /// another, or there are more than 20 % more data.
     ///
     /// After a stop or a crash: `liftlock resume RUN --rehearsal`. So for `status`, `rollback`, `abort`, `audit` and all
-    /// others: with `--rehearsal` they mean the rehearsal.
+    /// others but `run` and `replan`: with `--rehearsal` they mean the rehearsal.
     ///
     /// Exit codes: as of `run`.
     Rehearse(Rehearse),

@@ -63,6 +63,11 @@ impl Context {
         site::home_of(&site::file_of(&self.global.site), true)
     }
 
+    /// It means the rehearsal of the site.
+    pub(crate) fn is_rehearsal(&self) -> bool {
+        self.global.rehearsal
+    }
+
     /// The same command on the rehearsal of the site, or on the site itself.
     pub(crate) fn on_rehearsal(&self, rehearsal: bool) -> Self {
         let global = Global {

@@ -95,7 +95,7 @@ pub(crate) const TERMS: &[(&str, &str)] = &[
          `[rehearsal]` in `site.toml` names them, table by table as the site's own; you fill them from your backup. What it \
          came to is a file in `rehearsals/`: this plan, these data, this day, how long each step took. `liftlock plan` takes \
          its times from it as long as it fits. A plan names its targets, so the two plans have two hashes; what must be equal \
-         is their shape: steps, order, verbs, names, conditions and ways back. With `--rehearsal` every command means the \
+         is their shape: steps, order, verbs, names, conditions and ways back. With `--rehearsal` other commands mean the \
          rehearsal: `liftlock resume RUN --rehearsal` goes on with one that stopped.",
     ),
     (

@@ -23,12 +23,23 @@ mod takeover;
 mod transfer;
 
 use crate::args::{Command, Plugin};
+use crate::code::Code;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Answer;
 
 /// Does what was asked.
 pub(crate) async fn perform(context: &Context, command: Command) -> Result<Answer, Failure> {
+    // Another plan than the one that was held against the real site would pass by that look.
+    if context.is_rehearsal() && matches!(command, Command::Run(_) | Command::Replan(_)) {
+        return Err(Failure::new(
+            Code::Arguments,
+            format!("`{}` has no rehearsal", command.name()),
+        )
+        .untouched("nothing was read or contacted")
+        .remedy("a rehearsal begins with `liftlock rehearse`, which looks at both sites first")
+        .next("liftlock rehearse VERSION"));
+    }
     match command {
         Command::Init(args) => init::init(context, args).await,
         Command::Doctor => doctor::doctor(context).await,

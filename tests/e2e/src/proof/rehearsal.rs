@@ -317,6 +317,17 @@ pub async fn refuses_to_rehearse_on_the_real_site(
         "without a yes nothing is done, and the command that says it is named",
         ensure(told.says("liftlock rehearse 8.8.0 --yes"), told.to_string()),
     );
+    for command in [["run", "00000000"], ["replan", "r-1"]] {
+        let told = both
+            .operator()
+            .run(&[&command[..], &["--rehearsal"]].concat())
+            .await?
+            .expect(2)?;
+        tally.check(
+            "no other command begins a rehearsal or changes its plan",
+            ensure(told.says("liftlock rehearse VERSION"), told.to_string()),
+        );
+    }
     both.check_untouched(tally);
     let changes: Vec<String> = scratch
         .changes()
