@@ -47,7 +47,11 @@ pub(super) async fn plan(context: &Context, args: args::Plan) -> Result<Answer, 
     let blockers: Vec<&str> = findings::blockers(&file.plan.findings)
         .map(|finding| finding.id.as_str())
         .collect();
-    let next = if blockers.is_empty() && ready.site.approvals <= 1 {
+    let next = if context.is_rehearsal() {
+        // Only that holds the plan against the one of the real site.
+        let command = format!("rehearse {}", word(&args.version));
+        context.on_rehearsal(false).command(&command)
+    } else if blockers.is_empty() && ready.site.approvals <= 1 {
         context.command(&format!("run {}", word(&shown)))
     } else {
         let waive: String = blockers

@@ -328,6 +328,15 @@ pub async fn refuses_to_rehearse_on_the_real_site(
             ensure(told.says("liftlock rehearse VERSION"), told.to_string()),
         );
     }
+    let told = both
+        .operator()
+        .run(&["plan", TO, "--rehearsal"])
+        .await?
+        .expect(0)?;
+    tally.check(
+        "a plan of the rehearsal alone names the command that performs it",
+        ensure(told.says("next: liftlock rehearse 8.8.0"), told.to_string()),
+    );
     both.check_untouched(tally);
     let changes: Vec<String> = scratch
         .changes()
