@@ -224,7 +224,9 @@ impl Scene {
                     lines.push(format!("{name} runs {} as {pids:?}", node.current()?));
                 }
             }
-            Place::Snapshot(stage) => lines.extend(of_cluster("new", stage.site.new.target()).await?),
+            Place::Snapshot(stage) => {
+                lines.extend(of_cluster("new", stage.site.new.target()).await?)
+            }
         }
         let kuzzle = self.kuzzle();
         lines.push(format!("kuzzle runs as {:?}", kuzzle.processes()));
