@@ -40,6 +40,26 @@ pub(crate) struct Target {
     filter: Option<Value>,
     /// Shards without an active copy, or made to fail by a fault.
     failed: Vec<u32>,
+    /// The only shards that are asked, where the request says so.
+    only: Option<Vec<u32>>,
+}
+
+impl Target {
+    fn is_asked(&self, shard: u32) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&shard))
+    }
+}
+
+/// The shards that a `preference` names: `_shards:0,2`, or with another preference behind `|`.
+fn shards_asked(preference: Option<&str>) -> Result<Option<Vec<u32>>, ApiError> {
+    let Some(list) = preference.and_then(|text| text.strip_prefix("_shards:")) else {
+        return Ok(None);
+    };
+    let list = list.split('|').next().unwrap_or_default();
+    let shards: Result<Vec<u32>, _> = list.split(',').map(str::parse).collect();
+    shards
+        .map(Some)
+        .map_err(|_| ApiError::illegal(format!("For input string: \"{list}\"")))
 }
 
 /// A point in time.
@@ -253,6 +273,7 @@ pub(crate) fn targets(
             mapping: Arc::clone(&index.mapping),
             filter: alias_filter(state, expression, &name),
             failed,
+            only: None,
         });
     }
     Ok(out)
@@ -273,6 +294,18 @@ fn alias_filter(state: &State, expression: &str, index: &str) -> Option<Value> {
         }
     }
     (!filters.is_empty()).then(|| json!({"bool": {"should": filters}}))
+}
+
+/// As [`targets`], of which only the shards that the preference names are asked.
+pub(crate) fn preferred(
+    mut targets: Vec<Target>,
+    preference: Option<&str>,
+) -> Result<Vec<Target>, ApiError> {
+    let only = shards_asked(preference)?;
+    for target in &mut targets {
+        target.only.clone_from(&only);
+    }
+    Ok(targets)
 }
 
 /// What a hit sorts by.
@@ -301,10 +334,14 @@ fn shard_failure(target: &Target, shard: u32) -> Value {
 
 /// `_shards`, and an error when nothing at all could be looked at.
 fn shards_json(targets: &[Target], skipped: bool) -> Result<Value, ApiError> {
-    let total: u32 = targets.iter().map(|t| t.shards).sum();
+    let asked = |t: &Target| (0..t.shards).filter(|shard| t.is_asked(*shard)).count();
+    let total: usize = targets.iter().map(asked).sum();
+    let total = u32::try_from(total).unwrap_or(u32::MAX);
     let failures: Vec<Value> = targets
         .iter()
-        .flat_map(|t| t.failed.iter().map(|s| shard_failure(t, *s)))
+        .flat_map(|t| t.failed.iter().map(move |s| (t, *s)))
+        .filter(|(t, shard)| t.is_asked(*shard))
+        .map(|(t, shard)| shard_failure(t, shard))
         .collect();
     let failed = u32::try_from(failures.len()).unwrap_or(u32::MAX);
     if failed > 0 && failed == total {
@@ -352,7 +389,7 @@ fn selected<'a>(targets: &'a [Target], query: &Value, now_ms: i64) -> Vec<Row<'a
     let mut rows = Vec::new();
     for target in targets {
         for (id, doc) in target.docs.iter() {
-            if target.failed.contains(&doc.shard) {
+            if target.failed.contains(&doc.shard) || !target.is_asked(doc.shard) {
                 continue;
             }
             let subject = Subject {

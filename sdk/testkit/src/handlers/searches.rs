@@ -126,8 +126,10 @@ fn run(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
         Some(pit) => run_in_pit(ctx, &mut search, &pit)?,
         None => {
             let expand = Expand::OPEN_FORBID_CLOSED.with(ctx.request)?;
-            let targets =
-                search::targets(ctx.state, ctx.var("index"), expand, ctx.fail_first_shard)?;
+            let targets = search::preferred(
+                search::targets(ctx.state, ctx.var("index"), expand, ctx.fail_first_shard)?,
+                ctx.request.param("preference"),
+            )?;
             match ctx.request.param("scroll") {
                 Some(text) => {
                     let ms = keep_alive(text)?;
