@@ -9,6 +9,7 @@ use liftlock_database::{Database, DatabaseConfig};
 use liftlock_disk::Directory;
 use liftlock_endpoint::{Endpoint, EndpointConfig};
 use liftlock_gate::Bindings;
+use liftlock_sandbox::Plugin;
 use liftlock_service::{Secrets, Service, ServiceConfig, ServicePlace, SupervisorCommand};
 use liftlock_snapshot::Repository;
 use liftlock_traffic::Balancer;
@@ -30,11 +31,24 @@ pub(crate) struct Targets {
     pub(crate) identities: BTreeMap<Binding, TargetIdentity>,
     /// Of a rehearsal: those that are not the real ones.
     pub(crate) scratch: Option<BTreeSet<Binding>>,
+    /// Those of them that documents can go through a plugin in.
+    clusters: Vec<Arc<Cluster>>,
+}
+
+impl Targets {
+    /// Lends the plugin of a run to the clusters, for steps in which documents go through it.
+    pub(crate) fn lend(&self, plugin: &Plugin, state: &State) -> Result<(), Failure> {
+        let dir = state.sub("transforms")?;
+        for cluster in &self.clusters {
+            cluster.lend(Arc::new(plugin.clone()), dir.clone());
+        }
+        Ok(())
+    }
 }
 
 /// Opens all of a site and asks each who it is.
 pub(crate) async fn connect(site: &Site, state: &State) -> Result<Targets, Failure> {
-    let bindings = open(site, state).await?;
+    let (bindings, clusters) = open(site, state).await?;
     if let Some(real) = &site.real {
         rehearsal::check_targets(site, real, &bindings, state).await?;
     }
@@ -52,11 +66,17 @@ pub(crate) async fn connect(site: &Site, state: &State) -> Result<Targets, Failu
         }),
         bindings,
         identities,
+        clusters,
     })
 }
 
+/// The targets of a site; nothing is asked yet.
+pub(crate) async fn bindings(site: &Site, state: &State) -> Result<Bindings, Failure> {
+    open(site, state).await.map(|(bindings, _)| bindings)
+}
+
 /// Opens all of a site; asks nothing yet.
-pub(crate) async fn open(site: &Site, state: &State) -> Result<Bindings, Failure> {
+async fn open(site: &Site, state: &State) -> Result<(Bindings, Vec<Arc<Cluster>>), Failure> {
     let kept = state.sub("kept")?;
     let mut bindings: Bindings = BTreeMap::new();
     let mut clusters: BTreeMap<Binding, Arc<Cluster>> = BTreeMap::new();
@@ -113,7 +133,7 @@ pub(crate) async fn open(site: &Site, state: &State) -> Result<Bindings, Failure
             }
         }
     }
-    Ok(bindings)
+    Ok((bindings, clusters.into_values().collect()))
 }
 
 async fn endpoint(

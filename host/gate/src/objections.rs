@@ -17,8 +17,8 @@ pub const HOST_FINDINGS: &[(&str, &str)] = &[
     ),
     (
         DESTINATION,
-        "A reindex writes into an index that this plan does not make. Only into one of its own can it be repeated \
-         after a crash without touching what somebody else put there.",
+        "A reindex or a transform writes into an index that this plan does not make. Only into one of its own can it \
+         be repeated after a crash without touching what somebody else put there.",
     ),
     (
         OPAQUE,
@@ -81,14 +81,17 @@ pub fn objections(steps: &[Step]) -> Vec<Finding> {
                 }
             }
             Change::CreateIndex { name, .. } => made.push(name.as_str()),
-            Change::Reindex { destination, .. } if !made.contains(&destination.as_str()) => found
-                .push(finding(
+            Change::Reindex { destination, .. } | Change::Transform { destination, .. }
+                if !made.contains(&destination.as_str()) =>
+            {
+                found.push(finding(
                     DESTINATION,
                     Severity::Blocker,
                     step,
                     format!("no step before it makes `{destination}`"),
                     "let the plan create the destination",
-                )),
+                ));
+            }
             _ => {}
         }
         let kept_by_host = matches!(change, Change::RemoveFile { .. });

@@ -133,7 +133,7 @@ fn made_by_run<'a>(
 /// All that the change writes is within indices of this list.
 fn is_within(change: &Change, made: &[String]) -> bool {
     let written = match change {
-        Change::Reindex { destination, .. } => destination,
+        Change::Reindex { destination, .. } | Change::Transform { destination, .. } => destination,
         Change::UpdateByQuery { index, .. }
         | Change::DeleteByQuery { index, .. }
         | Change::CreateDocument { index, .. }

@@ -363,6 +363,11 @@ impl Runner {
                 format!(
                     "mend what it names; then {resume} drops what is unfinished of the index, and builds it again"
                 )
+            } else if matches!(change, Change::Transform { .. }) {
+                format!(
+                    "mend what it names; then {resume} goes on after the last batch that the index took, and compares \
+                     what is there already"
+                )
             } else if matches!(change, Change::RestoreInto { .. }) {
                 format!(
                     "mend what it names, or delete by hand an index of it that did not come back whole; then {resume} \

@@ -27,6 +27,8 @@ pub enum Export {
     Validate,
     /// Whether a condition of its own holds.
     Observe,
+    /// What documents become.
+    Transform,
 }
 
 impl Export {
@@ -39,6 +41,7 @@ impl Export {
             Self::Plan => "plan",
             Self::Validate => "validate",
             Self::Observe => "observe",
+            Self::Transform => "transform",
         }
     }
 }

@@ -53,6 +53,14 @@ pub const WALL_MS_MAX: u64 = 60_000;
 /// 30 s: planning 2,000 nodes takes a guest in JavaScript 39 ms.
 pub const CPU_MS_MAX: u64 = 30_000;
 
+/// Time in guest code of one batch of documents, of which four times as much may pass on a busy machine. Stops a loop that would otherwise hold up the run for
+/// [`CPU_MS_MAX`] each time that a batch is split to find its document.
+///
+/// 2 s: 2 ms for each document of a full batch, dozens of times what parsing and writing one of 2 KiB takes. A batch that
+/// needs more is asked for in halves; only a document that needs it all by itself is given up. It takes some ten calls to
+/// find.
+pub const TRANSFORM_MS_MAX: u64 = 2_000;
+
 /// Host calls of any kind. Stops a guest that keeps the host busy with cheap calls.
 ///
 /// 500,000: a plan of 10,000 steps takes some 20 calls for each; this is twice that and a half.

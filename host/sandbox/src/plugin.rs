@@ -4,7 +4,11 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use liftlock_types::{Descriptor, Digest, Evaluated, Finding, Inventory, Proposal, ReadError};
+use async_trait::async_trait;
+use liftlock_types::{
+    Change, Descriptor, Digest, Evaluated, Finding, Inventory, Proposal, ReadError, ToTransform,
+    TransformError, Transformed, Transformer,
+};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Store, UpdateDeadline};
@@ -15,7 +19,7 @@ use crate::draft::Draft;
 use crate::edge_v0_1;
 use crate::engine::LoadError;
 use crate::fault::{self, ContractBroken, Export, FaultKind, PluginFault};
-use crate::limits::{CpuBudget, Limit, LimitHit, Limiter, Limits};
+use crate::limits::{CpuBudget, Limit, LimitHit, Limiter, Limits, TRANSFORM_MS_MAX};
 use crate::log::{Log, NoLog};
 use crate::session::Session;
 use crate::{text, wasi};
@@ -172,6 +176,10 @@ impl Plugin {
             }
             let draft = store.data_mut().session.draft.take().unwrap_or_default();
             let proposal = draft.close().map_err(ContractBroken)?;
+            if !edge.transforms() && plans_transform(&proposal) {
+                let text = "it plans to transform documents, and has no export `transform`";
+                return Err(ContractBroken(text.into()).into());
+            }
             Ok(Ok(proposal))
         })
         .await
@@ -201,6 +209,27 @@ impl Plugin {
             })
         })
         .await
+    }
+
+    /// What documents become. It gets no handle, no clock that moves and nothing of the call before: a fresh instance
+    /// for each batch is what makes the function pure, and costs a thirtieth of a full one.
+    pub async fn transform(
+        &self,
+        name: &str,
+        batch: &[ToTransform],
+    ) -> Result<Vec<Transformed>, PluginFault> {
+        let mut bounded = self.clone();
+        bounded.limits.cpu_ms_max = self.limits.cpu_ms_max.min(TRANSFORM_MS_MAX);
+        bounded.limits.wall_ms_max = self.limits.wall_ms_max.min(4 * TRANSFORM_MS_MAX);
+        let log = Log::new(Arc::new(NoLog), self.limits.log_lines_max);
+        let called = bounded
+            .call(Export::Transform, None, log, async |edge, store| {
+                edge.transform(store, name, batch)
+                    .await?
+                    .ok_or_else(|| ContractBroken("it has no export `transform`".into()).into())
+            })
+            .await?;
+        Ok(called.value)
     }
 
     async fn with_site<T>(
@@ -275,6 +304,29 @@ impl Plugin {
         store.set_epoch_deadline(1);
         store
     }
+}
+
+#[async_trait]
+impl Transformer for Plugin {
+    async fn transform(
+        &self,
+        name: &str,
+        batch: &[ToTransform],
+    ) -> Result<Vec<Transformed>, TransformError> {
+        Self::transform(self, name, batch)
+            .await
+            .map_err(|fault| match *fault.what {
+                FaultKind::Contract(_) => TransformError::Broken(fault.to_string()),
+                _ => TransformError::Failed(fault.to_string()),
+            })
+    }
+}
+
+fn plans_transform(proposal: &Proposal) -> bool {
+    proposal.steps.iter().any(|step| {
+        step.change()
+            .is_some_and(|planned| matches!(planned.change, Change::Transform { .. }))
+    })
 }
 
 fn imports_of(engine: &wasmtime::Engine, component: &Component) -> Vec<Import> {

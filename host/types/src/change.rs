@@ -57,6 +57,16 @@ pub struct Script {
     pub params: Option<Json>,
 }
 
+/// What becomes of a [`Change::Transform`] when a document is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnRejected {
+    /// It ends there.
+    Stop,
+    /// The document is kept aside and named, and it goes on.
+    GoOn,
+}
+
 /// One edit of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -429,6 +439,20 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replicas: Option<u32>,
     },
+    /// Copies documents into an index that this run made, each changed by the plugin on its way; ids are kept.
+    #[serde(rename = "cluster.transform")]
+    Transform {
+        /// From.
+        source: IndexName,
+        /// To.
+        destination: IndexName,
+        /// Only these.
+        query: Option<Json>,
+        /// What the plugin calls it.
+        name: String,
+        /// A document that is not taken over.
+        on_rejected: OnRejected,
+    },
 }
 
 /// What the server puts before the key of a setting that it does not know (any more) and keeps aside.
@@ -481,6 +505,7 @@ impl Change {
             Self::RemoveArchivedSettings { .. } => "cluster.remove-archived-settings",
             Self::RemoveArchivedIndexSettings { .. } => "cluster.remove-archived-index-settings",
             Self::RestoreInto { .. } => "snapshot.restore-into",
+            Self::Transform { .. } => "cluster.transform",
         })
     }
 
@@ -545,6 +570,12 @@ impl Change {
             | Self::ReplaceDocument { index, .. }
             | Self::DeleteDocument { index, .. } => vec![index.to_string()],
             Self::Reindex {
+                source,
+                destination,
+                query,
+                ..
+            }
+            | Self::Transform {
                 source,
                 destination,
                 query,

@@ -20,6 +20,7 @@
 //! | `secret` | references to secrets |
 //! | [`event`] | what the journal keeps |
 //! | `capability` | the trait between the gate and each capability |
+//! | `transform` | documents on their way through a plugin's pure function |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod capability;
@@ -42,11 +43,12 @@ mod scope;
 mod secret;
 mod shape;
 pub mod sql;
+mod transform;
 mod undo;
 
 pub use capability::{Acted, Attempt, Capability, Claim, Evaluated, Observed, Probed, Progress};
 pub use change::{
-    ARCHIVED, AliasAction, Change, Fill, FillError, FillValue, Hunk, Planned, Script,
+    ARCHIVED, AliasAction, Change, Fill, FillError, FillValue, Hunk, OnRejected, Planned, Script,
 };
 pub use condition::{Condition, Guard, OnExpiry, PATIENCE_MS_DEFAULT, PLUGIN_BINDING, Predicate};
 pub use endpoint::{EndpointPath, EndpointRequest, RUN_ID_PLACEHOLDER, check_endpoint_query};
@@ -71,4 +73,8 @@ pub use raw::{DoneWhen, Method, RawRequest, RequestPath};
 pub use read::{Read, ReadError, Reading, path_of};
 pub use scope::Scope;
 pub use secret::SecretRef;
+pub use transform::{
+    TRANSFORM_BATCH_BYTES, TRANSFORM_BATCH_MAX, ToTransform, TransformError, Transformed,
+    Transformer,
+};
 pub use undo::{KEPT_BINDING, UNDONE_BY};

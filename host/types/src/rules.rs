@@ -458,6 +458,16 @@ pub static RULES: &[Rule] = &[
         automatic_undo: "delete the indices that it made, by uuid, while nobody has written to one of them",
         ..row("snapshot.restore-into", SEARCH_ALL, Class::Observable)
     },
+    // Convergent: what the destination has already is compared and never written over, so a repeat adds what is missing.
+    Rule {
+        writes_schema: true,
+        rests_on: "uuids of source and destination; this run made the destination",
+        token: "X-Opaque-Id on each bulk request; the record of the step in the state directory",
+        probe: "this process works on it = in progress; no process does, and the record names no end = absent, and a repeat goes on from the record; an end = ids of both sides compared",
+        post: "each document that the query selects was taken over or kept aside by name; the destination has as many, and the checksum over ids and sources that was summed up on the way",
+        automatic_undo: "none needed: the destination is the run's own, and goes when its creation is undone",
+        ..row("cluster.transform", SEARCH_ALL, Class::Convergent)
+    },
 ];
 
 /// The row of a verb, where it is a change.
@@ -499,13 +509,17 @@ impl Change {
     /// May an attempt that did only a part of it be followed by another without a person?
     ///
     /// A task of which the plan says so (gate, rule 9), and a copy: it goes only into an index that this run made, and
-    /// each document keeps its id, so that the second copy puts down what the first one did once more (rule 2). So may
+    /// each document keeps its id, so that the second copy puts down what the first one did once more (rule 2), or where
+    /// the plugin changes documents on their way finds it there. So may
     /// an index that PostgreSQL builds beside its writers: an unfinished one of exactly this definition serves nobody,
     /// and is dropped before it is built again. And a restore into a cluster that had none of it: what is there of it stays
     /// as it is, and only what is missing is asked for.
     pub fn may_go_on(&self) -> bool {
         self.is_rerun_safe()
-            || matches!(self, Self::Reindex { .. } | Self::RestoreInto { .. })
+            || matches!(
+                self,
+                Self::Reindex { .. } | Self::RestoreInto { .. } | Self::Transform { .. }
+            )
             || self.builds_beside_writers()
     }
 

@@ -23,6 +23,7 @@ pub static UNDONE_BY: &[(&str, &[&str])] = &[
     ("cluster.update-aliases", &["cluster.update-aliases"]),
     ("cluster.put-settings", &["cluster.put-settings"]),
     ("cluster.reindex", &[]),
+    ("cluster.transform", &[]),
     ("cluster.create-document", &["cluster.delete-document"]),
     ("cluster.replace-document", &["cluster.replace-document"]),
     ("cluster.delete-document", &["cluster.create-document"]),
@@ -234,7 +235,9 @@ impl Change {
             Self::PutMapping { index, .. }
             | Self::UpdateByQuery { index, .. }
             | Self::DeleteByQuery { index, .. } => BTreeSet::from([format!("content/{index}")]),
-            Self::Reindex { destination, .. } => BTreeSet::from([format!("content/{destination}")]),
+            Self::Reindex { destination, .. } | Self::Transform { destination, .. } => {
+                BTreeSet::from([format!("content/{destination}")])
+            }
             Self::RestoreSnapshot { indices, .. } => indices
                 .iter()
                 .map(|index| format!("index/{index}"))
@@ -441,6 +444,12 @@ mod tests {
             (
                 json!({"verb": "cluster.reindex", "source": "b", "destination": "a", "query": null,
                     "script": null, "slices": null, "requests_per_second": null}),
+                vec![],
+                index("a"),
+            ),
+            (
+                json!({"verb": "cluster.transform", "source": "b", "destination": "a", "query": null,
+                    "name": "n", "on_rejected": "stop"}),
                 vec![],
                 index("a"),
             ),

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use liftlock_types::{
-    Binding, Change, Digest, Grant, GrantedBinding, GrantedVerb, IndexName, Planned, Scope, StepId,
-    Verb,
+    Binding, Change, Digest, Grant, GrantedBinding, GrantedVerb, IndexName, Json, OnRejected,
+    Planned, Scope, StepId, Verb,
 };
 
 const ALLOCATION: &str = "cluster.routing.allocation.enable";
@@ -176,4 +176,30 @@ fn a_restore_into_a_cluster_is_granted_by_all_that_its_patterns_can_mean() {
         ..planned
     };
     assert!(once.allow_change(&elsewhere).is_err());
+}
+
+#[test]
+fn a_transform_is_granted_by_each_index_that_it_names() {
+    let of = |source: &str, destination: &str, query: Option<&str>| Change::Transform {
+        source: IndexName::new(source).unwrap(),
+        destination: IndexName::new(destination).unwrap(),
+        query: query.map(|text| Json::new(text).unwrap()),
+        name: "n".into(),
+        on_rejected: OnRejected::Stop,
+    };
+    let ours = grant("cluster.transform", &["a-*"], &["a-secret-*"]);
+    assert!(allows(&ours, of("a-1", "a-2", None)));
+    assert!(!allows(&ours, of("b-1", "a-2", None)));
+    assert!(!allows(&ours, of("a-secret-1", "a-2", None)));
+    assert!(!allows(&ours, of("a-1", "b-2", None)));
+    assert!(!allows(&ours, of("a-1", "a-secret-2", None)));
+    let lookup = r#"{"terms":{"x":{"index":"b-1","id":"1","path":"y"}}}"#;
+    assert!(!allows(&ours, of("a-1", "a-2", Some(lookup))));
+    // A copy by the server is another kind, and so is what may be read of the source.
+    for other in ["cluster.reindex", "cluster.read-documents"] {
+        assert!(!allows(
+            &grant(other, &["a-*"], &[]),
+            of("a-1", "a-2", None)
+        ));
+    }
 }

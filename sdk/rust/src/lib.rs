@@ -11,6 +11,7 @@
 //! | [`describe`] | what a plugin says of itself: edges, requests, options |
 //! | [`capability`] | cluster, snapshot, disk, service, traffic, endpoint: the handles, with the changes and conditions on them |
 //! | [`observing`] | conditions that the plugin itself is asked |
+//! | [`transforming`] | documents that the plugin itself changes |
 //! | [`plan`] | steps |
 //! | [`finding`] | results of checks |
 //! | [`inventory`] | what `inspect` saw |
@@ -37,6 +38,7 @@ pub mod rolling;
 pub mod run;
 pub mod site;
 pub mod told;
+pub mod transforming;
 pub mod version;
 
 pub use error::{Error, Refusal, Result};
@@ -44,6 +46,7 @@ pub use observing::{Observation, Observing};
 pub use plan::Plan;
 pub use plugin::Plugin;
 pub use serde_json;
+pub use transforming::Transforming;
 
 #[cfg(test)]
 mod tests {

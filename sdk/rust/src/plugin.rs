@@ -69,7 +69,8 @@ impl<P: Plugin> Guest for P {
 }
 
 /// Exports a type that implements [`Plugin`] as the component. Once per crate, with the type's plain name; with
-/// `observing` behind it where it implements [`Observing`](crate::Observing) too.
+/// `observing`, `transforming` or both in this order behind it where it implements [`Observing`](crate::Observing) or
+/// [`Transforming`](crate::Transforming) too.
 ///
 /// Only for wasm32: on the machine that builds it the crate is an ordinary library, for unit tests.
 #[macro_export]
@@ -84,5 +85,17 @@ macro_rules! export {
         $crate::export!($plugin);
         #[cfg(target_arch = "wasm32")]
         $crate::observing::bindings::export_observing!($plugin with_types_in $crate::observing::bindings);
+    };
+    ($plugin:ident, transforming) => {
+        $crate::export!($plugin);
+        $crate::export!(@transforming $plugin);
+    };
+    ($plugin:ident, observing, transforming) => {
+        $crate::export!($plugin, observing);
+        $crate::export!(@transforming $plugin);
+    };
+    (@transforming $plugin:ident) => {
+        #[cfg(target_arch = "wasm32")]
+        $crate::transforming::bindings::export_transforming!($plugin with_types_in $crate::transforming::bindings);
     };
 }

@@ -10,9 +10,9 @@ pub use crate::bindings::liftlock::upgrade::types::{
 pub use crate::capability::{
     Administrative, Alias, AliasAction, Answer, Artifact, BalancedServer, Balancer, Change,
     ChangeExt, Cluster, Condition, ConditionExt, Directory, Distribution, Document, Endpoint,
-    EndpointMethod, EndpointRequest, Health, Hunk, Identity, Index, Node, OnExpiry, RUN_ID,
-    Reading, Reindexing, Repository, Script, Search, Service, SettingScope, Shard, Snapshot, State,
-    Status, Task, Template, TemplateKind,
+    EndpointMethod, EndpointRequest, Health, Hunk, Identity, Index, Node, OnExpiry, OnRejected,
+    RUN_ID, Reading, Reindexing, Repository, Script, Search, Service, SettingScope, Shard,
+    Snapshot, State, Status, Task, Template, TemplateKind, TransformingInto,
 };
 pub use crate::capability::{Database, LockPatience, Rows};
 pub use crate::error::{Maybe, Result};
@@ -21,6 +21,7 @@ pub use crate::plan::{Phase, Plan, StepBuilder, asked};
 pub use crate::plugin::Plugin;
 pub use crate::run::Captured;
 pub use crate::site::{Bound, Level, Site};
+pub use crate::transforming::Transforming;
 pub use crate::version::Version;
 pub use crate::{describe, export};
 pub use serde_json::{Value, json};

@@ -5,7 +5,9 @@
 //! can see that it tried every one. `field` and `try.0`, `try.1`, ... ask again for each of these values.
 
 use crate::host::cluster::{Cluster, Scope, Search, TemplateKind};
-use crate::host::cluster_changes::{AliasAction, Method, RawRequest, Reindexing, Script};
+use crate::host::cluster_changes::{
+    AliasAction, Method, OnRejected, RawRequest, Reindexing, Script, Transforming,
+};
 use crate::host::database::Database;
 use crate::host::database_changes::LockPatience;
 use crate::host::disk::Directory;
@@ -298,6 +300,19 @@ fn change_cluster(on: &Cluster, what: &str, asked: &Asked) -> Outcome {
                 script,
                 slices: asked.perhaps("slices"),
                 requests_per_second: asked.perhaps("requests_per_second"),
+            },
+        )),
+        "transform" => change(cluster_changes::transform(
+            on,
+            &Transforming {
+                source: asked.text("source"),
+                destination: asked.text("destination"),
+                query,
+                name: asked.text("name"),
+                on_rejected: match asked.text("on_rejected").as_str() {
+                    "stop" => OnRejected::Stop,
+                    _ => OnRejected::GoOn,
+                },
             },
         )),
         "update-by-query" => {

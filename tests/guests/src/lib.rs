@@ -11,6 +11,7 @@
 //! | `reads` | reads, denied reads, and what the shim shows |
 //! | `plans` | drafts, good and broken |
 //! | `observing` | conditions that it is asked |
+//! | `transforming` | documents that it changes |
 
 mod ask;
 mod handles;
@@ -18,6 +19,7 @@ mod hostile;
 mod observing;
 mod plans;
 mod reads;
+mod transforming;
 
 #[expect(unsafe_code, reason = "generated bindings")]
 mod bindings {
@@ -147,6 +149,8 @@ impl exported::Guest for Guest {
                         verb("cluster.observe", None),
                         verb("cluster.put-settings", Some(3)),
                         verb("cluster.delete-index", Some(1)),
+                        verb("cluster.create-index", None),
+                        verb("cluster.transform", None),
                     ],
                     why: format!("it is the database{HOSTILE_TEXT}"),
                 },

@@ -427,6 +427,21 @@ pub const ASKS: &[Ask] = &[
         ],
     ),
     ask(
+        "cluster-changes.transform",
+        "cluster.transform",
+        &[
+            ("source", "a-1", Field::Name),
+            ("destination", "a-2", Field::Name),
+            QUERY,
+            ("name", "x", Field::Plain),
+            (
+                "on_rejected",
+                "stop",
+                Field::Free("one of two words, shown with the step"),
+            ),
+        ],
+    ),
+    ask(
         "cluster-changes.update-by-query",
         "cluster.update-by-query",
         &[

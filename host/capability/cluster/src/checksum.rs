@@ -6,11 +6,12 @@
 //! someone who makes up documents so that sums meet.
 
 use liftlock_types::hex;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// The sum so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sum([u8; 32]);
 
 impl Sum {
@@ -27,6 +28,20 @@ impl Sum {
         hash.update(id.as_bytes());
         canonical(source, &mut |bytes| hash.update(bytes));
         self.add(hash.finalize().into());
+    }
+
+    /// An id with its source as the text that it is: for sources that were sent and are read back as they were sent.
+    pub(crate) fn add_text(&mut self, id: &str, source: &str) {
+        let mut hash = Sha256::new();
+        hash.update((id.len() as u64).to_be_bytes());
+        hash.update(id.as_bytes());
+        hash.update(source.as_bytes());
+        self.add(hash.finalize().into());
+    }
+
+    /// All that is in another sum.
+    pub(crate) fn add_sum(&mut self, other: &Self) {
+        self.add(other.0);
     }
 
     /// Lower-case hexadecimal.
@@ -120,6 +135,24 @@ mod tests {
         ] {
             assert_ne!(base, other);
         }
+    }
+
+    #[test]
+    fn sums_of_parts_add_up_to_the_sum_of_all() {
+        let of = |texts: &[(&str, &str)]| {
+            let mut sum = Sum::default();
+            for (id, text) in texts {
+                sum.add_text(id, text);
+            }
+            sum
+        };
+        let all = of(&[("1", "{}"), ("2", r#"{"x":1.50}"#), ("3", "{}")]);
+        let mut parts = of(&[("3", "{}"), ("1", "{}")]);
+        parts.add_sum(&of(&[("2", r#"{"x":1.50}"#)]));
+        assert_eq!(parts, all);
+        assert_ne!(of(&[("2", r#"{"x":1.5}"#), ("1", "{}"), ("3", "{}")]), all);
+        let text = serde_json::to_string(&all).unwrap();
+        assert_eq!(serde_json::from_str::<Sum>(&text).unwrap(), all);
     }
 
     #[test]

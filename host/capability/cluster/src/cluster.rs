@@ -45,6 +45,7 @@ pub struct Cluster {
     pub(crate) comparisons: crate::compare_ids::Comparisons,
     /// The uuid of the index of task records when this process first looked; none: it was not there.
     pub(crate) records: std::sync::OnceLock<Option<String>>,
+    pub(crate) transforms: crate::transform::Transforms,
 }
 
 #[derive(Debug, Clone)]
@@ -69,6 +70,7 @@ impl Cluster {
             preferred: AtomicUsize::new(0),
             comparisons: crate::compare_ids::Comparisons::default(),
             records: std::sync::OnceLock::new(),
+            transforms: crate::transform::Transforms::default(),
         })
     }
 

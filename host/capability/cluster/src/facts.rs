@@ -150,6 +150,21 @@ pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, R
             // Documents can add to a dynamic mapping; a later step on the mapping finds what this one left.
             facts.insert(mapping_key(destination.as_str()), mapping(to.as_ref()));
         }
+        Change::Transform {
+            source,
+            destination,
+            ..
+        } => {
+            let from = cluster.index(source.as_str()).await?;
+            let to = cluster.index(destination.as_str()).await?;
+            add_index(&mut facts, source.as_str(), from.as_ref());
+            add_index(&mut facts, destination.as_str(), to.as_ref());
+            // What the documents made of a dynamic mapping, for a later step on it. There is none when it is planned, so
+            // that an attempt that goes on does not rest on what the one before it left half-done.
+            if to.is_some() {
+                facts.insert(mapping_key(destination.as_str()), mapping(to.as_ref()));
+            }
+        }
         Change::UpdateByQuery { index, .. } | Change::DeleteByQuery { index, .. } => {
             let state = cluster.index(index.as_str()).await?;
             add_index(&mut facts, index.as_str(), state.as_ref());

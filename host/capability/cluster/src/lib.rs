@@ -11,6 +11,7 @@
 //! | `facts` | what each kind of change rests on, by key |
 //! | `changes` | each kind: observe, act, probe, clean up, undo |
 //! | `normal`, `compare_ids`, `token` | when two bodies mean the same; are all ids there; whose is it |
+//! | `transform` | documents that a plugin changes on their way into another index |
 //! | `claims` | the claim in the cluster |
 //! | `capability` | the trait between the gate and this crate |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
@@ -32,6 +33,7 @@ mod normal;
 mod reads;
 mod scroll;
 mod token;
+mod transform;
 mod watermark;
 
 pub use call::Call;

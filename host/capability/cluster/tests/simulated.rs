@@ -6,13 +6,14 @@ mod suite;
 use liftlock_cluster::{Cluster, ClusterConfig, Credentials, Deadlines};
 use liftlock_testkit::{Fault, Method, Product, SimCluster};
 use liftlock_types::{
-    Acted, Attempt, Capability, Change, IndexName, Json, Probed, Read, ReadError,
+    Acted, Attempt, Capability, Change, IndexName, Json, OnRejected, Probed, Read, ReadError,
 };
 use serde_json::json;
 
 async fn on(product: Product, name: &str) {
     let sim = SimCluster::builder(product).start().await.unwrap();
     suite::everything(&suite::open(&sim.url()), name).await;
+    suite::transform::everything(&sim.url()).await;
 }
 
 #[tokio::test]
@@ -510,4 +511,144 @@ async fn a_list_cannot_be_borrowed_as_it_could_not_be_given_back() {
         matches!(&acted, Acted::Refused { kind, .. } if kind == "list-setting"),
         "{acted:?}"
     );
+}
+
+/// A transform of this many documents on a simulated cluster, ready to be begun.
+async fn transforming(
+    sim: &SimCluster,
+    documents: usize,
+    dir: &std::path::Path,
+) -> (std::sync::Arc<Cluster>, Change, Attempt) {
+    let (cluster, _) = suite::transform::lent(&sim.url(), suite::transform::taking(), dir);
+    let mut hand = suite::Hand::new(&cluster);
+    hand.pass(&create("tf-from")).await;
+    suite::transform::fill(&cluster, "tf-from", documents).await;
+    hand.pass(&create("tf-to")).await;
+    let change = suite::transform::change("tf-from", "tf-to", OnRejected::Stop);
+    let attempt = hand.attempt(&change).await;
+    (cluster.clone(), change, attempt)
+}
+
+fn bulks(sim: &SimCluster) -> usize {
+    let records = sim.records();
+    records
+        .iter()
+        .filter(|record| record.path == "/tf-to/_bulk")
+        .count()
+}
+
+#[tokio::test]
+async fn a_destination_that_is_busy_or_does_not_answer_is_offered_it_again() {
+    let busy = json!({"error": {"type": "es_rejected_execution_exception", "reason": "full"}, "status": 429});
+    let item = json!({"create": {"status": 429, "error": busy["error"]}});
+    let each = json!({"items": vec![item; 49]});
+    let on = |fault: liftlock_testkit::FaultOn| fault.path("/tf-to/_bulk");
+    for (fault, sent) in [
+        (on(Fault::range(1, 2)).status(429, busy.clone()), 3),
+        (on(Fault::range(1, 2)).status(200, each), 3),
+        (on(Fault::nth(1)).drop_before(), 2),
+        // It was done, and the answer is lost.
+        (on(Fault::nth(1)).drop_after(), 2),
+    ] {
+        let sim = SimCluster::builder(Product::OpenSearch2)
+            .start()
+            .await
+            .unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (cluster, change, attempt) = transforming(&sim, 50, dir.path()).await;
+        sim.fault(fault);
+        suite::transform::begin(&cluster, &change, &attempt).await;
+        let over = suite::transform::until_over(&cluster, &change, &attempt).await;
+        let Probed::Applied { evidence, .. } = over else {
+            panic!("{over:?}")
+        };
+        assert_eq!(evidence["written"], 49);
+        assert_eq!(bulks(&sim), sent);
+    }
+}
+
+#[tokio::test]
+async fn documents_that_a_server_only_says_to_have_taken_are_missed_at_the_end() {
+    let sim = SimCluster::builder(Product::Elasticsearch8)
+        .start()
+        .await
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (cluster, change, attempt) = transforming(&sim, 50, dir.path()).await;
+    let lie = json!({"items": vec![json!({"create": {"status": 201}}); 49]});
+    sim.fault(Fault::nth(1).path("/tf-to/_bulk").status(200, lie));
+    suite::transform::begin(&cluster, &change, &attempt).await;
+    let over = suite::transform::until_over(&cluster, &change, &attempt).await;
+    assert!(
+        matches!(&over, Probed::Partial(seen) if seen["why"].as_str().unwrap().contains("is not what was written")),
+        "{over:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_source_that_moves_while_it_is_read_is_found_out() {
+    let sim = SimCluster::builder(Product::OpenSearch3)
+        .start()
+        .await
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (cluster, change, attempt) = transforming(&sim, 50, dir.path()).await;
+    sim.fault(Fault::nth(1).path("/tf-to/_bulk").slow(1_000));
+    suite::transform::begin(&cluster, &change, &attempt).await;
+    while bulks(&sim) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let (status, _) = sim.call("DELETE", "/tf-from/_doc/id 9%2F%25", "");
+    assert!(status < 300);
+    let over = suite::transform::until_over(&cluster, &change, &attempt).await;
+    assert!(
+        matches!(&over, Probed::Partial(seen) if seen["why"].as_str().unwrap().contains("moved while it was read")),
+        "{over:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_index_that_is_gone_is_not_made_again() {
+    let sim = SimCluster::builder(Product::OpenSearch2)
+        .start()
+        .await
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (cluster, change, attempt) = transforming(&sim, 5_000, dir.path()).await;
+    let busy = json!({"error": {"type": "es_rejected_execution_exception", "reason": "full"}, "status": 429});
+    sim.fault(Fault::range(1, 6).path("/tf-to/_bulk").status(429, busy));
+    suite::transform::begin(&cluster, &change, &attempt).await;
+    while bulks(&sim) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(sim.call("DELETE", "/tf-to", "").0 < 300);
+    let over = suite::transform::until_over(&cluster, &change, &attempt).await;
+    assert!(
+        matches!(&over, Probed::Partial(seen) if seen["why"].as_str().unwrap().contains("there is no index `tf-to`")),
+        "{over:?}"
+    );
+    assert_eq!(sim.call("HEAD", "/tf-to", "").0, 404);
+}
+
+#[tokio::test]
+async fn work_that_nobody_looks_at_ends() {
+    let sim = SimCluster::builder(Product::OpenSearch2)
+        .start()
+        .await
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (cluster, change, attempt) = transforming(&sim, 50, dir.path()).await;
+    let busy = json!({"error": {"type": "es_rejected_execution_exception", "reason": "full"}, "status": 429});
+    sim.fault(Fault::always().path("/tf-to/_bulk").status(429, busy));
+    suite::transform::begin(&cluster, &change, &attempt).await;
+    // Longer than it goes on unseen: this is what is tested, and no wait for something that happens.
+    tokio::time::sleep(std::time::Duration::from_secs(16)).await;
+    sim.clear_faults();
+    let before = bulks(&sim);
+    let over = suite::transform::until_over(&cluster, &change, &attempt).await;
+    assert!(
+        matches!(&over, Probed::Partial(seen) if seen["why"].as_str().unwrap().contains("nobody looks at it")),
+        "{over:?}"
+    );
+    assert_eq!(bulks(&sim), before);
 }

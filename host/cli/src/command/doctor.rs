@@ -235,7 +235,7 @@ async fn look_at_plugin(state: &State, site: &Site, book: &mut Book) {
 }
 
 async fn look_at_targets(state: &State, site: &Site, book: &mut Book) {
-    let bindings = match connect::open(site, state).await {
+    let bindings = match connect::bindings(site, state).await {
         Ok(bindings) => bindings,
         Err(failure) => return book.failed("bindings", &failure),
     };

@@ -142,7 +142,9 @@ pub(crate) async fn work(
             rehearsal::check_plan(is_scratch, &planned.plan, &targets.bindings)?;
         }
     }
-    let state_dir = context.state()?.dir().display().to_string();
+    let state = context.state()?;
+    targets.lend(&guest.plugin, &state)?;
+    let state_dir = state.dir().display().to_string();
     let target = Target {
         from: file.plan.from.clone(),
         to: file.plan.to.clone(),

@@ -1,6 +1,6 @@
 //! A change in a few words: verb and object.
 
-use liftlock_types::{Body, Change, FileName, Planned, Step, Undo, path_of, rules};
+use liftlock_types::{Body, Change, FileName, OnRejected, Planned, Step, Undo, path_of, rules};
 
 use crate::escape;
 use crate::view::{amount, bytes, count};
@@ -36,6 +36,21 @@ pub(crate) fn object(change: &Change) -> String {
         } => {
             let scripted = if script.is_some() { ", scripted" } else { "" };
             format!("{source} -> {destination}{scripted}")
+        }
+        Change::Transform {
+            source,
+            destination,
+            name,
+            on_rejected,
+            ..
+        } => {
+            let rejected = match on_rejected {
+                OnRejected::Stop => "stops",
+                OnRejected::GoOn => "goes on",
+            };
+            format!(
+                "{source} -> {destination}, by the plugin's `{name}`; {rejected} at a document that is rejected"
+            )
         }
         Change::CreateDocument { index, id, .. }
         | Change::ReplaceDocument { index, id, .. }

@@ -16,8 +16,8 @@ use liftlock_gate::{
 use liftlock_journal::{Journal, OpenOptions};
 use liftlock_types::{
     Binding, Body, Change, Digest, DocumentId, Grant, GrantedBinding, GrantedVerb, IndexName, Json,
-    Phase, Plan, Planned, PluginRef, Proposal, RunId, Scope, SnapshotName, Step, StepId, Undo,
-    UnitName, Verb,
+    OnRejected, Phase, Plan, Planned, PluginRef, Proposal, RunId, Scope, SnapshotName, Step,
+    StepId, Undo, UnitName, Verb,
 };
 
 pub fn binding() -> Binding {
@@ -178,6 +178,20 @@ pub fn copy() -> Step {
     )
 }
 
+pub fn transform() -> Step {
+    change(
+        "copy",
+        Phase::Expand,
+        Change::Transform {
+            source: IndexName::new("i").unwrap(),
+            destination: IndexName::new("j").unwrap(),
+            query: None,
+            name: "n".into(),
+            on_rejected: OnRejected::Stop,
+        },
+    )
+}
+
 pub fn task(rerun_safe: bool) -> Step {
     let mut step = change(
         "task",
@@ -237,6 +251,7 @@ pub fn grant() -> Grant {
                     "cluster.read",
                     "cluster.read-documents",
                     "cluster.reindex",
+                    "cluster.transform",
                 ],
             ),
             on(

@@ -543,23 +543,29 @@ async fn a_backup_that_fails_leaves_a_run_that_can_go_on_and_later_steps_rest_on
 
 #[tokio::test]
 async fn a_copy_that_ended_early_goes_on_without_a_decision() {
-    let mut lab = Lab::new(vec![copy()]).await;
-    // The toy has no index that a run could make; a cluster refuses a copy into another one.
-    lab.approvals[0].waives = vec![Waiver {
-        finding: "host.reindex-destination".into(),
-        reason: "it is a toy".into(),
-    }];
-    lab.toy
-        .with(|world| world.task_ends = vec![Probed::Partial(json!("disk full"))]);
-    let end = lab.run().await;
-    assert_eq!(end.exit, Exit::Frozen, "{}", why(&end));
-    assert!(why(&end).contains("disk full"), "{}", why(&end));
-    let end = lab.resume().await;
-    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
-    let tokens = lab
-        .toy
-        .with(|world| (world.sent[0].0.clone(), world.sent[1].0.clone()));
-    assert_ne!(tokens.0, tokens.1, "each copy has a token of its own");
+    for (step, then) in [
+        (copy(), "copies again"),
+        (transform(), "goes on after the last batch"),
+    ] {
+        let mut lab = Lab::new(vec![step]).await;
+        // The toy has no index that a run could make; a cluster refuses a copy into another one.
+        lab.approvals[0].waives = vec![Waiver {
+            finding: "host.reindex-destination".into(),
+            reason: "it is a toy".into(),
+        }];
+        lab.toy
+            .with(|world| world.task_ends = vec![Probed::Partial(json!("disk full"))]);
+        let end = lab.run().await;
+        assert_eq!(end.exit, Exit::Frozen, "{}", why(&end));
+        assert!(why(&end).contains("disk full"), "{}", why(&end));
+        assert!(format!("{end:?}").contains(then), "{end:?}");
+        let end = lab.resume().await;
+        assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+        let tokens = lab
+            .toy
+            .with(|world| (world.sent[0].0.clone(), world.sent[1].0.clone()));
+        assert_ne!(tokens.0, tokens.1, "each copy has a token of its own");
+    }
 }
 
 #[tokio::test]
@@ -1163,7 +1169,7 @@ async fn a_kind_without_automatic_undo_must_say_how_it_is_taken_back() {
 }
 
 #[tokio::test]
-async fn a_reindex_goes_only_into_an_index_of_the_plan() {
+async fn a_copy_goes_only_into_an_index_of_the_plan() {
     let step = change(
         "reindex",
         Phase::Expand,
@@ -1184,12 +1190,20 @@ async fn a_reindex_goes_only_into_an_index_of_the_plan() {
     step.undo = Undo::None {
         because: "test".into(),
     };
-    let plan = Lab::new(vec![step]).await.plan;
+    let reindexed = Lab::new(vec![step]).await.plan;
+    assert!(
+        reindexed
+            .findings
+            .iter()
+            .any(|finding| finding.id == "host.reindex-destination")
+    );
+    let plan = Lab::new(vec![transform()]).await.plan;
     assert!(
         plan.findings
             .iter()
             .any(|finding| finding.id == "host.reindex-destination")
     );
+    let plan = reindexed;
     let script = plan
         .findings
         .iter()

@@ -206,7 +206,7 @@ fn effect(world: &mut World, change: &Change, token: &str) {
         Change::StopService {} => world.running = false,
         Change::StartService {} => world.running = true,
         Change::SetServerState { to, .. } => world.drained = *to != Administrative::Ready,
-        Change::RunTask { .. } | Change::Reindex { .. } => {
+        Change::RunTask { .. } | Change::Reindex { .. } | Change::Transform { .. } => {
             world.tasks_run += 1;
             if !world.task_ends.is_empty() {
                 let end = world.task_ends.remove(0);
@@ -514,14 +514,19 @@ impl Capability for Toy {
                         applied(false)
                     }
                 }
-                Change::RunTask { .. } | Change::Reindex { .. } | Change::ProveSnapshot { .. }
+                Change::RunTask { .. }
+                | Change::Reindex { .. }
+                | Change::Transform { .. }
+                | Change::ProveSnapshot { .. }
                     if world.task_ended.contains_key(&attempt.token) =>
                 {
                     world.task_ended[&attempt.token].clone()
                 }
                 Change::ProveSnapshot { .. } => applied(world.documents.contains_key("proof")),
                 // An opaque task shows nothing, but in the process that got its answer.
-                Change::RunTask { .. } | Change::Reindex { .. } if attempt.answer.is_some() => {
+                Change::RunTask { .. } | Change::Reindex { .. } | Change::Transform { .. }
+                    if attempt.answer.is_some() =>
+                {
                     Probed::Applied {
                         evidence: json!("exit 0"),
                         ours: true,

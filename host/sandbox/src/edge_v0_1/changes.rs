@@ -5,8 +5,8 @@
 
 use liftlock_types::{
     ARCHIVED, AliasAction, AliasName, Change, Condition, DocumentId, DoneWhen, FileName, Hunk,
-    IndexName, Json, Method, Planned, Predicate, RawRequest, Read, Reading, RequestPath, Script,
-    SnapshotName, StepId, TemplateName,
+    IndexName, Json, Method, OnRejected, Planned, Predicate, RawRequest, Read, Reading,
+    RequestPath, Script, SnapshotName, StepId, TemplateName,
 };
 use wasmtime::component::Resource;
 
@@ -205,6 +205,32 @@ impl cluster_changes::Host for State {
                 return Err(invalid("slices and requests per second are at least 1"));
             }
         }
+        self.propose(binding, change)
+    }
+
+    async fn transform(
+        &mut self,
+        on: Resource<Cluster>,
+        what: cluster_changes::Transforming,
+    ) -> Answer<Planned> {
+        let binding = self.cluster(&on)?;
+        let source = IndexName::new(what.source)?;
+        let destination = IndexName::new(what.destination)?;
+        if source == destination {
+            return Err(invalid(format!(
+                "`{source}` cannot be transformed into itself"
+            )));
+        }
+        let change = Change::Transform {
+            source,
+            destination,
+            query: what.query.map(|text| object("query", &text)).transpose()?,
+            name: plain_name("transformation", what.name)?,
+            on_rejected: match what.on_rejected {
+                cluster_changes::OnRejected::Stop => OnRejected::Stop,
+                cluster_changes::OnRejected::GoOn => OnRejected::GoOn,
+            },
+        };
         self.propose(binding, change)
     }
 

@@ -277,6 +277,16 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
             };
             change(now(state.reindex(on(), what)))
         }
+        b'@' => {
+            let what = cluster_changes::Transforming {
+                source: a,
+                destination: b,
+                name: c,
+                query: words.perhaps(3),
+                on_rejected: cluster_changes::OnRejected::Stop,
+            };
+            change(now(state.transform(on(), what)))
+        }
         b'i' => change(now(state.update_by_query(on(), a, b, script(words)))),
         b'j' => change(now(state.delete_by_query(on(), a, b))),
         b'k' => change(now(state.create_document(on(), a, b, c))),

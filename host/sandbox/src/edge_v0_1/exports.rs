@@ -1,6 +1,8 @@
 //! Calls into the plugin. Its answers are made ours under the same bounds as its host calls.
 
-use liftlock_types::{Descriptor, Evaluated, Finding, Inventory, Json, ReadError};
+use liftlock_types::{
+    Descriptor, Evaluated, Finding, Inventory, Json, ReadError, ToTransform, Transformed,
+};
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker, Resource};
 
@@ -8,14 +10,23 @@ use super::bindings::exports::liftlock::upgrade::upgrade as exported;
 use super::bindings::{Plugin, PluginPre};
 use super::convert::{self, Answers};
 use super::observing::ObservingPre;
+use super::transforming::TransformingPre;
+use super::transforming::exports::liftlock::upgrade::transform::Document;
 use super::wit::types::Target;
 use super::{DraftHandle, Run, Site};
 use crate::call::{Asked, Refusal};
 use crate::plugin::State;
 use crate::session::HostError;
+use crate::text;
 
 /// The optional export by which a plugin is asked about conditions.
 const OBSERVE: &str = "liftlock:upgrade/observe@";
+
+/// The optional export by which a plugin changes documents.
+const TRANSFORM: &str = "liftlock:upgrade/transform@";
+
+/// Characters of a plugin's reason to reject a document that are kept: one line of a file, and of a screen.
+const REASON_BYTES_MAX: usize = 1_000;
 
 /// A component linked against the contract.
 #[derive(Clone)]
@@ -23,6 +34,8 @@ pub(crate) struct Edge {
     pre: PluginPre<State>,
     /// Where the component is asked about conditions.
     observing: Option<ObservingPre<State>>,
+    /// Where the component changes documents.
+    transforming: Option<TransformingPre<State>>,
 }
 
 /// The handles of one call, borrowed to the plugin for its length.
@@ -41,13 +54,18 @@ impl Edge {
     ) -> wasmtime::Result<Self> {
         Plugin::add_to_linker::<_, HasSelf<_>>(linker, |state: &mut State| state)?;
         let pre = linker.instantiate_pre(component)?;
-        let observes = component
-            .component_type()
-            .exports(linker.engine())
-            .any(|(name, _)| name.starts_with(OBSERVE));
+        let exports = |wanted| {
+            component
+                .component_type()
+                .exports(linker.engine())
+                .any(|(name, _)| name.starts_with(wanted))
+        };
         Ok(Self {
-            observing: observes
+            observing: exports(OBSERVE)
                 .then(|| ObservingPre::new(pre.clone()))
+                .transpose()?,
+            transforming: exports(TRANSFORM)
+                .then(|| TransformingPre::new(pre.clone()))
                 .transpose()?,
             pre: PluginPre::new(pre)?,
         })
@@ -86,6 +104,52 @@ impl Edge {
             .map(Some),
             Err(error) => Ok(Some(Err(convert::error_from(error)))),
         }
+    }
+
+    /// Has it the export?
+    pub(crate) fn transforms(&self) -> bool {
+        self.transforming.is_some()
+    }
+
+    /// None: it has no such export. The store holds no call, so the instance has no handle to anything.
+    pub(crate) async fn transform(
+        &self,
+        store: &mut Store<State>,
+        name: &str,
+        batch: &[ToTransform],
+    ) -> wasmtime::Result<Option<Vec<Transformed>>> {
+        let Some(transforming) = &self.transforming else {
+            return Ok(None);
+        };
+        let given: Vec<Document> = batch
+            .iter()
+            .map(|document| Document {
+                id: document.id.clone(),
+                source: document.source.clone(),
+            })
+            .collect();
+        let plugin = transforming.instantiate_async(&mut *store).await?;
+        let made = plugin
+            .liftlock_upgrade_transform()
+            .call_transform(&mut *store, name, &given)
+            .await?;
+        if made.len() != batch.len() {
+            return Err(broken(format!(
+                "it was given {} documents and answers {}",
+                batch.len(),
+                made.len()
+            )));
+        }
+        let answers = batch.iter().zip(made).map(|(given, made)| match made {
+            Ok(made) if made.id != given.id => Err(broken(format!(
+                "it was given document `{}` and answers `{}`",
+                text::one_line(text::beginning(&given.id, REASON_BYTES_MAX)),
+                text::one_line(text::beginning(&made.id, REASON_BYTES_MAX))
+            ))),
+            Ok(made) => Ok(source(&made.source)),
+            Err(why) => Ok(Err(text::one_line(text::beginning(&why, REASON_BYTES_MAX)))),
+        });
+        answers.collect::<wasmtime::Result<_>>().map(Some)
     }
 
     pub(crate) async fn describe(&self, store: &mut Store<State>) -> wasmtime::Result<Descriptor> {
@@ -204,6 +268,19 @@ fn findings(
                 .map(Ok),
         ),
         Err(error) => Ok(Err(convert::error_from(error))),
+    }
+}
+
+fn broken(text: String) -> wasmtime::Error {
+    crate::fault::ContractBroken(text).into()
+}
+
+/// What it made of a document. What no server takes as one is a document that it rejects.
+fn source(text: &str) -> Transformed {
+    match Json::new(text) {
+        Ok(json) if json.as_str().starts_with('{') => Ok(json),
+        Ok(_) => Err("the plugin made of it what is no object".into()),
+        Err(error) => Err(format!("the plugin made of it what is no JSON: {error}")),
     }
 }
 

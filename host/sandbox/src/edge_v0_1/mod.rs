@@ -115,6 +115,18 @@ mod observing {
     });
 }
 
+/// The other optional export, likewise.
+mod transforming {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "transforming",
+        exports: { default: async },
+        with: {
+            "liftlock:upgrade/types": crate::edge_v0_1::bindings::liftlock::upgrade::types,
+        },
+    });
+}
+
 use bindings::liftlock::upgrade as wit;
 
 impl State {

@@ -10,3 +10,4 @@ mod loading;
 mod observing;
 mod plans;
 mod traffic;
+mod transforming;

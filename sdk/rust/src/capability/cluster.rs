@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     AliasAction, Change, Cluster, Condition, Document, RawRequest, Reading, Reindexing, Script,
-    SettingScope, TemplateKind,
+    SettingScope, TemplateKind, TransformingInto,
 };
 use crate::Result;
 use crate::bindings::liftlock::upgrade::{cluster, cluster_changes};
@@ -83,6 +83,15 @@ impl Cluster {
     /// The host's: outside the grant, or no such name.
     pub fn reindex(&self, what: &Reindexing) -> Result<Change> {
         cluster_changes::reindex(self, what)
+    }
+
+    /// Proposes to copy documents into an index that this plan makes, each changed on its way by this plugin's own
+    /// [`Transforming`](crate::Transforming); ids are kept.
+    ///
+    /// # Errors
+    /// The host's: outside the grant, or no such name.
+    pub fn transform(&self, what: &TransformingInto) -> Result<Change> {
+        cluster_changes::transform(self, what)
     }
 
     /// Proposes to change the documents that match. The query must exclude what is done already.

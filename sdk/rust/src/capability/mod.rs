@@ -17,7 +17,8 @@ pub use crate::bindings::liftlock::upgrade::cluster::{
     Scope as SettingScope, Search, Shard, Task, Template, TemplateKind,
 };
 pub use crate::bindings::liftlock::upgrade::cluster_changes::{
-    AliasAction, Method, RawRequest, Reindexing, Script,
+    AliasAction, Method, OnRejected, RawRequest, Reindexing, Script,
+    Transforming as TransformingInto,
 };
 pub use crate::bindings::liftlock::upgrade::disk::{Directory, Entry, EntryKind, Space};
 pub use crate::bindings::liftlock::upgrade::disk_changes::Hunk;

@@ -11,6 +11,7 @@
 //! | `cluster` | a cluster setting, persistent or transient; a task's end |
 //! | `archived` | settings that the server has put aside, of the cluster and of an index |
 //! | `flush` | what a shard's log alone holds is written to disk |
+//! | `transform` | a copy through a plugin's own function |
 //! | `raw` | a request that no other kind covers |
 
 mod alias;
@@ -23,6 +24,7 @@ mod index;
 mod raw;
 mod settings;
 mod template;
+mod transform;
 
 use liftlock_types::{Acted, Attempt, Change, Observed, Planned, Probed, ReadError};
 use serde_json::Value;
@@ -82,6 +84,9 @@ pub(crate) async fn observe(
         Change::RemoveArchivedIndexSettings { index, keys } => {
             archived::observe_of_index(cluster, index, keys).await
         }
+        Change::Transform { source, query, .. } => {
+            transform::observe(cluster, source, query.as_ref()).await
+        }
         Change::CancelTask { id } => cluster::observe_cancel(cluster, id).await,
         Change::RawChange(request) => raw::observe(cluster, request).await,
         other => Err(not_ours(&other.verb())),
@@ -136,6 +141,7 @@ pub(crate) async fn act(cluster: &Cluster, change: &Change, attempt: &Attempt) -
         Change::RemoveArchivedIndexSettings { index, keys } => {
             archived::act_of_index(cluster, index, keys, attempt).await
         }
+        Change::Transform { .. } => transform::act(cluster, change, attempt).await,
         Change::CancelTask { id } => cluster::act_cancel(cluster, id, attempt).await,
         Change::RawChange(request) => raw::act(cluster, request, attempt).await,
         other => Acted::NotSent(not_ours(&other.verb()).to_string()),
@@ -194,6 +200,7 @@ pub(crate) async fn probe(
         Change::RemoveArchivedIndexSettings { index, keys } => {
             archived::probe_of_index(cluster, index, keys, attempt).await
         }
+        Change::Transform { .. } => transform::probe(cluster, change, attempt).await,
         Change::CancelTask { id } => cluster::probe_cancel(cluster, id).await,
         Change::RawChange(request) => raw::probe(cluster, request, attempt).await,
         other => Err(not_ours(&other.verb())),
@@ -210,6 +217,11 @@ pub(crate) async fn clean_up(
         Change::CreateIndex { name, .. } => index::clean_up(cluster, name, attempt).await,
         Change::Reindex { .. } | Change::UpdateByQuery { .. } | Change::DeleteByQuery { .. } => {
             by_query::clean_up(cluster, attempt).await
+        }
+        Change::Transform { .. } => {
+            // What is asked from now on is the target, and no memory of this process.
+            cluster.transforms.forget(&attempt.token);
+            Ok(Vec::new())
         }
         _ => Ok(Vec::new()),
     }
@@ -244,7 +256,7 @@ pub(crate) fn undo(cluster: &Cluster, change: &Change, attempt: &Attempt) -> Opt
         // Nothing was altered.
         Change::Flush { .. } => Some(Vec::new()),
         // The destination is this run's own: the undo of its creation takes the copies with it.
-        Change::Reindex { .. } => Some(Vec::new()),
+        Change::Reindex { .. } | Change::Transform { .. } => Some(Vec::new()),
         _ => None,
     }?;
     let binding = cluster.binding();

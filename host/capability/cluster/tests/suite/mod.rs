@@ -1,6 +1,8 @@
 //! What the cluster capability must do, on any server: run on real ones and on the simulated one.
 #![allow(dead_code, reason = "each binary uses a part")]
 
+pub(crate) mod transform;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -33,14 +35,15 @@ pub(crate) async fn on_server(kind: ServerKind) {
     let cluster = open(server.base_url());
     everything(&cluster, &kind.product()).await;
     shows_what_a_task_moves(&cluster).await;
+    transform::everything(server.base_url()).await;
     server.stop().await;
 }
 
-fn index(name: &str) -> IndexName {
+pub(crate) fn index(name: &str) -> IndexName {
     IndexName::new(name).unwrap()
 }
 
-fn json_text(value: &Value) -> Json {
+pub(crate) fn json_text(value: &Value) -> Json {
     Json::new(&value.to_string()).unwrap()
 }
 
@@ -112,7 +115,7 @@ impl<'a> Hand<'a> {
         // What is recorded as done is read again on resume, when its markers are off.
         self.until_applied(change, &attempt).await;
         let again = self.cluster.observe(change, &attempt).await.unwrap();
-        let by_ids = matches!(change, Change::Reindex { .. });
+        let by_ids = matches!(change, Change::Reindex { .. } | Change::Transform { .. });
         assert!(
             again.already_true || by_ids,
             "{change:?}: {:?}",
@@ -136,7 +139,7 @@ impl<'a> Hand<'a> {
         self.kept_from_us += forbidden.len();
     }
 
-    async fn until_applied(&self, change: &Change, attempt: &Attempt) -> Value {
+    pub(crate) async fn until_applied(&self, change: &Change, attempt: &Attempt) -> Value {
         let begun = Instant::now();
         loop {
             match self.cluster.probe(change, attempt).await {
@@ -174,7 +177,7 @@ impl<'a> Hand<'a> {
         .await
     }
 
-    async fn read(&self, read: Read) -> Value {
+    pub(crate) async fn read(&self, read: Read) -> Value {
         self.cluster.read(&read).await.unwrap()
     }
 
@@ -192,7 +195,7 @@ impl<'a> Hand<'a> {
     }
 }
 
-const NO_REPLICA: &str = "index.number_of_replicas";
+pub(crate) const NO_REPLICA: &str = "index.number_of_replicas";
 
 pub(crate) async fn tells_who_it_is(cluster: &Cluster, product: &str) {
     let identity = cluster.identity().await.unwrap();
