@@ -99,6 +99,7 @@ pub(crate) fn plan(
         }
         "long-text" => into.summary(&"x".repeat(n)),
         "twice" => twice(into)?,
+        "transforms" => transforms(site, into)?,
         "two-undos" => {
             let step = into.step("a", Phase::Prepare, "A")?;
             step.undo_by_restore("b")?;
@@ -292,6 +293,33 @@ fn broken(site: &Site, into: &Draft, what: &str, n: usize) -> Option<Result<(), 
 
 fn hand_over(into: &Draft, text: &str) -> Result<(), Error> {
     into.step("tell", Phase::Validate, "Tell")?.hands_over(text)
+}
+
+/// All documents of `a-1` into an index of its own; `n` is the transformation, which goes on at a rejected document
+/// unless it is `reject`.
+fn transforms(site: &Site, into: &Draft) -> Result<(), Error> {
+    let on = cluster::open(site, "cluster.database")?;
+    let body = r#"{"settings":{"index.number_of_replicas":0}}"#;
+    let step = into.step("make", Phase::Expand, "Make the new index")?;
+    step.does(changes::create_index(&on, "a-made", body)?)?;
+    let name = crate::option(site, "n");
+    let change = changes::transform(
+        &on,
+        &changes::Transforming {
+            source: "a-1".into(),
+            destination: "a-made".into(),
+            query: None,
+            on_rejected: if name == "reject" {
+                changes::OnRejected::Stop
+            } else {
+                changes::OnRejected::GoOn
+            },
+            name,
+        },
+    )?;
+    let step = into.step("fill", Phase::Expand, "Fill it")?;
+    step.after("make")?;
+    step.does(change)
 }
 
 /// What may be done once is done twice; the answers become the summary.

@@ -16,6 +16,7 @@
 //! | `handles` | forged, leaked and stale handles, and memory that lies |
 //! | `plans` | plans that the host must not take |
 //! | `files`, `wasm` | components that are none, and compilers' bombs |
+//! | `transform` | the real program with a plugin in the middle of a change: documents on their way, and a crash |
 //! | `operator` | the real program with a hostile plugin, as a person runs it |
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -28,6 +29,7 @@ pub mod judge;
 pub mod operator;
 pub mod plans;
 pub mod policy;
+pub mod transform;
 pub mod values;
 pub mod wasm;
 pub mod world;
@@ -35,7 +37,15 @@ pub mod world;
 pub use judge::{Judge, Verdict};
 
 /// Parts of the suite, by the names of their modules.
-pub const PARTS: [&str; 6] = ["policy", "bounds", "handles", "plans", "files", "operator"];
+pub const PARTS: [&str; 7] = [
+    "policy",
+    "bounds",
+    "handles",
+    "plans",
+    "files",
+    "operator",
+    "transform",
+];
 
 /// Every case.
 pub async fn all(judge: &mut Judge, liftlock: &std::path::Path) -> anyhow::Result<()> {
@@ -57,6 +67,7 @@ pub async fn some(
             "plans" => plans::all(judge, &world).await?,
             "files" => files::all(judge, &world, liftlock).await?,
             "operator" => operator::all(judge, liftlock).await?,
+            "transform" => transform::all(judge, liftlock).await?,
             other => anyhow::bail!("there is no part `{other}`: there are {}", PARTS.join(", ")),
         }
     }

@@ -19,9 +19,9 @@ use crate::world::is_change;
 const NAME: &str = "hostile\\u{1b}[2J";
 
 /// A person with a site, a plugin and a run that went well.
-struct Site {
-    operator: Operator,
-    sim: SimCluster,
+pub(crate) struct Site {
+    pub(crate) operator: Operator,
+    pub(crate) sim: SimCluster,
     folder: TempDir,
     plugin: String,
     port: u16,
@@ -44,7 +44,7 @@ pub async fn all(judge: &mut Judge, liftlock: &Path) -> anyhow::Result<()> {
 }
 
 impl Site {
-    async fn new(liftlock: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn new(liftlock: &Path) -> anyhow::Result<Self> {
         let sim = SimCluster::builder(Product::OpenSearch2)
             .seed(67)
             .start()
@@ -75,7 +75,7 @@ impl Site {
     }
 
     /// `site.toml` with this behaviour of the plugin.
-    fn behave(&self, what: &str, n: &str) -> anyhow::Result<()> {
+    pub(crate) fn behave(&self, what: &str, n: &str) -> anyhow::Result<()> {
         let (url, port) = (self.sim.url(), self.port);
         let text = format!(
             "name = \"lab\"\nproduct-plugin = '{NAME}'\n[options]\ndo = \"{what}\"\nn = \"{n}\"\n\
@@ -85,19 +85,19 @@ impl Site {
         fs::write(self.operator.site().join("site.toml"), text).context("cannot write site.toml")
     }
 
-    async fn run(&self, arguments: &[&str]) -> anyhow::Result<Told> {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> anyhow::Result<Told> {
         self.operator.run(arguments).await
     }
 
     /// A command that loads the plugin.
-    async fn with_plugin(&self, arguments: &[&str]) -> anyhow::Result<Told> {
+    pub(crate) async fn with_plugin(&self, arguments: &[&str]) -> anyhow::Result<Told> {
         let mut all = arguments.to_vec();
         all.extend(["--plugin", &self.plugin, "--allow-unsigned", "--yes"]);
         self.run(&all).await
     }
 
     /// The newest plan file.
-    fn plan_file(&self) -> anyhow::Result<String> {
+    pub(crate) fn plan_file(&self) -> anyhow::Result<String> {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.operator.site().join("plans"))? {
             let entry = entry?;
@@ -160,7 +160,7 @@ impl Site {
 }
 
 /// Ended with this code, saying this.
-fn ended(told: &Told, code: i32, words: &str) -> Verdict {
+pub(crate) fn ended(told: &Told, code: i32, words: &str) -> Verdict {
     if told.code != Some(code) {
         return Verdict::Escaped(format!("wanted exit code {code}\n{told}"));
     }
