@@ -11,7 +11,6 @@ use rustls_platform_verifier::BuilderVerifierExt;
 /// 4 ms, and a site of a thousand nodes has two thousand clients.
 ///
 /// Where it cannot be read the builder stays as it is, so that its own error is told.
-#[must_use]
 pub fn trusting_machine(builder: ClientBuilder) -> ClientBuilder {
     static TRUST: OnceLock<Option<ClientConfig>> = OnceLock::new();
     match TRUST.get_or_init(read) {

@@ -208,6 +208,7 @@ impl Change {
             | Self::PutSettings { .. }
             | Self::PutMapping { .. }
             | Self::Reindex { .. }
+            | Self::Transform { .. }
             | Self::UpdateByQuery { .. }
             | Self::DeleteByQuery { .. }
             | Self::CreateDocument { .. }

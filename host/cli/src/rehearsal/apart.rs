@@ -181,7 +181,7 @@ pub(crate) async fn check_targets(
         .filter(|binding| site.is_scratch(binding))
         .map(Binding::capability)
         .collect();
-    let there = connect::open(real, state).await?;
+    let there = connect::bindings(real, state).await?;
     let mut identities: BTreeMap<&Binding, String> = BTreeMap::new();
     for (binding, capability) in &there {
         if capabilities.contains(binding.capability()) {

@@ -61,8 +61,8 @@ impl Way {
 /// The site that belongs to a way.
 #[derive(Debug)]
 enum Place {
-    Rolling(KuzzleStage),
-    Snapshot(BesideStage),
+    Rolling(Box<KuzzleStage>),
+    Snapshot(Box<BesideStage>),
 }
 
 /// One site, its operator, and what was seen of the trap that is set now.
@@ -86,13 +86,13 @@ impl Scene {
                 let stage = KuzzleStage::start(&kit.liftlock, &kit.plugin, options).await?;
                 stage.granted().await?;
                 let (operator, to) = (stage.operator.clone(), stage.to());
-                (Place::Rolling(stage), operator, to)
+                (Place::Rolling(Box::new(stage)), operator, to)
             }
             Way::Snapshot => {
                 let stage = BesideStage::start(&kit.liftlock, &kit.plugin).await?;
                 stage.granted().await?;
                 let (operator, to) = (stage.operator.clone(), stage.to());
-                (Place::Snapshot(stage), operator, to)
+                (Place::Snapshot(Box::new(stage)), operator, to)
             }
         };
         Ok(Self {
@@ -115,7 +115,7 @@ impl Scene {
     /// The site with a service for each node.
     pub fn rolling(&self) -> anyhow::Result<&KuzzleStage> {
         match &self.place {
-            Place::Rolling(stage) => Ok(stage),
+            Place::Rolling(stage) => Ok(stage.as_ref()),
             Place::Snapshot(_) => anyhow::bail!("the site goes by a snapshot"),
         }
     }
@@ -123,7 +123,7 @@ impl Scene {
     /// The site with two clusters.
     pub fn beside(&self) -> anyhow::Result<&BesideStage> {
         match &self.place {
-            Place::Snapshot(stage) => Ok(stage),
+            Place::Snapshot(stage) => Ok(stage.as_ref()),
             Place::Rolling(_) => anyhow::bail!("the site goes node by node"),
         }
     }
