@@ -372,7 +372,7 @@ const KNOWN: &[[&str; 4]] = &[
     [
         "wrong-join",
         "A node was started and came back with the version that it had: its start command does not follow the link that was switched.",
-        "look where the start command of its service leads, then `liftlock resume`",
+        "look where the start command of its service leads, stop and start the node by it, then `liftlock resume`",
         OURS,
     ],
 ];

@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
 
 use super::Node;
 use super::SearchCluster;
@@ -116,6 +119,25 @@ impl HandedNode {
         let link = current(&self.layout);
         fs::remove_file(&link).doing("remove", &link)?;
         symlink(versions(&self.layout).join(version), &link).doing("make", &link)
+    }
+
+    /// Starts what the link names, as whoever operates it does; returns at once.
+    pub fn start(&self) -> Result<(), LabError> {
+        let script = current(&self.layout).join("start");
+        let mut command = Command::new("/bin/sh");
+        command
+            .arg(&script)
+            .current_dir(self.dir())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        let ids = self.user.as_deref().and_then(|user| user.split_once(':'));
+        if let Some((Ok(user), Ok(group))) = ids.map(|(user, group)| (user.parse(), group.parse()))
+        {
+            command.uid(user).gid(group);
+        }
+        command.spawn().doing("run", &script).map(drop)
     }
 
     /// What each process of this node, and no other's, has among its arguments; a launcher beside it has not.

@@ -24,7 +24,7 @@ async fn make(storage: &HttpTarget, replicas: u32) -> anyhow::Result<()> {
     is_green(storage, OF_TRAP).await
 }
 
-/// Copies of a new index are started one after the other, which is a finding of its own.
+/// Copies of an index that is new, or was closed, are started one after the other, which is a finding of its own.
 async fn is_green(storage: &HttpTarget, index: &str) -> anyhow::Result<()> {
     let path = format!("/_cluster/health{index}?wait_for_status=green&timeout=30s");
     storage.get(&path).await?;
@@ -51,6 +51,7 @@ async fn is_found(
         .send(method, &format!("{OF_TRAP}{path}"), body.as_ref())
         .await?;
     ensure(status == 200, format!("{path}: {status} {answer}"))?;
+    is_green(&storage, OF_TRAP).await?;
     scene.finds_one(meant, id, &["&trap.collection"]).await?;
     remove(&storage, OF_TRAP).await?;
     scene.is_mended().await

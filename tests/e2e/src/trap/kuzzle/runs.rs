@@ -86,13 +86,19 @@ pub(super) async fn wrong_join(scene: &mut Scene) -> anyhow::Result<()> {
     for (file, text) in kept {
         fs::write(file, text)?;
     }
-    // It runs the old version from the new one's folder: whoever mended the script starts it anew.
+    // It runs the old version from the new one's folder: whoever mended the script starts it anew. A resume does not: its
+    // start was done.
     let stage = scene.rolling()?;
     for node in &stage.site.nodes {
         if node.current()? == to {
             for process in node.processes() {
                 process.kill();
             }
+            until("the old process is gone", || async {
+                Ok(node.processes().is_empty())
+            })
+            .await?;
+            node.start()?;
         }
     }
     scene.operator.run(&["resume", &run]).await?.expect(0)?;
