@@ -100,6 +100,17 @@ impl Process {
             sent => Ok(sent.map(|()| true)?),
         }
     }
+
+    /// When it began, milliseconds since 1970, right to a second: the same at every look, until the machine's clock is set.
+    ///
+    /// Taken from the age and the time of a look it would be another one by a millisecond now and then, which a person is
+    /// told as a change since the plan.
+    pub(crate) fn since_ms(&self) -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/stat").ok()?;
+        let booted = text.lines().find_map(|line| line.strip_prefix("btime "))?;
+        let booted_s: u64 = booted.trim().parse().ok()?;
+        Some(booted_s * 1_000 + self.start.saturating_mul(1_000 / TICKS_PER_SECOND))
+    }
 }
 
 fn boot_ms() -> u64 {
@@ -167,6 +178,19 @@ fn read_bounded(path: &Path) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_began_at_one_moment_however_often_it_is_looked_at() {
+        let own = Process::of(std::process::id()).unwrap();
+        let since = own.since_ms().unwrap();
+        for _ in 0..1_000 {
+            assert_eq!(own.since_ms().unwrap(), since);
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = u64::try_from(now.unwrap().as_millis()).unwrap();
+        let by_age = now - own.age_ms();
+        assert!(since.abs_diff(by_age) < 2_000, "{since} {by_age}");
+    }
 
     #[test]
     fn a_name_with_brackets_does_not_move_the_fields() {

@@ -8,7 +8,7 @@ use liftlock_types::facts::service::{Output, Status};
 use regex_lite::Regex;
 use serde_json::Value;
 
-use super::{Inner, NO_ARTIFACT, blocking, invalid, now_ms, unavailable};
+use super::{Inner, NO_ARTIFACT, blocking, invalid, unavailable};
 use crate::artifact::{Link, Trouble};
 use crate::command::{ASK_BYTES_MAX, CommandError};
 use crate::config::Ready;
@@ -30,7 +30,7 @@ pub(crate) struct Look {
 
 impl Look {
     pub(super) fn status(&self) -> Status {
-        let age_ms = self.found.processes.iter().map(Process::age_ms).max();
+        let first = self.found.processes.iter().min_by_key(|one| one.start);
         Status {
             state: state_of(&self.signs),
             pids: self
@@ -39,7 +39,7 @@ impl Look {
                 .iter()
                 .map(|process| process.pid)
                 .collect(),
-            since_ms: age_ms.map(|age_ms| now_ms().saturating_sub(age_ms)),
+            since_ms: first.and_then(Process::since_ms),
         }
     }
 }
