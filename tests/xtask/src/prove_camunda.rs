@@ -24,6 +24,8 @@ pub(crate) enum Part {
     Mariadb,
     /// 7.23 to 7.24, without a change of the schema.
     Next,
+    /// The same on PostgreSQL.
+    NextPostgresql,
     /// Six nodes in groups of two.
     Groups,
     /// One node goes back by itself, and is done anew.
@@ -48,6 +50,7 @@ impl Part {
             Self::Postgresql => "7.22 to 7.23 on PostgreSQL",
             Self::Mariadb => "7.22 to 7.23 on MariaDB",
             Self::Next => "7.23 to 7.24 on MariaDB",
+            Self::NextPostgresql => "7.23 to 7.24 on PostgreSQL",
             Self::Groups => "six nodes in groups of two",
             Self::Unit => "one node goes back",
             Self::Window => "a deployment in the window",
@@ -82,6 +85,10 @@ impl Part {
                 to: EngineVersion::V7_24,
                 database,
                 ..RollingSpec::THREE
+            },
+            Self::NextPostgresql => RollingSpec {
+                database: DatabaseKind::PostgreSql,
+                ..Self::Next.spec()
             },
             Self::Groups => RollingSpec {
                 nodes: 6,
