@@ -142,15 +142,8 @@ pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, R
             source,
             destination,
             ..
-        } => {
-            let from = cluster.index(source.as_str()).await?;
-            let to = cluster.index(destination.as_str()).await?;
-            add_index(&mut facts, source.as_str(), from.as_ref());
-            add_index(&mut facts, destination.as_str(), to.as_ref());
-            // Documents can add to a dynamic mapping; a later step on the mapping finds what this one left.
-            facts.insert(mapping_key(destination.as_str()), mapping(to.as_ref()));
         }
-        Change::Transform {
+        | Change::Transform {
             source,
             destination,
             ..
@@ -159,9 +152,10 @@ pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, R
             let to = cluster.index(destination.as_str()).await?;
             add_index(&mut facts, source.as_str(), from.as_ref());
             add_index(&mut facts, destination.as_str(), to.as_ref());
-            // What the documents made of a dynamic mapping, for a later step on it. There is none when it is planned, so
-            // that an attempt that goes on does not rest on what the one before it left half-done.
-            if to.is_some() {
+            // Documents can add to a dynamic mapping; a later step on the mapping finds what this one left. Of a transform
+            // there is none when it is planned, so that an attempt that goes on does not rest on what the one before it
+            // left half-done.
+            if to.is_some() || matches!(change, Change::Reindex { .. }) {
                 facts.insert(mapping_key(destination.as_str()), mapping(to.as_ref()));
             }
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
@@ -106,11 +107,19 @@ impl Process {
     /// Taken from the age and the time of a look it would be another one by a millisecond now and then, which a person is
     /// told as a change since the plan.
     pub(crate) fn since_ms(&self) -> Option<u64> {
-        let text = std::fs::read_to_string("/proc/stat").ok()?;
-        let booted = text.lines().find_map(|line| line.strip_prefix("btime "))?;
-        let booted_s: u64 = booted.trim().parse().ok()?;
+        let booted_s = booted_s()?;
         Some(booted_s * 1_000 + self.start.saturating_mul(1_000 / TICKS_PER_SECOND))
     }
+}
+
+/// When the machine was started, seconds since 1970. Asked for once: what it is read from tells of every processor.
+fn booted_s() -> Option<u64> {
+    static BOOTED_S: OnceLock<Option<u64>> = OnceLock::new();
+    *BOOTED_S.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/stat").ok()?;
+        let booted = text.lines().find_map(|line| line.strip_prefix("btime "))?;
+        booted.trim().parse().ok()
+    })
 }
 
 fn boot_ms() -> u64 {
