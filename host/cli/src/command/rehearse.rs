@@ -37,7 +37,7 @@ pub(super) async fn rehearse(context: &Context, args: args::Rehearse) -> Result<
     }
     let is_scratch = |binding: &_| site.is_scratch(binding);
     rehearsal::check_plan(is_scratch, &planned.plan, &ready.targets.bindings)?;
-    carry_grant(&there, &ready).await?;
+    carry_grant(&there, &site, &ready).await?;
     let (ready, rehearsed) = plan_of(&there, &args.version, args.with_blockers).await?;
     let file = rehearsed.map_err(|failure| {
         failure
@@ -51,7 +51,7 @@ pub(super) async fn rehearse(context: &Context, args: args::Rehearse) -> Result<
     } else {
         String::new()
     };
-    ui.show(&targets_line(&ready, &there.site()?));
+    ui.show(&targets_line(&ready, &site));
     ui.show(screen::text(&file, &mark, &Times::default(), &[], ui.paint_talk()).trim_end());
     if file.plan.steps.is_empty() {
         return Err(Failure::new(
@@ -100,17 +100,16 @@ async fn plan_of(
 }
 
 /// The plugin may do on the targets of the rehearsal what it may do on the real ones, and no more.
-async fn carry_grant(there: &Context, real: &Ready) -> Result<(), Failure> {
-    let site = there.site()?;
-    let targets = connect(&site, &there.state()?).await?;
+async fn carry_grant(there: &Context, site: &Site, real: &Ready) -> Result<(), Failure> {
+    let targets = connect(site, &there.state()?).await?;
     let mut grant = real.grant.clone();
-    grant.options = granting::options(&site, &real.guest)?;
+    grant.options = granting::options(site, &real.guest)?;
     for granted in &mut grant.bindings {
         if let Some(identity) = targets.identities.get(&granted.binding) {
             granted.identity.clone_from(&identity.fingerprint);
         }
     }
-    Grants::load(&site)?.put(grant)
+    Grants::load(site)?.put(grant)
 }
 
 /// Which targets are changed, and which real ones are read.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use liftlock_types::{Binding, Plan, Step, StepId, Work};
+use liftlock_types::{Binding, Digest, Plan, Step, StepId, Work};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -222,7 +222,11 @@ fn misfits(record: &Record, plan: &Plan) -> Vec<String> {
         ));
     }
     if record.shape != plan.shape() {
-        out.extend(other_steps(&record.steps, plan));
+        let then = record.steps.iter();
+        out.extend(other_steps(
+            then.map(|step| (&step.id, step.shape.clone())),
+            plan,
+        ));
     }
     out.extend(grown(&of_record(record), &of_plan(plan), "rehearsed with"));
     out
@@ -233,19 +237,8 @@ pub(crate) fn unlike(rehearsed: &Plan, real: &Plan) -> Vec<String> {
     if rehearsed.shape() == real.shape() {
         return Vec::new();
     }
-    let steps: Vec<RecordedStep> = rehearsed
-        .steps
-        .iter()
-        .map(|step| RecordedStep {
-            id: step.id.clone(),
-            shape: step.shape(),
-            binding: None,
-            verb: None,
-            work: Vec::new(),
-            took_ms: None,
-        })
-        .collect();
-    other_steps(&steps, real)
+    let then = rehearsed.steps.iter();
+    other_steps(then.map(|step| (&step.id, step.shape())), real)
 }
 
 /// Where the targets of a rehearsal hold so much less than the real ones that it will not fit.
@@ -253,9 +246,12 @@ pub(crate) fn less_than_real(rehearsed: &Plan, real: &Plan) -> Vec<String> {
     grown(&of_plan(rehearsed), &of_plan(real), "to be rehearsed with")
 }
 
-fn other_steps(then: &[RecordedStep], plan: &Plan) -> Vec<String> {
-    let known: BTreeMap<&StepId, &RecordedStep> =
-        then.iter().map(|step| (&step.id, step)).collect();
+/// By the shapes that the steps had when they were rehearsed.
+fn other_steps<'a>(
+    then: impl Iterator<Item = (&'a StepId, Digest)>,
+    plan: &'a Plan,
+) -> Vec<String> {
+    let known: BTreeMap<&StepId, Digest> = then.collect();
     let now: BTreeMap<&StepId, &Step> = plan.steps.iter().map(|step| (&step.id, step)).collect();
     let new: Vec<&StepId> = now
         .keys()
@@ -269,11 +265,7 @@ fn other_steps(then: &[RecordedStep], plan: &Plan) -> Vec<String> {
         .collect();
     let changed: Vec<&StepId> = now
         .iter()
-        .filter(|(id, step)| {
-            known
-                .get(*id)
-                .is_some_and(|then| then.shape != step.shape())
-        })
+        .filter(|(id, step)| known.get(*id).is_some_and(|then| *then != step.shape()))
         .map(|(id, _)| *id)
         .collect();
     let mut out = Vec::new();
