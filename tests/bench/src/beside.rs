@@ -67,7 +67,7 @@ async fn updates(stage: &Stage, at_once: usize) -> anyhow::Result<f64> {
     ground::past_the_proxy(stage, &round)?;
     round.operator.run(&["plan", TO]).await?.expect(0)?;
     let plan = round.plan_file()?.to_string_lossy().into_owned();
-    proof::approve(&round.operator, &plan).await?;
+    round.operator.approve(&plan).await?;
     let at_once = at_once.to_string();
     ground::timed(&round, &["run", &plan, "--side-by-side", &at_once]).await?;
     let run = proof::last_run(&round.operator).await?;

@@ -80,13 +80,6 @@ fn edit(round: &Round, change: impl Fn(&str) -> String) -> anyhow::Result<()> {
     fs::write(&file, changed).context("cannot write site.toml")
 }
 
-/// A plan, approved; gives its file.
-pub(crate) async fn approved(round: &Round) -> anyhow::Result<String> {
-    let plan = proof::plan(round).await?;
-    proof::approve(&round.operator, &plan).await?;
-    Ok(plan)
-}
-
 /// One command of the operator's: how long it took, and its answer where it gave JSON.
 pub(crate) async fn timed(round: &Round, arguments: &[&str]) -> anyhow::Result<(f64, Value)> {
     let begun = Instant::now();

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use liftlock_e2e::proof;
 use liftlock_e2e::{Kit, Operator, Simulated};
 use liftlock_lab::SiteSpec;
 use tokio::runtime::Runtime;
@@ -71,7 +72,7 @@ fn megabytes(bytes: f64) -> String {
 async fn upgrade(kit: &Kit) -> anyhow::Result<f64> {
     let ground = Ground::simulated(kit).await?;
     let round = ground::introduced(&ground.stage, &SiteSpec::default()).await?;
-    let plan = ground::approved(&round).await?;
+    let plan = proof::approved(&round).await?;
     let (_, data) = ground::timed(&round, &["run", &plan, "--json"]).await?;
     data["peak_memory_bytes"]
         .as_f64()

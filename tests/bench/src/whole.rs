@@ -6,6 +6,7 @@
 //! nothing is written, so that there is no wait of its own choosing in the run.
 
 use anyhow::Context;
+use liftlock_e2e::proof;
 use liftlock_e2e::{Kit, Stage};
 use liftlock_lab::{Record, SiteSpec};
 use serde_json::Value;
@@ -120,11 +121,11 @@ async fn upgrade(stage: &Stage, is_recorded: bool) -> anyhow::Result<Upgrade> {
     if !is_recorded {
         ground::past_the_proxy(stage, &round)?;
     }
-    let plan = ground::approved(&round).await?;
+    let plan = proof::approved(&round).await?;
     stage.proxy.clear();
     let (wall, data) = ground::timed(&round, &["run", &plan, "--json"]).await?;
     // What is asked from here on is not the run's.
-    let run = liftlock_e2e::proof::last_run(&round.operator).await?;
+    let run = proof::last_run(&round.operator).await?;
     let (_, audit) = ground::timed(&round, &["audit", &run, "--json"]).await?;
     let timeline = Timeline::of(&audit)?;
     Ok(Upgrade {

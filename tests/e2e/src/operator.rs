@@ -206,8 +206,13 @@ impl Operator {
         let told = self.run(&["plan", to, "--json"]).await?.expect(0)?;
         let data = told.data()?;
         let file = data["file"].as_str().context("the plan's file")?.to_owned();
-        let approve = ["approve", &file, "--by", "prover"];
-        self.run(&approve).await?.expect(0)?;
+        self.approve(&file).await?;
         Ok(file)
+    }
+
+    /// Approves a plan.
+    pub async fn approve(&self, plan: &str) -> anyhow::Result<Told> {
+        let approve = ["approve", plan, "--by", "prover"];
+        self.run(&approve).await?.expect(0)
     }
 }

@@ -25,6 +25,8 @@ mod unproved;
 mod updates;
 mod vendor;
 
+use std::path::Path;
+
 use anyhow::Context;
 use anyhow::bail;
 use serde_json::Value;
@@ -73,7 +75,6 @@ pub use vendor::takes_the_vendors_work_back;
 pub use vendor::upgrades_by_the_vendors_tool;
 
 use crate::operator::Operator;
-use crate::operator::Told;
 use crate::stage::Round;
 
 /// The version that the proof upgrades to.
@@ -91,13 +92,9 @@ pub(crate) fn ensure(holds: bool, else_say: impl Into<String>) -> anyhow::Result
 /// Adds the plugin and grants it what it asks for.
 pub async fn introduce(round: &Round) -> anyhow::Result<()> {
     let operator = &round.operator;
-    operator
-        .run(&["plugin", "add", round.plugin(), "--allow-unsigned"])
-        .await?
-        .expect(0)?;
+    operator.add(Path::new(round.plugin())).await?;
     round.keep_compiled()?;
-    operator.run(&["grant", "--yes"]).await?.expect(0)?;
-    Ok(())
+    operator.grant().await
 }
 
 /// Makes a plan; gives its file.
@@ -109,16 +106,8 @@ pub async fn plan(round: &Round) -> anyhow::Result<String> {
 /// Makes a plan and approves it; gives its file.
 pub async fn approved(round: &Round) -> anyhow::Result<String> {
     let plan = plan(round).await?;
-    approve(&round.operator, &plan).await?;
+    round.operator.approve(&plan).await?;
     Ok(plan)
-}
-
-/// Approves a plan.
-pub async fn approve(operator: &Operator, plan: &str) -> anyhow::Result<Told> {
-    operator
-        .run(&["approve", plan, "--by", "prover"])
-        .await?
-        .expect(0)
 }
 
 /// The id of the only or the last run in the operator's journal.

@@ -7,6 +7,7 @@
 //! - [`answer`]: what `check` answers, and whether a trap should be told so
 //! - `diagnosis`: what `check` and `plan` say, compared with what is usual
 //! - [`ground`]: a simulated cluster, or one real server that all traps share
+//! - `site_file`: `site.toml` while a trap is set in it
 //! - [`scene`]: the site, its operator, and how an answer is judged
 //! - `identity`: metadata, prefixes, versions, the update log
 //! - `indices`, `templates`, `servers`: blocks and aliases; templates; version, heap and disks
@@ -41,6 +42,7 @@ pub mod rolling;
 mod runs;
 pub mod scene;
 mod servers;
+mod site_file;
 mod templates;
 
 use std::fmt;

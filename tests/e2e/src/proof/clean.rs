@@ -6,7 +6,6 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::TO;
-use super::approve;
 use super::documented;
 use super::ensure;
 use super::find_secret;
@@ -32,7 +31,7 @@ pub async fn upgrades_cleanly(stage: &Stage, tally: &mut Tally) -> anyhow::Resul
     introduce(&round).await?;
     let plan = plan(&round).await?;
     tally.check("a plan is made without one changing request", none(stage));
-    approve(&round.operator, &plan).await?;
+    round.operator.approve(&plan).await?;
     let run = round.operator.run(&["run", &plan]).await?;
     tally.check(
         "the approved plan runs to its end",

@@ -11,7 +11,6 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::TO;
-use super::approve;
 use super::approved;
 use super::clean;
 use super::ensure;
@@ -223,7 +222,7 @@ pub async fn goes_back_from_an_index_update(
 
 async fn run_newest(round: &Round, what: &str, tally: &mut Tally) -> anyhow::Result<()> {
     let plan = round.plan_file()?.to_string_lossy().into_owned();
-    approve(&round.operator, &plan).await?;
+    round.operator.approve(&plan).await?;
     let told = round.operator.run(&["run", &plan]).await?;
     tally.check(&format!("{what} runs to its end"), told.expect(0).map(drop));
     Ok(())

@@ -1,5 +1,7 @@
 //! A run that is killed with SIGKILL in the middle of a change, and goes on.
 
+use std::path::Path;
+
 use liftlock_lab::SiteSpec;
 use liftlock_lab::When;
 
@@ -127,10 +129,7 @@ async fn another_is_refused(
 ) -> anyhow::Result<()> {
     let state = round.folder().join("state-of-another");
     let other = round.operator.clone().with_state(&state);
-    other
-        .run(&["plugin", "add", round.plugin(), "--allow-unsigned"])
-        .await?
-        .expect(0)?;
+    other.add(Path::new(round.plugin())).await?;
     let before = stage.changes();
     let told = other.run(&["run", plan]).await?;
     tally.check(

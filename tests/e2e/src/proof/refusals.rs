@@ -8,7 +8,6 @@ use anyhow::Context;
 use anyhow::bail;
 use serde_json::json;
 
-use super::approve;
 use super::documented;
 use super::ensure;
 use super::introduce;
@@ -41,7 +40,7 @@ pub async fn refuses_what_is_not_approved(
         "E1201",
         operator.run(&["run", &plan]).await?,
     );
-    approve(operator, &plan).await?;
+    operator.approve(&plan).await?;
 
     let kept = fs::read(file)?;
     change_one_byte(file, "\"title\": \"")?;

@@ -125,15 +125,10 @@ impl<'a> Both<'a> {
         self.operator().run(&["rehearse", TO, "--yes"]).await
     }
 
-    /// What `plan` says of the last rehearsal, and the plan's file.
-    async fn planned(&self) -> anyhow::Result<(Told, Value)> {
-        let told = self
-            .operator()
-            .run(&["plan", TO, "--json"])
-            .await?
-            .expect(0)?;
-        let data = told.data()?;
-        Ok((told, data))
+    /// What `plan` says, of the last rehearsal too.
+    async fn planned(&self) -> anyhow::Result<Value> {
+        let plan = ["plan", TO, "--json"];
+        self.operator().run(&plan).await?.expect(0)?.data()
     }
 
     /// Nothing that can change the real site was sent to it, and its Optimize runs.
@@ -174,7 +169,7 @@ pub async fn rehearses_and_plans_by_it(
         ),
     );
     check_history(operator, tally).await?;
-    let (_, data) = both.planned().await?;
+    let data = both.planned().await?;
     let rehearsed = &data["rehearsed"];
     tally.check(
         "the plan takes its times from the rehearsal, step by step",
@@ -205,7 +200,7 @@ pub async fn rehearses_and_plans_by_it(
             shown.to_string(),
         ),
     );
-    super::approve(operator, &plan).await?;
+    operator.approve(&plan).await?;
     let run = operator.run(&["run", &plan, "--json"]).await?.expect(0)?;
     tally.note(&format!(
         "estimate {} ms, the real run took {} ms",
@@ -359,7 +354,7 @@ pub async fn tells_a_rehearsal_that_fits_no_more(
     let both = Both::fresh(real, scratch).await?;
     both.rehearse().await?.expect(0)?;
     let why_not = async || -> anyhow::Result<String> {
-        let (_, data) = both.planned().await?;
+        let data = both.planned().await?;
         let rehearsed = &data["rehearsed"];
         ensure(
             rehearsed["fits"] == json!(false) && rehearsed["estimate_ms"].is_null(),
@@ -373,14 +368,14 @@ pub async fn tells_a_rehearsal_that_fits_no_more(
         &site,
         &text.replace("quiet-seconds = 1", "quiet-seconds = 2"),
     )?;
-    both.operator().run(&["grant", "--yes"]).await?.expect(0)?;
+    both.operator().grant().await?;
     let why = why_not().await?;
     tally.check(
         "another option makes another plan, and the steps that differ are named",
         ensure(why.contains("steps other than rehearsed: "), why),
     );
     write(&site, &text)?;
-    both.operator().run(&["grant", "--yes"]).await?.expect(0)?;
+    both.operator().grant().await?;
     grow(&both).await?;
     let why = why_not().await?;
     tally.check(
@@ -395,7 +390,7 @@ pub async fn tells_a_rehearsal_that_fits_no_more(
 
 /// Doubles the documents of the real site's indices that the plan works on.
 async fn grow(both: &Both<'_>) -> anyhow::Result<()> {
-    let (_, data) = both.planned().await?;
+    let data = both.planned().await?;
     let prefix = &both.round.facts.prefix;
     let rows = both
         .real
@@ -464,7 +459,7 @@ pub async fn goes_on_with_a_rehearsal(
         ensure(told.says("passed, certified in "), told.to_string()),
     );
     both.check_untouched(tally);
-    let (_, data) = both.planned().await?;
+    let data = both.planned().await?;
     tally.check(
         "its times say that they hold the break",
         ensure(
@@ -512,7 +507,7 @@ pub async fn writes_a_failed_rehearsal_down(
         ),
     );
     both.check_untouched(tally);
-    let (_, data) = both.planned().await?;
+    let data = both.planned().await?;
     let why = data["rehearsed"]["why_not"].to_string();
     tally.check(
         "the plan names the step at which the rehearsal failed",

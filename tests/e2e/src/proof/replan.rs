@@ -4,7 +4,6 @@ use anyhow::Context;
 use liftlock_lab::SiteSpec;
 use liftlock_lab::When;
 
-use super::approve;
 use super::approved;
 use super::documented;
 use super::ensure;
@@ -95,7 +94,7 @@ async fn replanned(stage: &Stage, round: &Round, tally: &mut Tally) -> anyhow::R
         "until then nothing is sent that changes",
         same(&before, &stage.changes()),
     );
-    approve(operator, &second).await?;
+    operator.approve(&second).await?;
     let told = operator.run(&go_on).await?;
     tally.check(
         "the run goes on by it to its end",

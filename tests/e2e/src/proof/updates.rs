@@ -10,7 +10,6 @@ use liftlock_lab::SiteSpec;
 use liftlock_lab::diff;
 use serde_json::Value;
 
-use super::approve;
 use super::ensure;
 use super::introduce;
 use crate::stage::Stage;
@@ -48,7 +47,7 @@ pub async fn renews_many_indices_under_readers(
     introduce(&round).await?;
     round.operator.run(&["plan", TO]).await?.expect(0)?;
     let plan = round.plan_file()?.to_string_lossy().into_owned();
-    approve(&round.operator, &plan).await?;
+    round.operator.approve(&plan).await?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let reader = tokio::spawn(read(

@@ -16,7 +16,6 @@ use liftlock_lab::SiteSpec;
 use liftlock_lab::When;
 
 use super::TO;
-use super::approve;
 use super::approved;
 use super::clean;
 use super::documented;
@@ -76,7 +75,7 @@ pub async fn upgrades_by_the_vendors_tool(
             ensure(text.contains(STEP), "the plan has no step that runs it")
         },
     );
-    approve(&round.operator, &plan).await?;
+    round.operator.approve(&plan).await?;
     let run = round.operator.run(&["run", &plan]).await?;
     tally.check(
         "the approved plan runs to its end",
@@ -283,7 +282,7 @@ pub async fn goes_on_natively_with_its_work(
             "it does not",
         ),
     );
-    approve(operator, &file).await?;
+    operator.approve(&file).await?;
     let told = operator.run(&["run", &file]).await?;
     tally.check("and goes on to the end", told.expect(0).map(drop));
     let after = liftlock_lab::dump(&stage.target, &round.facts.prefix).await?;

@@ -57,7 +57,7 @@ pub async fn goes_back_as_a_whole(site: &RollingSite, tally: &mut Tally) -> anyh
     let other = "0".repeat(64);
     set_restore(site, &other)?;
     let plan = ["plan", from];
-    site.operator.run(&["grant", "--yes"]).await?.expect(0)?;
+    site.operator.grant().await?;
     let refused = site.operator.run(&plan).await?;
     tally.check(
         "another dump than the one that is named is refused",
@@ -73,7 +73,7 @@ pub async fn goes_back_as_a_whole(site: &RollingSite, tally: &mut Tally) -> anyh
     let balancer = site.balancer.haproxy()?;
     balancer.set_state(left_out, AdminState::Maint).await?;
     set_restore(site, &sha256)?;
-    site.operator.run(&["grant", "--yes"]).await?.expect(0)?;
+    site.operator.grant().await?;
     let plan = site.operator.approved(from).await?;
     let stopped = site.run(&plan).await?;
     tally.check(

@@ -30,14 +30,21 @@ impl Diagnosis {
             usual: BTreeSet::new(),
             lines: Vec::new(),
         };
-        let told = all.check(operator).await?;
-        let told = told.expect(0).context("the site without a trap")?;
-        all.usual = answer::ids(&answer::findings(&told)?);
+        all.learn(operator).await?;
         Ok(all)
     }
 
-    async fn check(&self, operator: &Operator) -> anyhow::Result<Told> {
-        operator.run(&["check", &self.to, "--json"]).await
+    /// Takes what `check` says of a healthy site as usual.
+    pub(super) async fn learn(&mut self, operator: &Operator) -> anyhow::Result<()> {
+        let told = check(operator, &self.to).await?;
+        let told = told.expect(0).context("the site without a trap")?;
+        self.usual = answer::ids(&answer::findings(&told)?);
+        Ok(())
+    }
+
+    /// Whether it is found on a healthy site too.
+    pub(super) fn is_usual(&self, id: &str) -> bool {
+        self.usual.contains(id)
     }
 
     /// A line of the report.
@@ -57,14 +64,23 @@ impl Diagnosis {
         operator: &Operator,
         expected: &[(Meant, &str)],
     ) -> anyhow::Result<Vec<Found>> {
-        let told = self.check(operator).await?;
+        let to = self.to.clone();
+        self.finds_on_the_way_to(&to, operator, expected).await
+    }
+
+    /// The same for another target.
+    pub(super) async fn finds_on_the_way_to(
+        &mut self,
+        to: &str,
+        operator: &Operator,
+        expected: &[(Meant, &str)],
+    ) -> anyhow::Result<Vec<Found>> {
+        let told = check(operator, to).await?;
         let is_blocked = expected.iter().any(|(meant, _)| *meant == Meant::Blocker);
         let code = if is_blocked { 3 } else { 0 };
-        let all = answer::findings(&told.expect(code)?)?;
-        let found = answer::judge(&all, &self.usual, expected)?;
+        let found = self.judge(&told.expect(code)?, expected)?;
         let before = plans(operator);
-        let plan = ["plan", &self.to, "--json"];
-        let told = operator.run(&plan).await?.expect(code)?;
+        let told = operator.run(&["plan", to, "--json"]).await?.expect(code)?;
         for (_, id) in expected {
             ensure(
                 told.says(id),
@@ -75,7 +91,22 @@ impl Diagnosis {
             !is_blocked || plans(operator) == before,
             "a plan was written in spite of a blocker",
         )?;
-        for finding in &found {
+        self.show(&found);
+        Ok(found)
+    }
+
+    /// `check` said exactly these, beside what is usual. Gives them in that order.
+    pub(super) fn judge(
+        &self,
+        told: &Told,
+        expected: &[(Meant, &str)],
+    ) -> anyhow::Result<Vec<Found>> {
+        answer::judge(&answer::findings(told)?, &self.usual, expected)
+    }
+
+    /// Puts findings into the report.
+    pub(super) fn show(&mut self, found: &[Found]) {
+        for finding in found {
             let Found {
                 severity,
                 id,
@@ -86,12 +117,11 @@ impl Diagnosis {
             self.say(format!("{severity} {id}: {what}"));
             self.say(format!("remedy: {remedy}"));
         }
-        Ok(found)
     }
 
     /// `check` finds nothing beyond what is usual.
     pub(super) async fn is_mended(&mut self, operator: &Operator) -> anyhow::Result<()> {
-        let told = self.check(operator).await?;
+        let told = check(operator, &self.to).await?;
         let told = told.expect(0).context("after the remedy")?;
         let left: Vec<String> = answer::ids(&answer::findings(&told)?)
             .difference(&self.usual)
@@ -101,6 +131,10 @@ impl Diagnosis {
         self.say("after the remedy it is found no more");
         Ok(())
     }
+}
+
+async fn check(operator: &Operator, to: &str) -> anyhow::Result<Told> {
+    operator.run(&["check", to, "--json"]).await
 }
 
 fn plans(operator: &Operator) -> BTreeSet<PathBuf> {

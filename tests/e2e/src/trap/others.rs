@@ -190,7 +190,7 @@ pub(super) async fn second_upgrader_now(scene: &mut Scene<'_>) -> anyhow::Result
 /// It works between the approval and the run.
 pub(super) async fn second_upgrader_since_plan(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let plan = proof::plan(&scene.round).await?;
-    proof::approve(&scene.round.operator, &plan).await?;
+    scene.round.operator.approve(&plan).await?;
     do_first_step(scene).await?;
     let before = scene.dump().await?;
     scene.stage.proxy.clear();
@@ -245,7 +245,7 @@ pub(super) async fn optimize_running(scene: &mut Scene<'_>) -> anyhow::Result<()
     let positions = scene.name("position-based-import-index_v3");
     scene.moves(&positions);
     let plan = proof::plan(&scene.round).await?;
-    proof::approve(&scene.round.operator, &plan).await?;
+    scene.round.operator.approve(&plan).await?;
     let importer = Importer::start(&scene.ground.target, &positions);
     let before = scene.dump().await?;
     scene.stage.proxy.clear();

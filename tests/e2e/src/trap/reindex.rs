@@ -59,7 +59,7 @@ pub(super) async fn unrefreshed(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let body = json!({ "index.refresh_interval": "-1" });
     scene.set(Method::PUT, &path, Some(body)).await?;
     let plan = proof::plan(&scene.round).await?;
-    proof::approve(&scene.round.operator, &plan).await?;
+    scene.round.operator.approve(&plan).await?;
     fill_old(scene, false).await?;
     let path = format!("/{}/_count", scene.name(OLD));
     let seen = scene.ground.target.get(&path).await?["count"].clone();
@@ -98,7 +98,7 @@ pub(super) async fn equal_counts(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     super::says(&found[0].remedy, "3 documents are in the new version alone")?;
     scene.mend(Method::DELETE, &format!("/{new}"), None).await?;
     let plan = proof::plan(&scene.round).await?;
-    proof::approve(&scene.round.operator, &plan).await?;
+    scene.round.operator.approve(&plan).await?;
     scene.run(&["run", &plan]).await?.expect(0)?;
     arrived(scene, &scene.dump().await?)?;
     scene.say("after the remedy the run brings the 3 right documents into the new index");

@@ -84,7 +84,7 @@ pub(super) async fn tuned_replicas(scene: &mut Scene<'_>) -> anyhow::Result<()> 
     put_archive_named(scene).await?;
     put_provider(scene).await?;
     let plan = proof::plan(&scene.round).await?;
-    proof::approve(&scene.round.operator, &plan).await?;
+    scene.round.operator.approve(&plan).await?;
     let before = scene.dump().await?;
     start_snapshot(scene).await?;
     scene.stage.proxy.clear();
@@ -162,7 +162,7 @@ pub(super) async fn snapshot_waived(scene: &mut Scene<'_>) -> anyhow::Result<()>
         .await?
         .expect(0)?;
     let plan = scene.round.plan_file()?.to_string_lossy().into_owned();
-    proof::approve(&operator, &plan).await?;
+    operator.approve(&plan).await?;
     scene.run(&["run", &plan]).await?.expect(12)?;
     scene.untouched(&before).await?;
     let reason = "the data can be imported again";

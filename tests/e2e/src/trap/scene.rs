@@ -1,8 +1,5 @@
 //! A site on which one trap after another is set, and the operator who looks at it.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,21 +11,18 @@ use liftlock_lab::site::Shape;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::answer;
 use super::answer::Found;
 use super::answer::Meant;
-use super::answer::findings;
-use super::answer::ids;
+use super::diagnosis::Diagnosis;
 use super::ground::Ground;
+use super::site_file::SiteFile;
 use crate::operator::Told;
 use crate::proof;
 use crate::proof::TO;
-use crate::proof::ensure;
 use crate::stage::Kit;
 use crate::stage::REPOSITORY;
 use crate::stage::Round;
 use crate::stage::Stage;
-use crate::stage::write;
 use crate::tally::same;
 
 /// How often time passes on a simulated cluster while a command waits for it.
@@ -45,12 +39,10 @@ pub struct Scene<'a> {
     spec: SiteSpec,
     /// The site without a trap.
     healthy: Dump,
-    /// What `check` says of it without a trap.
-    usual: BTreeSet<String>,
-    site_toml: String,
+    diagnosis: Diagnosis,
+    site_file: SiteFile,
     /// Indices that change by themselves while a trap is looked at.
     moving: Vec<String>,
-    lines: Vec<String>,
 }
 
 impl<'a> Scene<'a> {
@@ -60,29 +52,17 @@ impl<'a> Scene<'a> {
         let spec = site(Shape::Of8_7);
         let round = stage.fresh(&spec).await?;
         proof::introduce(&round).await?;
-        let site_toml = fs::read_to_string(round.operator.site().join("site.toml"))?;
-        let healthy = round.before.clone();
-        let mut scene = Self {
+        let operator = &round.operator;
+        Ok(Self {
             ground,
             stage,
-            round,
             spec,
-            healthy,
-            usual: BTreeSet::new(),
-            site_toml,
+            healthy: round.before.clone(),
+            diagnosis: Diagnosis::healthy(operator, TO).await?,
+            site_file: SiteFile::of(operator)?,
+            round,
             moving: Vec::new(),
-            lines: Vec::new(),
-        };
-        scene.learn().await?;
-        Ok(scene)
-    }
-
-    /// Takes what `check` says of a healthy site as usual.
-    async fn learn(&mut self) -> anyhow::Result<()> {
-        let told = self.round.operator.run(&["check", TO, "--json"]).await?;
-        let told = told.expect(0).context("the site without a trap")?;
-        self.usual = ids(&findings(&told)?);
-        Ok(())
+        })
     }
 
     /// Builds a site of that shape, unless it has it already.
@@ -90,7 +70,7 @@ impl<'a> Scene<'a> {
         if self.spec.shape != shape {
             self.spec = site(shape);
             self.renew().await?;
-            self.learn().await?;
+            self.diagnosis.learn(&self.round.operator).await?;
         }
         Ok(())
     }
@@ -102,12 +82,12 @@ impl<'a> Scene<'a> {
 
     /// A line of the report.
     pub fn say(&mut self, line: impl Into<String>) {
-        self.lines.push(line.into());
+        self.diagnosis.say(line);
     }
 
     /// The lines since the last call.
     pub fn take_lines(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.lines)
+        self.diagnosis.take_lines()
     }
 
     /// Breaks the site with one request past the proxy, as somebody else does.
@@ -127,24 +107,12 @@ impl<'a> Scene<'a> {
 
     /// Replaces a text in `site.toml`, and gives the grant that then has to be given.
     pub async fn set_site_file(&self, old: &str, new: &str) -> anyhow::Result<()> {
-        let edited = self.site_toml.replacen(old, new, 1);
-        ensure(
-            edited != self.site_toml,
-            format!("`{old}` is not in site.toml"),
-        )?;
-        self.grant(&edited).await
+        self.site_file.set(&self.round.operator, old, new).await
     }
 
     /// Puts `site.toml` back.
     pub async fn mend_site_file(&self) -> anyhow::Result<()> {
-        self.grant(&self.site_toml).await
-    }
-
-    async fn grant(&self, site_toml: &str) -> anyhow::Result<()> {
-        let operator = &self.round.operator;
-        write(&operator.site().join("site.toml"), site_toml)?;
-        operator.run(&["grant", "--yes"]).await?.expect(0)?;
-        Ok(())
+        self.site_file.put_back(&self.round.operator).await
     }
 
     /// An index that changes by itself while the trap is set, so that it is not compared.
@@ -166,74 +134,37 @@ impl<'a> Scene<'a> {
     ) -> anyhow::Result<Vec<Found>> {
         let before = self.dump().await?;
         self.stage.proxy.clear();
-        let told = self.round.operator.run(&["check", to, "--json"]).await?;
-        let is_blocked = expected.iter().any(|(meant, _)| *meant == Meant::Blocker);
-        let told = told.expect(if is_blocked { 3 } else { 0 })?;
-        let found = self.judge(&told, expected)?;
-        self.plans(to, is_blocked, expected).await?;
+        self.none_is_usual(expected)?;
+        let operator = &self.round.operator;
+        let found = self
+            .diagnosis
+            .finds_on_the_way_to(to, operator, expected)
+            .await?;
         self.untouched(&before).await?;
-        self.show(&found);
         Ok(found)
     }
 
     /// Puts findings into the report.
     pub fn show(&mut self, found: &[Found]) {
-        for finding in found {
-            self.say(format!(
-                "{} {}: {}",
-                finding.severity, finding.id, finding.what
-            ));
-            self.say(format!("remedy: {}", finding.remedy));
-        }
+        self.diagnosis.show(found);
     }
 
     /// `check` said exactly these, beside what it says of a healthy site. Gives them in that order.
     pub fn judge(&self, told: &Told, expected: &[(Meant, &str)]) -> anyhow::Result<Vec<Found>> {
-        let all = findings(told)?;
-        // A simulated site has no trap until one is set: what is found there always shows nothing. A
-        // real server of the lab has a small heap anyway.
-        if self.ground.simulated_cluster().is_some() {
-            let always = expected.iter().find(|(_, id)| self.usual.contains(*id));
-            if let Some((_, id)) = always {
-                bail!("`{id}` is found on a healthy site too");
-            }
-        }
-        answer::judge(&all, &self.usual, expected)
+        self.none_is_usual(expected)?;
+        self.diagnosis.judge(told, expected)
     }
 
-    async fn plans(
-        &self,
-        to: &str,
-        is_blocked: bool,
-        expected: &[(Meant, &str)],
-    ) -> anyhow::Result<()> {
-        let before = self.plans_there()?;
-        let told = self.round.operator.run(&["plan", to, "--json"]).await?;
-        let after = self.plans_there()?;
-        let told = if is_blocked {
-            ensure(after == before, "a plan was written in spite of a blocker")?;
-            told.expect(3)?
-        } else {
-            told.expect(0)?
-        };
-        for (_, id) in expected {
-            ensure(
-                told.says(id),
-                format!("`plan` does not show `{id}`\n{told}"),
-            )?;
-        }
-        Ok(())
-    }
-
-    fn plans_there(&self) -> anyhow::Result<BTreeSet<PathBuf>> {
-        let folder = self.round.operator.site().join("plans");
-        let mut plans = BTreeSet::new();
-        if folder.exists() {
-            for entry in fs::read_dir(&folder)? {
-                plans.insert(entry?.path());
+    /// A simulated site has no trap until one is set: what is found there always shows nothing. A real server of the lab
+    /// has a small heap anyway.
+    fn none_is_usual(&self, expected: &[(Meant, &str)]) -> anyhow::Result<()> {
+        let mut ids = expected.iter().map(|(_, id)| *id);
+        match ids.find(|id| self.diagnosis.is_usual(id)) {
+            Some(id) if self.ground.simulated_cluster().is_some() => {
+                bail!("`{id}` is found on a healthy site too")
             }
+            _ => Ok(()),
         }
-        Ok(plans)
     }
 
     /// No request that may change anything was sent, and the cluster is as it was.
@@ -306,7 +237,7 @@ impl<'a> Scene<'a> {
         self.round = self.stage.fresh(&self.spec).await?;
         proof::introduce(&self.round).await?;
         self.healthy = self.round.before.clone();
-        self.site_toml = fs::read_to_string(self.round.operator.site().join("site.toml"))?;
+        self.site_file = SiteFile::of(&self.round.operator)?;
         Ok(())
     }
 
@@ -332,15 +263,7 @@ impl<'a> Scene<'a> {
 
     /// After the remedy `check` finds nothing beyond what is usual.
     pub async fn is_mended(&mut self) -> anyhow::Result<()> {
-        let told = self.round.operator.run(&["check", TO, "--json"]).await?;
-        let told = told.expect(0).context("after the remedy")?;
-        let left: Vec<String> = ids(&findings(&told)?)
-            .difference(&self.usual)
-            .cloned()
-            .collect();
-        same(&[], &left).context("findings after the remedy")?;
-        self.say("after the remedy it is found no more");
-        Ok(())
+        self.diagnosis.is_mended(&self.round.operator).await
     }
 
     /// Makes the site healthy for the next trap: anew, unless it is as it was.
@@ -354,8 +277,7 @@ impl<'a> Scene<'a> {
             self.round.facts = facts;
             self.healthy = healthy;
         }
-        let file = self.round.operator.site().join("site.toml");
-        if fs::read_to_string(&file)? != self.site_toml {
+        if !self.site_file.is_there(&self.round.operator)? {
             self.mend_site_file().await?;
         }
         Ok(())

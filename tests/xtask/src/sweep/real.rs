@@ -190,7 +190,7 @@ async fn ready(stage: &Stage) -> anyhow::Result<(Round, String)> {
     let round = stage.fresh(&spec()).await?;
     proof::introduce(&round).await?;
     let plan = proof::plan(&round).await?;
-    proof::approve(&round.operator, &plan).await?;
+    round.operator.approve(&plan).await?;
     stage.proxy.clear();
     Ok((round, plan))
 }

@@ -3,7 +3,6 @@
 use liftlock_lab::SiteSpec;
 use serde_json::json;
 
-use super::super::approve;
 use super::super::ensure;
 use super::super::introduce;
 use super::Upgrader;
@@ -38,7 +37,7 @@ pub async fn reindexes_by_the_vendors_tool(
     target.put(&format!("{source}/_doc/unseen"), &body).await?;
     round.operator.run(&["plan", RELEASE]).await?.expect(0)?;
     let plan = round.plan_file()?.to_string_lossy().into_owned();
-    approve(&round.operator, &plan).await?;
+    round.operator.approve(&plan).await?;
     let told = round.operator.run(&["run", &plan]).await?;
     tally.check(
         "to 8.6.0 by the vendor's tool: it runs to its end",

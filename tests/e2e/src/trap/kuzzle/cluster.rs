@@ -100,7 +100,7 @@ pub(super) async fn node_without_service(scene: &mut Scene) -> anyhow::Result<()
     scene
         .finds_one(Blocker, "kuzzle.node-without-service", &["n2"])
         .await?;
-    scene.reset_site_file().await?;
+    scene.mend_site_file().await?;
     scene.is_mended().await
 }
 
@@ -158,6 +158,6 @@ pub(super) async fn new_is_the_old(scene: &mut Scene) -> anyhow::Result<()> {
         told.to_string(),
     )?;
     scene.untouched(&before).await?;
-    scene.reset_site_file().await?;
+    scene.mend_site_file().await?;
     scene.is_mended().await
 }

@@ -56,6 +56,6 @@ pub(super) async fn address_not_said(scene: &mut Scene) -> anyhow::Result<()> {
             &["http://storage.example:9200", "0 times"],
         )
         .await?;
-    scene.reset_site_file().await?;
+    scene.mend_site_file().await?;
     scene.is_mended().await
 }

@@ -20,6 +20,7 @@ use crate::trap::answer::Found;
 use crate::trap::answer::Meant;
 use crate::trap::diagnosis;
 use crate::trap::diagnosis::Diagnosis;
+use crate::trap::site_file::SiteFile;
 
 /// What the traps need: the binary and the plugin.
 #[derive(Clone, Debug)]
@@ -73,7 +74,7 @@ pub struct Scene {
     pub operator: Operator,
     /// A trap upgraded the site or left it as nobody knows: the next one gets another.
     pub is_spent: bool,
-    site_toml: String,
+    site_file: SiteFile,
     diagnosis: Diagnosis,
 }
 
@@ -98,7 +99,7 @@ impl Scene {
         Ok(Self {
             place,
             is_spent: false,
-            site_toml: fs::read_to_string(site_file(&operator))?,
+            site_file: SiteFile::of(&operator)?,
             diagnosis: Diagnosis::healthy(&operator, to).await?,
             operator,
         })
@@ -156,19 +157,12 @@ impl Scene {
 
     /// Replaces a text in `site.toml`, and gives the grant that then has to be given.
     pub async fn set_site_file(&self, old: &str, new: &str) -> anyhow::Result<()> {
-        let edited = self.site_toml.replacen(old, new, 1);
-        ensure(
-            edited != self.site_toml,
-            format!("`{old}` is not in site.toml"),
-        )?;
-        write(&site_file(&self.operator), &edited)?;
-        self.operator.grant().await
+        self.site_file.set(&self.operator, old, new).await
     }
 
     /// Puts `site.toml` back.
-    pub async fn reset_site_file(&self) -> anyhow::Result<()> {
-        write(&site_file(&self.operator), &self.site_toml)?;
-        self.operator.grant().await
+    pub async fn mend_site_file(&self) -> anyhow::Result<()> {
+        self.site_file.put_back(&self.operator).await
     }
 
     /// Replaces a text in Kuzzle's configuration, which it reads when it is started.
@@ -251,8 +245,4 @@ async fn of_cluster(name: &str, target: &HttpTarget) -> anyhow::Result<Vec<Strin
         }
     }
     Ok(lines)
-}
-
-fn site_file(operator: &Operator) -> PathBuf {
-    operator.site().join("site.toml")
 }

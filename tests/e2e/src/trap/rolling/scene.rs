@@ -20,15 +20,14 @@ use super::place::hop;
 use crate::artifacts::Component;
 use crate::operator::Operator;
 use crate::operator::Told;
-use crate::proof::ensure;
 use crate::stage::lend_compiled;
 use crate::stage::private_dir;
-use crate::stage::write;
 use crate::tally::same;
 use crate::trap::answer::Found;
 use crate::trap::answer::Meant;
 use crate::trap::diagnosis;
 use crate::trap::diagnosis::Diagnosis;
+use crate::trap::site_file::SiteFile;
 
 /// What the traps need: the binary, the plugin, and what stands in for a node.
 #[derive(Clone, Debug)]
@@ -61,7 +60,7 @@ pub struct Scene {
     /// Behind the nodes.
     pub database: DatabaseServer,
     installation: String,
-    site_toml: String,
+    site_file: SiteFile,
     diagnosis: Diagnosis,
     compiled: PathBuf,
     folder: TempDir,
@@ -97,7 +96,7 @@ impl Scene {
         introduce(kit, &place.operator, &compiled).await?;
         Ok(Self {
             kit: kit.clone(),
-            site_toml: fs::read_to_string(site_file(&place.operator))?,
+            site_file: SiteFile::of(&place.operator)?,
             diagnosis: Diagnosis::healthy(&place.operator, to.name()).await?,
             place,
             database,
@@ -156,21 +155,13 @@ impl Scene {
 
     /// Replaces a text in `site.toml`, and gives the grant that then has to be given.
     pub async fn set_site_file(&self, old: &str, new: &str) -> anyhow::Result<()> {
-        self.edit(old, self.site_toml.replacen(old, new, 1)).await
+        self.site_file.set(self.operator(), old, new).await
     }
 
     /// The same wherever the text stands.
     pub async fn set_site_file_everywhere(&self, old: &str, new: &str) -> anyhow::Result<()> {
-        self.edit(old, self.site_toml.replace(old, new)).await
-    }
-
-    async fn edit(&self, old: &str, edited: String) -> anyhow::Result<()> {
-        ensure(
-            edited != self.site_toml,
-            format!("`{old}` is not in site.toml"),
-        )?;
-        write(&site_file(self.operator()), &edited)?;
-        self.operator().grant().await
+        let operator = self.operator();
+        self.site_file.set_everywhere(operator, old, new).await
     }
 
     /// `check` says exactly these, beside what it says of a healthy site; a blocker keeps `plan` from writing a plan; and
@@ -289,7 +280,7 @@ impl Scene {
             &self.installation,
         )
         .await?;
-        self.site_toml = fs::read_to_string(site_file(self.operator()))?;
+        self.site_file = SiteFile::of(self.operator())?;
         introduce(&self.kit, self.operator(), &self.compiled).await
     }
 
@@ -297,10 +288,6 @@ impl Scene {
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
-}
-
-fn site_file(operator: &Operator) -> PathBuf {
-    operator.site().join("site.toml")
 }
 
 /// Adds the plugin, compiled once for all sites, and grants it what it asks for.
