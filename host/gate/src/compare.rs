@@ -1,7 +1,9 @@
 //! After a rollback: what is there is compared with what the captures of before kept.
 
+use std::collections::BTreeSet;
+
 use liftlock_types::{Change, Exit, Read, Scope, StepId, Undo};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::observer::Happening;
 use crate::runner::{Halt, Runner};
@@ -145,6 +147,11 @@ fn differences(read: &Read, then: &Value, now: &Value) -> Vec<Difference> {
     if then == now {
         return Vec::new();
     }
+    if let (Read::ClusterSettings { .. }, Some(then), Some(now)) =
+        (read, then.as_object(), now.as_object())
+    {
+        return settings(then, now);
+    }
     let about = match read {
         Read::Mappings { index }
         | Read::IndexSettings { index }
@@ -184,6 +191,23 @@ fn differences(read: &Read, then: &Value, now: &Value) -> Vec<Difference> {
     found
 }
 
+/// Setting by setting, so that the one that this run borrowed is told from all others.
+fn settings(then: &Map<String, Value>, now: &Map<String, Value>) -> Vec<Difference> {
+    let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    let shown = |value: Option<&Value>| value.map_or_else(|| "not set".into(), short);
+    keys.into_iter()
+        .filter(|key| then.get(*key) != now.get(*key))
+        .map(|key| Difference {
+            of: key.clone(),
+            text: format!(
+                "setting `{key}` was {}, is {}",
+                shown(then.get(key)),
+                shown(now.get(key))
+            ),
+        })
+        .collect()
+}
+
 /// An alias is one on one index; all else has a name or an id.
 fn key(entry: &Value) -> String {
     let field = |name: &str| entry.get(name).and_then(Value::as_str);
@@ -220,6 +244,7 @@ fn short(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use liftlock_types::facts::cluster::SettingScope;
     use serde_json::json;
 
     use super::*;
@@ -241,6 +266,32 @@ mod tests {
         assert!(told(&then, &same).is_empty());
         let fewer = json!([{"name": "a1", "uuid": "y", "docs": 2, "bytes": 12}]);
         assert_eq!(told(&then, &fewer).len(), 1);
+    }
+
+    #[test]
+    fn each_setting_of_a_cluster_is_compared_by_its_own_name() {
+        let read = Read::ClusterSettings {
+            scope: SettingScope::Persistent,
+        };
+        let then = json!({"allocation": "all", "same": "1", "uuid": "x"});
+        let now = json!({"same": "1", "new": "2", "uuid": "x"});
+        let told: Vec<(String, String)> = differences(&read, &then, &now)
+            .into_iter()
+            .map(|difference| (difference.of, difference.text))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (
+                    "allocation".to_owned(),
+                    "setting `allocation` was \"all\", is not set".to_owned()
+                ),
+                (
+                    "new".to_owned(),
+                    "setting `new` was not set, is \"2\"".to_owned()
+                ),
+            ]
+        );
     }
 
     #[test]

@@ -401,6 +401,10 @@ fn change_cluster(on: &Cluster, what: &str, asked: &Asked) -> Outcome {
         "read-templates" => reading(cluster_changes::read_templates(on, asked.kind(), &pattern)),
         "read-mappings" => reading(cluster_changes::read_mappings(on, &index)),
         "read-settings" => reading(cluster_changes::read_settings(on, &index)),
+        "read-cluster-settings" => reading(cluster_changes::read_cluster_settings(
+            on,
+            Scope::Persistent,
+        )),
         "read-document" => reading(cluster_changes::read_document(on, &index, &id)),
         "set-transient-setting" => change(cluster_changes::set_transient_setting(
             on,

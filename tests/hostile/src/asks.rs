@@ -687,6 +687,11 @@ pub const ASKS: &[Ask] = &[
         "cluster.read-documents",
         &[INDEX, ("id", "1", DOC_ID)],
     ),
+    ask(
+        "cluster-changes.read-cluster-settings",
+        "cluster.observe",
+        &[("scope", "persistent", ENUM)],
+    ),
     // A snapshot repository.
     ask("snapshot.name", "snapshot.read", &[]),
     ask("snapshot.verified", "snapshot.read", &[]),

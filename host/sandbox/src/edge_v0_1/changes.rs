@@ -510,6 +510,16 @@ impl cluster_changes::Host for State {
         self.look_at(&binding, Read::IndexSettings { index })
     }
 
+    async fn read_cluster_settings(
+        &mut self,
+        on: Resource<Cluster>,
+        scope: wit::cluster::Scope,
+    ) -> Answer<Reading> {
+        let binding = self.cluster(&on)?;
+        let scope = convert::setting_scope(scope);
+        self.look_at(&binding, Read::ClusterSettings { scope })
+    }
+
     async fn read_document(
         &mut self,
         on: Resource<Cluster>,

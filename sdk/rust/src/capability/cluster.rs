@@ -303,6 +303,14 @@ impl Cluster {
         cluster_changes::read_settings(self, index)
     }
 
+    /// To capture: what was set for the cluster by its API.
+    ///
+    /// # Errors
+    /// The host's: outside the grant.
+    pub fn read_cluster_settings(&self, scope: SettingScope) -> Result<Reading> {
+        cluster_changes::read_cluster_settings(self, scope)
+    }
+
     /// To capture: one document.
     ///
     /// # Errors
