@@ -20,6 +20,7 @@ pub struct Call {
     pub(crate) deadline_ms: Option<u64>,
     pub(crate) bytes_max: usize,
     pub(crate) once: bool,
+    pub(crate) is_plain: bool,
     pub(crate) empty_is_none: bool,
 }
 
@@ -34,6 +35,7 @@ impl Call {
             deadline_ms: None,
             bytes_max: ANSWER_BYTES_MAX,
             once: false,
+            is_plain: false,
             empty_is_none: false,
         }
     }
@@ -103,6 +105,14 @@ impl Call {
     #[must_use]
     pub(crate) fn once(mut self) -> Self {
         self.once = true;
+        self
+    }
+
+    /// The answer is asked for as it is. A server that compresses pages of documents takes longer for it than a local
+    /// network takes for the bytes.
+    #[must_use]
+    pub(crate) fn plain(mut self) -> Self {
+        self.is_plain = true;
         self
     }
 

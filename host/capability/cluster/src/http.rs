@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use liftlock_http::{Guarded, Lost, encode, is_refused};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use reqwest::{Client, Url};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -189,6 +191,9 @@ impl Http {
             let value = HeaderValue::from_str(token)
                 .map_err(|_| Lost::NotSent("the token is no header value".into()))?;
             request = request.header(OPAQUE_ID, value);
+        }
+        if call.is_plain {
+            request = request.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if let Some(body) = &call.body {
             request = request

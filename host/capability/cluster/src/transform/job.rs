@@ -297,23 +297,43 @@ impl Job {
         let flush = Call::post([index, "_flush"]);
         self.cluster.ask(&flush).await.map_err(text)?;
         let count = self.cluster.count(index, None).await.map_err(text)?;
-        let mut sum = Sum::default();
-        let mut seen = 0;
-        for shard in 0..shards_of(&self.state(index).await?)? {
-            let mut pages = Pages::new(index, None, shard, None).stream(self.cluster.clone());
-            while let Some(page) = pages.try_next().await.map_err(text)? {
-                self.fence.holds(&self.cluster).await?;
-                for hit in &page.hits {
-                    sum.add_text(&hit.id, source_of(hit)?);
-                }
-                seen += page.hits.len() as u64;
-                self.tell(format!("comparing, {seen} of {count}")).await;
-            }
-        }
+        let seen = AtomicU64::new(0);
+        let shards = shards_of(&self.state(index).await?)?;
+        let sum = stream::iter(0..shards)
+            .map(|shard| self.sum_of(index, shard, &seen, count).boxed())
+            .buffer_unordered(SHARDS_AT_ONCE)
+            .try_fold(Sum::default(), async |mut sum, part| {
+                sum.add_sum(&part);
+                Ok(sum)
+            })
+            .await?;
+        let seen = seen.into_inner();
         if seen != count {
             return Err(format!("`{index}` has {count} documents, and gave {seen}"));
         }
         Ok((count, sum))
+    }
+
+    /// Of one shard; what was seen is counted.
+    async fn sum_of(
+        &self,
+        index: &str,
+        shard: u32,
+        seen: &AtomicU64,
+        count: u64,
+    ) -> Result<Sum, String> {
+        let mut sum = Sum::default();
+        let mut pages = Pages::new(index, None, shard, None).stream(self.cluster.clone());
+        while let Some(page) = pages.try_next().await.map_err(text)? {
+            self.fence.holds(&self.cluster).await?;
+            for hit in &page.hits {
+                sum.add_text(&hit.id, source_of(hit)?);
+            }
+            let read = page.hits.len() as u64;
+            let seen = seen.fetch_add(read, Ordering::Relaxed) + read;
+            self.tell(format!("comparing, {seen} of {count}")).await;
+        }
+        Ok(sum)
     }
 
     async fn tell(&self, note: String) {

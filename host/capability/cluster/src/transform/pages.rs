@@ -154,6 +154,7 @@ impl Pages {
             .param("preference", format!("_shards:{}", self.shard))
             .param("allow_partial_search_results", "false")
             .text(body)
+            .plain()
             .bytes_max(ANSWER_BYTES_MAX);
         let begun = Instant::now();
         loop {
