@@ -6,11 +6,15 @@ use crate::descriptor::{ALIASES, HEALTH, SERVER_INFO};
 use crate::kuzzle::{KuzzleService, Kuzzles};
 use crate::options::Options;
 use crate::seen::Seen;
+use crate::watch;
 
 /// What the collections were before.
 pub(crate) const BEFORE: &str = "before";
 /// The same afterwards.
 pub(crate) const AFTER: &str = "after";
+
+/// What they are at the end of the watch.
+pub(crate) const WATCHED: &str = "watched";
 
 /// Reads in one capture. The host takes lists of at most 1,000; half of that leaves room.
 const READS_PER_CAPTURE: usize = 500;
@@ -36,6 +40,50 @@ impl Around<'_> {
     pub(crate) fn bytes(&self) -> u64 {
         let ours = self.seen.ours(self.options);
         ours.map(|index| index.primary_bytes).sum()
+    }
+
+    /// What a snapshot of collections does not hold: the cluster's own settings and templates.
+    pub(crate) fn keep_settings(&self, on: &Cluster) -> Result<()> {
+        let settings = [SettingScope::Persistent, SettingScope::Transient]
+            .map(|scope| on.read_cluster_settings(scope));
+        let templates = [
+            TemplateKind::Legacy,
+            TemplateKind::Composable,
+            TemplateKind::Component,
+        ]
+        .map(|kind| on.read_templates(kind, "*"));
+        self.plan
+            .step(
+                "keep-settings",
+                Phase::Prepare,
+                "keep the cluster's settings and templates",
+            )
+            .because("no snapshot of collections holds them: they stand in the journal, and `liftlock audit` shows them")
+            .captures("settings-1", settings.into_iter().chain(templates))
+            .add()
+            .map(drop)
+    }
+
+    /// Kuzzle and its storage are watched for a while.
+    pub(crate) fn watch(&self, binding: &str, status: &str) -> Result<()> {
+        let on = Cluster::open(self.site, binding)?;
+        let patterns = self.options.patterns();
+        let reads = patterns.iter().map(|pattern| on.read_indices(pattern));
+        let seconds = self.options.watch_ms / 1_000;
+        self.plan
+            .step(
+                "watch",
+                Phase::Validate,
+                &format!("watch Kuzzle and its storage for {seconds} s"),
+            )
+            .because("some of what is wrong shows itself only under load")
+            .opens_when(
+                &format!("both stay well for {seconds} s"),
+                watch::well(binding, status, self.options),
+            )
+            .captures(&format!("{WATCHED}-1"), reads)
+            .add()
+            .map(drop)
     }
 
     /// Every Kuzzle is stopped, and then nobody writes.

@@ -223,5 +223,11 @@ fn options() -> Vec<OptionSpec> {
             3_600,
             "method `rolling`: how long the shards of a node that is back are waited for",
         ),
+        describe::number(
+            "watch-seconds",
+            60,
+            "how long Kuzzle and its storage must stay well at the end, without a break; then the run ends with what \
+             the nodes counted meanwhile",
+        ),
     ]
 }

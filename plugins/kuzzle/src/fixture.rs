@@ -20,6 +20,7 @@ pub(crate) fn options() -> Options {
         outages_accepted: false,
         quiet_ms: 0,
         settle_ms: 0,
+        watch_ms: 0,
     }
 }
 
@@ -137,6 +138,7 @@ pub(crate) fn seen() -> Seen {
             .map(|name| (name.to_owned(), BTreeMap::from([security.clone()])))
             .into(),
         plugins: BTreeMap::new(),
+        clients: Some(BTreeMap::new()),
     }
 }
 

@@ -23,6 +23,10 @@ pub(crate) fn inventory(seen: &Seen, kuzzles: &Kuzzles) -> Inventory {
                 .sum::<u64>(),
         ),
     ];
+    let clients = seen.clients.iter().flatten();
+    facts.extend(
+        clients.map(|(agent, connections)| Fact::new("client", format!("{agent} ({connections})"))),
+    );
     for service in &kuzzles.services {
         facts.push(Fact::new(&service.binding, service.state.to_string()));
     }

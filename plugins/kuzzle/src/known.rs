@@ -74,6 +74,12 @@ const KNOWN: &[[&str; 4]] = &[
         SEEN,
     ],
     [
+        "clients-not-told",
+        "The server does not list who talks to it by HTTP.",
+        "look for other clients in the configuration of whatever stands around Kuzzle: collectors of logs, dashboards, scripts",
+        SEEN,
+    ],
+    [
         "closed",
         "An index of the site is closed: no snapshot holds it, and its content is not compared.",
         "open it, or delete it if nobody needs it",
@@ -266,9 +272,21 @@ const KNOWN: &[[&str; 4]] = &[
         GUIDE,
     ],
     [
+        "other-clients",
+        "Others than Kuzzle and Liftlock talk to the storage, or did within minutes, with so many connections: by the name that each gives itself. The new version refuses clients of 6, and some requests of 7.",
+        "see that each of them knows Elasticsearch 8; what calls itself `elasticsearch-js` as Kuzzle does is not told from it",
+        GUIDE,
+    ],
+    [
         "plugin",
         "A plugin is installed that is no part of the server. It must be of the server's version to the patch, and a node does not start without one that its indices use.",
         "put the plugin's release for the target's version into each node's folder of the new version",
+        GUIDE,
+    ],
+    [
+        "requests-refused",
+        "Since it was started, a node refused requests: its queues were full, or a request was ended before it took too much memory. Clients were told 429.",
+        "look at what was asked of it then; a node that has just begun with cold caches, or a smaller heap than before, is a usual reason",
         GUIDE,
     ],
     [
@@ -368,6 +386,12 @@ const KNOWN: &[[&str; 4]] = &[
         "Kuzzle's deep health is not green. The two other addresses that look like it look at nothing.",
         "read Kuzzle's log; `/_healthCheck`, with a capital C and a token, says which service it lacks",
         SEEN,
+    ],
+    [
+        "watched",
+        "What was seen at the end of the watch: Kuzzle and its storage stayed well, and this is what the nodes counted since they were started.",
+        "nothing: it is told so that the record has it; look again after a day under load",
+        GUIDE,
     ],
     [
         "wrong-join",

@@ -13,6 +13,7 @@
 //! | `around` | what both methods do around the storage: Kuzzles stopped and started, collections kept |
 //! | `rolling` | method `rolling`: the nodes of one cluster, one after another |
 //! | `by_snapshot` | method `snapshot`: a new cluster beside the old one |
+//! | `watch` | both stay well after the run, and what the nodes counted |
 //! | `observe` | conditions that the plugin is asked |
 //! | `inspect`, `validate` | what is shown; what is so afterwards |
 //! | `known` | what each finding means, its remedy and where that is known from |
@@ -34,6 +35,7 @@ mod releases;
 mod rolling;
 mod seen;
 mod validate;
+mod watch;
 
 use liftlock_sdk::finding::with_command;
 use liftlock_sdk::prelude::*;
@@ -96,14 +98,21 @@ impl Plugin for Kuzzle {
         let options = Options::of(site)?;
         let seen = Seen::gather(site)?;
         let kuzzles = Kuzzles::gather(site, &options)?;
-        match options.method {
-            Method::Rolling => validate::findings(run, &seen, &kuzzles, &options, target),
+        let (mut found, storage) = match options.method {
+            Method::Rolling => {
+                let found = validate::findings(run, &seen, &kuzzles, &options, target)?;
+                (found, descriptor::STORAGE)
+            }
             Method::Snapshot => {
                 let mut found = by_snapshot::validate(site, run, target)?;
                 validate::of_kuzzles(&kuzzles, target, &mut found);
-                Ok(found)
+                (found, by_snapshot::asks::NEW)
             }
+        };
+        if site.has(storage) {
+            validate::of_the_watch(run, &Cluster::open(site, storage)?, &mut found)?;
         }
+        Ok(found)
     }
 }
 

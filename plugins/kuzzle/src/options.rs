@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) quiet_ms: u64,
     /// Patience with shards.
     pub(crate) settle_ms: u64,
+    /// How long all must stay well afterwards.
+    pub(crate) watch_ms: u64,
 }
 
 impl Options {
@@ -47,6 +49,7 @@ impl Options {
             outages_accepted: site.option("outages")? == "accepted",
             quiet_ms: seconds(site, "quiet-seconds")?,
             settle_ms: seconds(site, "settle-seconds")?,
+            watch_ms: seconds(site, "watch-seconds")?,
         })
     }
 

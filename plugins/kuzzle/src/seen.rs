@@ -7,6 +7,7 @@ use liftlock_sdk::prelude::*;
 
 use crate::descriptor::{ALIASES, BACKUPS, STORAGE};
 use crate::options::Options;
+use crate::watch::{BREAKERS, HEAP, POOLS};
 
 /// The snapshot repository.
 #[derive(Debug, Clone)]
@@ -43,12 +44,16 @@ pub(crate) struct Seen {
     pub(crate) node_settings: BTreeMap<String, BTreeMap<String, String>>,
     /// Plugins that are no part of the server, and the nodes that have them.
     pub(crate) plugins: BTreeMap<String, Vec<String>>,
+    /// Who talks to it by HTTP, as they call themselves, with their connections: those of the last minutes too. None: the
+    /// server does not say.
+    pub(crate) clients: Option<BTreeMap<String, u64>>,
 }
 
 /// The paths that are read as they are.
-pub(crate) const RAW: [&str; 2] = [NODE_SETTINGS, PLUGINS];
+pub(crate) const RAW: [&str; 6] = [NODE_SETTINGS, PLUGINS, CLIENTS, BREAKERS, POOLS, HEAP];
 const NODE_SETTINGS: &str = "/_nodes/settings";
 const PLUGINS: &str = "/_cat/plugins";
+const CLIENTS: &str = "/_nodes/stats/http";
 
 impl Seen {
     /// Reads all of it.
@@ -71,6 +76,7 @@ impl Seen {
             backups: backups(site)?,
             node_settings: node_settings(&storage)?,
             plugins: plugins(&storage)?,
+            clients: clients(&raw(&storage, CLIENTS, "nodes.*.http.clients.agent")?),
         })
     }
 
@@ -112,7 +118,12 @@ fn backups(site: &Site) -> Result<Option<Backups>> {
     }))
 }
 
-fn raw(storage: &Cluster, path: &str, query: [(&str, &str); 2]) -> Result<Value> {
+/// What is at a path, and no more of it than this.
+pub(crate) fn raw(on: &Cluster, path: &str, filter_path: &str) -> Result<Value> {
+    asked(on, path, [("filter_path", filter_path)])
+}
+
+fn asked<const N: usize>(storage: &Cluster, path: &str, query: [(&str, &str); N]) -> Result<Value> {
     let query = query.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let answer = storage.raw_read(path, &query, None)?;
     if answer.status != 200 {
@@ -132,7 +143,7 @@ fn node_settings(storage: &Cluster) -> Result<BTreeMap<String, BTreeMap<String, 
             "nodes.*.name,nodes.*.version,nodes.*.settings",
         ),
     ];
-    let told = raw(storage, NODE_SETTINGS, query)?;
+    let told = asked(storage, NODE_SETTINGS, query)?;
     let nodes = told["nodes"].as_object().into_iter().flatten();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Ok(nodes
@@ -145,7 +156,7 @@ fn node_settings(storage: &Cluster) -> Result<BTreeMap<String, BTreeMap<String, 
 }
 
 fn plugins(storage: &Cluster) -> Result<BTreeMap<String, Vec<String>>> {
-    let told = raw(
+    let told = asked(
         storage,
         PLUGINS,
         [("format", "json"), ("h", "name,component")],
@@ -160,6 +171,21 @@ fn plugins(storage: &Cluster) -> Result<BTreeMap<String, Vec<String>>> {
         }
     }
     Ok(found)
+}
+
+/// One that does not say what it is counts too.
+fn clients(told: &Value) -> Option<BTreeMap<String, u64>> {
+    let mut found: Option<BTreeMap<String, u64>> = None;
+    for node in told["nodes"].as_object().into_iter().flatten() {
+        for client in node.1["http"]["clients"].as_array().into_iter().flatten() {
+            let agent = client["agent"].as_str().unwrap_or("without a name");
+            *found
+                .get_or_insert_default()
+                .entry(agent.to_owned())
+                .or_default() += 1;
+        }
+    }
+    found
 }
 
 /// Settings as texts.

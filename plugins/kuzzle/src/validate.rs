@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use liftlock_sdk::prelude::*;
 
-use crate::around::{AFTER, BEFORE};
+use crate::around::{AFTER, BEFORE, WATCHED};
 use crate::check::{blocker, found, warning};
 use crate::kuzzle::Kuzzles;
 use crate::options::{Method, Options};
 use crate::seen::Seen;
+use crate::watch;
 
 /// Every node is the target's, each collection holds what it held, and Kuzzle is well on it.
 pub(crate) fn findings(
@@ -63,6 +64,28 @@ pub(crate) fn of_kuzzles(kuzzles: &Kuzzles, target: &Target, all: &mut Vec<Findi
             ));
         }
     }
+}
+
+/// What the nodes counted, where the run watched them.
+pub(crate) fn of_the_watch(run: &Run, on: &Cluster, all: &mut Vec<Finding>) -> Result<()> {
+    let watched = captured(run, WATCHED)?;
+    if watched.is_empty() {
+        return Ok(());
+    }
+    let before = documents(&captured(run, BEFORE)?);
+    watch::report(&watch::counted(on)?, [before, documents(&watched)], all);
+    Ok(())
+}
+
+/// Of all collections that were listed; none where they were not.
+fn documents(kept: &[Captured]) -> Option<u64> {
+    let lists: Vec<&Vec<Value>> = kept
+        .iter()
+        .filter(|one| one.kind == "indices")
+        .filter_map(|one| one.answer.as_ref()?.as_array())
+        .collect();
+    let each = lists.iter().flat_map(|list| list.iter());
+    (!lists.is_empty()).then(|| each.filter_map(|index| index["docs"].as_u64()).sum())
 }
 
 /// All parts of a capture; empty where the run made none.

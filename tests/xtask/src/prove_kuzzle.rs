@@ -48,7 +48,7 @@ impl Part {
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         let rolling = async || {
-            let options = "method = \"rolling\"\nquiet-seconds = 2";
+            let options = "method = \"rolling\"\nquiet-seconds = 2\nwatch-seconds = 2";
             KuzzleStage::start(liftlock, plugin, options).await
         };
         match self {

@@ -3,6 +3,7 @@
 use liftlock_sdk::prelude::*;
 
 use crate::descriptor::{ALSO, COLLECTIONS};
+use crate::watch::{BREAKERS, HEAP, POOLS};
 
 /// The cluster that is to take the data over.
 pub(crate) const NEW: &str = "cluster.new";
@@ -83,6 +84,11 @@ pub(crate) fn requests() -> Vec<Request> {
             "cluster.read",
             &["*"],
             "every index of it: one with the name of a collection is in the way",
+        )
+        .verb(
+            "cluster.raw-read",
+            &[BREAKERS, POOLS, HEAP],
+            "what its nodes counted while it was watched",
         )
         .verb("cluster.count", &ours, "documents after the restore")
         .verb(

@@ -7,7 +7,7 @@ use liftlock_sdk::told;
 
 use super::asks::{Choices, NEW, NEW_REPOSITORY};
 use crate::check::{blocker, warning};
-use crate::descriptor::BACKUPS;
+use crate::descriptor::{BACKUPS, STORAGE};
 use crate::kuzzle::Kuzzles;
 use crate::options::Options;
 use crate::seen::Seen;
@@ -20,6 +20,8 @@ pub(crate) struct Beside {
     pub(crate) versions: BTreeMap<String, String>,
     pub(crate) status: String,
     pub(crate) indices: Vec<Index>,
+    /// Settings and templates that somebody gave to the old cluster, and that this one does not have so.
+    pub(crate) stay: Vec<String>,
     /// Nodes that reach the store, or why that is not known.
     pub(crate) repository: std::result::Result<Vec<String>, String>,
 }
@@ -50,11 +52,53 @@ impl Beside {
                 .collect(),
             status: cluster.health()?.status,
             indices: cluster.indices("*")?,
+            stay: stay(&given(&Cluster::open(site, STORAGE)?)?, &given(&cluster)?),
             repository: Repository::open(site, NEW_REPOSITORY)?
                 .verified()
                 .map_err(|error| error.text()),
         }))
     }
+}
+
+/// Persistent settings with their values, and templates: what somebody gave to a cluster.
+fn given(cluster: &Cluster) -> Result<BTreeMap<String, String>> {
+    let persistent = cluster.cluster_settings(SettingScope::Persistent)?;
+    let settings: BTreeMap<String, Value> = liftlock_sdk::serde_json::from_str(&persistent)?;
+    let mut found: BTreeMap<String, String> = settings
+        .into_iter()
+        .filter(|(key, _)| !key.starts_with("archived."))
+        .map(|(key, value)| (format!("setting `{key}`"), value.to_string()))
+        .collect();
+    for kind in [
+        TemplateKind::Legacy,
+        TemplateKind::Composable,
+        TemplateKind::Component,
+    ] {
+        for template in cluster.templates(kind, "*")? {
+            if !is_the_servers_own(&template) {
+                let name = format!("template `{}`", template.name);
+                found.insert(name, String::new());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Each version brings its own.
+fn is_the_servers_own(template: &Template) -> bool {
+    let body: Value = template.body.parse().unwrap_or(Value::Null);
+    template.name.starts_with('.') || body["_meta"]["managed"] == true
+}
+
+/// What is on the old one, and not or not so on the new one.
+fn stay(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
+    old.iter()
+        .filter(|(name, value)| new.get(*name) != Some(value))
+        .map(|(name, value)| match value.as_str() {
+            "" => name.clone(),
+            value => format!("{name} = {value}"),
+        })
+        .collect()
 }
 
 /// Everything that keeps this method from being planned.
@@ -110,6 +154,10 @@ pub(crate) fn cannot(
             "the option `repository` is empty, so the plan does not register it read-only",
         ));
     }
+    if !beside.stay.is_empty() {
+        let what = told::first(&beside.stay, ", ");
+        all.push(warning("kuzzle.settings-stay", NEW, what));
+    }
     collections(seen, options, &mut all);
     configurations(kuzzles, options, choices, &mut all);
     all
@@ -154,4 +202,40 @@ fn configurations(kuzzles: &Kuzzles, options: &Options, choices: &Choices, all: 
 /// As it stands in a configuration.
 pub(crate) fn quoted(address: &str) -> String {
     format!("\"{address}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_gave_to_the_old_cluster_and_not_to_the_new_is_told() {
+        let of = |list: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let each = list.iter();
+            each.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        let old = of(&[
+            ("setting `a`", "1"),
+            ("setting `b`", "2"),
+            ("template `t`", ""),
+        ]);
+        let new = of(&[
+            ("setting `a`", "1"),
+            ("setting `b`", "3"),
+            ("setting `c`", "1"),
+        ]);
+        assert_eq!(stay(&old, &new), ["setting `b` = 2", "template `t`"]);
+        assert!(stay(&old, &old).is_empty());
+        let template = |name: &str, body: &str| Template {
+            kind: TemplateKind::Composable,
+            name: name.into(),
+            patterns: Vec::new(),
+            body: body.into(),
+        };
+        assert!(is_the_servers_own(&template(".monitoring", "{}")));
+        let managed = r#"{"_meta":{"managed":true}}"#;
+        assert!(is_the_servers_own(&template("logs", managed)));
+        assert!(!is_the_servers_own(&template("mine", "{}")));
+    }
 }

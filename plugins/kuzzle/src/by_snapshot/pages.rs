@@ -68,4 +68,10 @@ pub(crate) const PAGES: &[[&str; 4]] = &[
         "mount it at each node, below a folder of `path.repo`, readable by the server's user; or set the option `repository`, and the plan registers it",
         "the guide of Elasticsearch on snapshots",
     ],
+    [
+        "settings-stay",
+        "The old cluster has settings or templates of somebody's that the new one does not have so. A snapshot of collections does not bring them along; the run keeps them in its journal.",
+        "set those that are still needed on the new cluster, in its own terms; some were removed in 8",
+        "the guide of Elasticsearch on snapshots",
+    ],
 ];

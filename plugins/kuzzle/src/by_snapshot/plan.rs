@@ -39,6 +39,7 @@ impl Writer<'_> {
                 .does(backups.register(kind, settings))
                 .add()?;
         }
+        self.around.keep_settings(&old)?;
         self.take(&backups, "first-snapshot", Phase::Prepare)?;
         self.around.stop_kuzzles(
             &old,
@@ -87,6 +88,8 @@ impl Writer<'_> {
             self.tell(configuration)?;
         }
         self.around.start_kuzzles()?;
+        // One node of a new cluster has no place for replicas.
+        self.around.watch(NEW, "yellow")?;
         self.around.plan.summary(&format!(
             "{} collections into a new cluster of {}; Kuzzle is stopped meanwhile, and in mode 8 afterwards. The old \
              cluster stays as it is: the way back is Kuzzle's configuration",

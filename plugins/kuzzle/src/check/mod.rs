@@ -4,7 +4,9 @@
 //! - `deprecations`: what the server says of the way to the next version, and what we look at ourselves
 //! - `storage`: health, disks, indices, aliases, backups
 //! - `product`: Kuzzle itself
+//! - `clients`: who else talks to the storage
 
+mod clients;
 mod deprecations;
 mod product;
 mod storage;
@@ -70,6 +72,7 @@ pub(crate) fn findings(
     versions::check(seen, &to, &mut all);
     if !seen.all_are(&target.to) {
         deprecations::check(seen, &to, &mut all);
+        clients::check(seen, &mut all);
     }
     storage::check(seen, options, moment, &mut all);
     product::check(seen, kuzzles, &to, moment, &mut all);

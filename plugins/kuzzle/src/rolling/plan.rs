@@ -58,6 +58,9 @@ pub(crate) fn propose(
         ));
         return Ok(());
     }
+    if !behind.is_empty() {
+        writer.around.keep_settings(&writer.storage)?;
+    }
     if !options.serves_meanwhile {
         writer.around.stop_kuzzles(
             &writer.storage,
@@ -88,6 +91,7 @@ pub(crate) fn propose(
     } else {
         writer.around.start_kuzzles()?;
     }
+    writer.around.watch(STORAGE, &seen.health.status)?;
     plan.summary(&format!(
         "Elasticsearch to {}: {} of {} nodes, one after another; Kuzzle is {} meanwhile, in mode 8 afterwards",
         target.to,

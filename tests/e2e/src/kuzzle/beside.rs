@@ -259,7 +259,7 @@ fn names(picture: &Value) -> Vec<(&Value, &Value)> {
 
 fn site_toml(site: &Pair) -> String {
     format!(
-        "name = \"kuzzle\"\nproduct-plugin = \"kuzzle\"\n\n[options]\nmethod = \"snapshot\"\nquiet-seconds = 2\n\
+        "name = \"kuzzle\"\nproduct-plugin = \"kuzzle\"\n\n[options]\nmethod = \"snapshot\"\nquiet-seconds = 2\nwatch-seconds = 2\n\
          replicas = \"0\"\n{}{}",
         site.options("kuzzle"),
         site.bindings(),

@@ -88,7 +88,9 @@ pub async fn goes_by_replicas(stage: &KuzzleStage, tally: &mut Tally) -> anyhow:
         },
     );
     stage
-        .change_options("method = \"rolling\"\nquiet-seconds = 2\noutages = \"accepted\"")
+        .change_options(
+            "method = \"rolling\"\nquiet-seconds = 2\nwatch-seconds = 2\noutages = \"accepted\"",
+        )
         .await?;
     let plan = stage.operator.approved(stage.to()).await?;
     tally.check(

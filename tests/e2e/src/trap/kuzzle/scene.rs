@@ -83,7 +83,7 @@ impl Scene {
     pub async fn new(kit: &Kit, way: Way) -> anyhow::Result<Self> {
         let (place, operator, to) = match way {
             Way::Rolling => {
-                let options = "method = \"rolling\"\nquiet-seconds = 2";
+                let options = "method = \"rolling\"\nquiet-seconds = 2\nwatch-seconds = 2";
                 let stage = KuzzleStage::start(&kit.liftlock, &kit.plugin, options).await?;
                 stage.granted().await?;
                 let (operator, to) = (stage.operator.clone(), stage.to());
