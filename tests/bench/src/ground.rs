@@ -124,6 +124,11 @@ pub(crate) fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
+/// For people.
+pub(crate) fn megabytes(bytes: f64) -> String {
+    format!("{:.1} MB", bytes / 1e6)
+}
+
 /// Processor seconds of all programs that this one started and that have ended, by the kernel's count.
 pub(crate) fn programs_cpu_seconds() -> anyhow::Result<f64> {
     let stat = fs::read_to_string("/proc/self/stat").context("cannot read our own counts")?;

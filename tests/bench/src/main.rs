@@ -14,6 +14,7 @@
 //! | `start` | start to first output |
 //! | `whole`, `timeline`, `replay` | an upgrade against its own requests from a bare loop; durable writes a step |
 //! | `rolling`, `engines` | engines upgraded one by one: time on top of their own, memory; the plan of many |
+//! | `transform` | documents through a plugin against other copiers; memory |
 //! | `beside` | six index updates side by side against one after another |
 //! | `ground` | clusters, sites and operators for the above |
 //! | `engine`, `stats`, `row` | the bare runtime; rounds, medians and spread; a row |
@@ -35,6 +36,7 @@ mod row;
 mod start;
 mod stats;
 mod timeline;
+mod transform;
 mod whole;
 
 use std::path::PathBuf;
@@ -56,6 +58,9 @@ struct Cli {
     /// The component behind the bench's own contract.
     #[arg(long, value_name = "FILE")]
     tiny: PathBuf,
+    /// The plugin that documents go through.
+    #[arg(long, value_name = "FILE")]
+    transform: PathBuf,
     /// Only rows whose names begin so; may be given again.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -68,7 +73,7 @@ struct Group {
 }
 
 /// All there is, the quick ones first.
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 11] = [
     Group {
         names: &["host-call-count", "host-call-health"],
         measure: |runtime, cli| host_call::run(runtime, &ground::bytes(&cli.contract)?),
@@ -111,6 +116,14 @@ const GROUPS: [Group; 10] = [
     Group {
         names: &["side-by-side"],
         measure: |runtime, _| Ok(vec![beside::run(runtime, &Kit::build()?)?]),
+    },
+    Group {
+        names: &[
+            "transform-reindex",
+            "transform-elasticdump",
+            "memory-transform",
+        ],
+        measure: |runtime, cli| transform::run(runtime, &cli.transform),
     },
     Group {
         names: &["node-overhead", "memory-rolling"],

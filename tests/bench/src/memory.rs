@@ -45,27 +45,23 @@ pub(crate) fn run(runtime: &Runtime, kit: &Kit, guest: &Path) -> anyhow::Result<
             "memory-run",
             upgrades.median() / RUN_BYTES_MAX,
             Goal::AtMost(1.0),
-            format!("limit: {}", megabytes(RUN_BYTES_MAX)),
+            format!("limit: {}", ground::megabytes(RUN_BYTES_MAX)),
             format!(
                 "peak of `liftlock run` 8.7 -> 8.8, as the kernel counts it: {}",
-                upgrades.told(megabytes)
+                upgrades.told(ground::megabytes)
             ),
         ),
         Row::new(
             "memory-hostile",
             hostile.median() / HOSTILE_BYTES_MAX,
             Goal::AtMost(1.0),
-            format!("limit: {}", megabytes(HOSTILE_BYTES_MAX)),
+            format!("limit: {}", ground::megabytes(HOSTILE_BYTES_MAX)),
             format!(
                 "peak of `liftlock inspect` with a plugin that allocates until it is stopped: {}; {said}",
-                hostile.told(megabytes)
+                hostile.told(ground::megabytes)
             ),
         ),
     ])
-}
-
-fn megabytes(bytes: f64) -> String {
-    format!("{:.1} MB", bytes / 1e6)
 }
 
 /// An upgrade on the simulated cluster: the program does the same whatever answers it.

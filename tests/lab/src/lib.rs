@@ -5,7 +5,7 @@
 //!
 //! - [`error`]: what can go wrong, with how to get what lacks
 //! - [`http`]: one server as seen by a client: base URL, credentials, certificate authority
-//! - `java`, `cache`, `files`, `launch`, `user`, `process`, `running`: finding a JDK, fetching once,
+//! - `java`, `npm`, `cache`, `files`, `launch`, `user`, `process`, `running`: finding a JDK or Node.js, fetching once,
 //!   starting and ending processes
 //! - [`servers`]: [`Server`], one node of OpenSearch or Elasticsearch
 //! - [`search_cluster`]: [`SearchCluster`], several nodes of one, each stopped and switched alone
@@ -13,6 +13,7 @@
 //! - [`fields`]: the compact field-list notation of `optimize-8.7.fields`
 //! - [`databases`], [`haproxy`], [`nginx`]: what stands around application servers, started by hand
 //! - [`camunda`]: real Camunda 7 engines, their schema, traffic, and all of it as one site
+//! - [`elasticdump`]: the copier that a transform is measured against
 //! - [`kuzzle`]: a real Kuzzle with its Redis, and what a site keeps in it
 //! - [`site`]: builds an Optimize site with data and neighbours
 //! - [`dump`](mod@dump): the comparable state of a cluster, and the difference of two
@@ -24,6 +25,7 @@ mod cache;
 pub mod camunda;
 pub mod databases;
 pub mod dump;
+pub mod elasticdump;
 pub mod error;
 pub mod fields;
 mod files;
@@ -33,6 +35,7 @@ mod java;
 pub mod kuzzle;
 mod launch;
 pub mod nginx;
+mod npm;
 mod process;
 pub mod proxy;
 mod running;
@@ -52,6 +55,7 @@ pub use databases::Session;
 pub use dump::Dump;
 pub use dump::diff;
 pub use dump::dump;
+pub use elasticdump::Elasticdump;
 pub use error::LabError;
 pub use haproxy::AdminState;
 pub use haproxy::BehindStat;

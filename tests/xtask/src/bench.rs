@@ -28,7 +28,14 @@ pub(crate) struct Options {
 }
 
 /// Rows with this beginning need a real server.
-const ON_A_SERVER: [&str; 3] = ["whole-run", "durable-writes", "side-by-side"];
+const ON_A_SERVER: [&str; 6] = [
+    "whole-run",
+    "durable-writes",
+    "side-by-side",
+    "transform-reindex",
+    "transform-elasticdump",
+    "memory-transform",
+];
 
 /// Rows with this beginning need real engines, with a database and a balancer.
 const ON_ENGINES: [&str; 3] = ["node-overhead", "memory-rolling", "plan-1000-nodes"];
@@ -78,7 +85,9 @@ pub(crate) fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()
         .arg("--contract")
         .arg(guest("contract"))
         .arg("--tiny")
-        .arg(guest("tiny"));
+        .arg(guest("tiny"))
+        .arg("--transform")
+        .arg(guest("transform"));
     for only in &options.only {
         bench.arg("--only").arg(only);
     }
@@ -137,6 +146,7 @@ fn build(folder: &Path) -> anyhow::Result<()> {
         PLUGIN_TARGET,
         "--package=liftlock-bench-contract",
         "--package=liftlock-bench-tiny",
+        "--package=liftlock-bench-transform",
     ])
 }
 

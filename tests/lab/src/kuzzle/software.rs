@@ -1,21 +1,21 @@
 //! Kuzzle's packages, of the versions that the lock file beside the sources says.
 
-use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Command;
 
 use crate::cache;
 use crate::cache::Entry;
-use crate::error::IoContext;
 use crate::error::LabError;
 use crate::java::on_path;
+use crate::npm;
+use crate::npm::Node;
 
 /// The version of Kuzzle in the lock file.
 pub(super) const VERSION: &str = "2.56.0";
 
 /// The oldest and the newest version of Node.js that Kuzzle says it runs on.
-const NODE_MAJORS: [u32; 2] = [20, 24];
+const NODE_MAJORS: RangeInclusive<u32> = 20..=24;
 
 /// What the packages are installed from, with our own program.
 const SOURCES: [(&str, &str); 5] = [
@@ -58,7 +58,7 @@ pub(super) struct Software {
 impl Software {
     /// What is in the cache, installed if need be.
     pub(super) async fn ensure() -> Result<Self, LabError> {
-        let node = node()?;
+        let node = Node::find("Kuzzle", NODE_MAJORS)?;
         let [name, version] = [format!("kuzzle-{VERSION}"), node.version.clone()];
         let mut decided_by: Vec<&str> = SOURCES.iter().map(|(_, text)| *text).collect();
         // What is compiled is for one version of Node.js.
@@ -80,69 +80,23 @@ impl Software {
 
 async fn install(scratch: &Path, node: &Node) -> Result<PathBuf, LabError> {
     let home = scratch.join("kuzzle");
-    for (name, text) in SOURCES {
-        let file = home.join(name);
-        let folder = file.parent().unwrap_or(&home);
-        fs::create_dir_all(folder).doing("make", folder)?;
-        fs::write(&file, text).doing("write", &file)?;
-    }
-    let npm = on_path("npm").ok_or_else(|| missing("`npm` on the search path"))?;
-    let quiet = ["--no-audit", "--no-fund"];
-    let mut arguments = vec!["ci", "--ignore-scripts"];
-    arguments.extend(quiet);
-    cache::run(&npm, &arguments, &home).await?;
+    npm::install(&home, &SOURCES).await?;
     // Node's own headers where it has them: else they would be fetched.
-    let env = on_path("env").ok_or_else(|| missing("`env` on the search path"))?;
+    let env = on_path("env").ok_or_else(|| LabError::Missing {
+        what: "`env` on the search path".into(),
+        remedy: "`apt-get install coreutils`".into(),
+    })?;
     let prefix = node.file.parent().and_then(Path::parent);
     let headers = prefix.filter(|prefix| prefix.join("include/node/node.h").is_file());
     let headers = headers.map(|prefix| format!("npm_config_nodedir={}", prefix.display()));
+    let npm = npm::npm()?;
     let npm = npm.to_string_lossy();
     let mut arguments: Vec<&str> = headers.as_deref().into_iter().collect();
     arguments.extend([&*npm, "rebuild"]);
     arguments.extend(COMPILED);
+    // They are compiled with `make`, a C++ compiler and Python: `apt-get install make g++ python3`.
     cache::run(&env, &arguments, &home).await?;
     Ok(home)
-}
-
-struct Node {
-    file: PathBuf,
-    /// `v20.20.2`.
-    version: String,
-}
-
-fn node() -> Result<Node, LabError> {
-    let file = on_path("node").ok_or_else(|| missing("Node.js (`node` on the search path)"))?;
-    let told = Command::new(&file)
-        .arg("--version")
-        .output()
-        .doing("run", &file)?;
-    let version = String::from_utf8_lossy(&told.stdout).trim().to_owned();
-    let [oldest, newest] = NODE_MAJORS;
-    if major(&version).is_none_or(|major| !(oldest..=newest).contains(&major)) {
-        let what = format!(
-            "a Node.js that Kuzzle runs on (`{}` is {version})",
-            file.display()
-        );
-        return Err(missing(&what));
-    }
-    // Behind a link there may be no headers.
-    let file = file.canonicalize().doing("resolve", &file)?;
-    Ok(Node { file, version })
-}
-
-fn major(version: &str) -> Option<u32> {
-    version.strip_prefix('v')?.split('.').next()?.parse().ok()
-}
-
-fn missing(what: &str) -> LabError {
-    let [oldest, newest] = NODE_MAJORS;
-    LabError::Missing {
-        what: what.to_owned(),
-        remedy: format!(
-            "install Node.js {oldest} to {newest} with npm, and `apt-get install make g++ python3` for the parts of \
-             Kuzzle that are compiled"
-        ),
-    }
 }
 
 #[cfg(test)]
@@ -154,11 +108,5 @@ mod tests {
         let lock: serde_json::Value = serde_json::from_str(SOURCES[1].1).unwrap();
         assert_eq!(lock["packages"]["node_modules/kuzzle"]["version"], VERSION);
         assert!(!SOURCES[1].1.contains("\"resolved\": \"http"));
-    }
-
-    #[test]
-    fn reads_the_version_of_node() {
-        assert_eq!(major("v20.20.2"), Some(20));
-        assert_eq!(major("20.20.2"), None);
     }
 }
