@@ -3,8 +3,10 @@
 //! A finding itself says what was seen on this site; these are the pages behind them, one for each id.
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::rolling;
 
 use crate::by_snapshot::pages::PAGES;
+use crate::rolling::IDS;
 
 const GUIDE: &str = "the guides of Kuzzle and of Elasticsearch for this upgrade";
 const SEEN: &str =
@@ -26,22 +28,10 @@ const KNOWN: &[[&str; 4]] = &[
         GUIDE,
     ],
     [
-        "allocation-restricted",
-        "Somebody has restricted on which nodes shards may be put, perhaps an upgrade that was broken off. The shards of a node that is back would never be started.",
-        "set `cluster.routing.allocation.enable` back: to null, or `all`",
-        GUIDE,
-    ],
-    [
         "archived-setting",
         "The server has put a setting aside that it does not know. With one of them a change of any setting can be refused, allocation too: `unknown setting [archived..]`. The plan takes them off first.",
         "nothing, where the plan removes it; one that comes back stands in a node's file",
         GUIDE,
-    ],
-    [
-        "artifact-missing",
-        "A node's directory of versions has none of the name that it is to run. It would be stopped for nothing.",
-        "put the new version's files there, in a directory that is named like the target: `8.19.13`",
-        OURS,
     ],
     [
         "backups-not-reached",
@@ -164,18 +154,6 @@ const KNOWN: &[[&str; 4]] = &[
         GUIDE,
     ],
     [
-        "manager-moved",
-        "Another node was elected than when the plan was made. A node of the older version cannot join a cluster whose manager is newer, so the elected one goes last.",
-        "make a new plan of the run: `liftlock replan`",
-        GUIDE,
-    ],
-    [
-        "manager-outage",
-        "Elections need more than half of the nodes that can be elected. With two of them, the stop of either leaves the cluster without a manager until it is back: nothing is written then.",
-        "add a third; or set the option `outages` to `accepted`",
-        GUIDE,
-    ],
-    [
         "mapping-differs",
         "A collection's mapping is not told as it was. A new version can write the same differently.",
         "compare both, which stand with the finding",
@@ -218,12 +196,6 @@ const KNOWN: &[[&str; 4]] = &[
         OURS,
     ],
     [
-        "no-replica",
-        "Shards have one copy. While their node is down nothing of them can be read or written, and if it does not come back they are gone.",
-        "give the index a replica; or set the option `outages` to `accepted`",
-        GUIDE,
-    ],
-    [
         "node-not-asked",
         "A node's own word about its version could not be read. In a cluster of two versions the list of nodes can be wrong.",
         "let Liftlock reach the HTTP port of every node",
@@ -236,12 +208,6 @@ const KNOWN: &[[&str; 4]] = &[
         OURS,
     ],
     [
-        "node-without-service",
-        "The cluster has a node that no service of the site is, or that several say they are. It could not be stopped, or the wrong one would be.",
-        "bind each node as `service.node-NAME`, with the label `node` of its `node.name`",
-        OURS,
-    ],
-    [
         "not-asked",
         "No API of a Kuzzle is bound, so that nobody asks it whether it is well. It answers 200 to `/_healthcheck` and `/_ready` with its storage gone.",
         "bind it as `endpoint.kuzzle`, with a token",
@@ -251,24 +217,6 @@ const KNOWN: &[[&str; 4]] = &[
         "not-elasticsearch",
         "The storage is no Elasticsearch. Kuzzle knows no other, and this plugin no other way.",
         "bind the cluster that Kuzzle talks to",
-        GUIDE,
-    ],
-    [
-        "not-joined",
-        "A node was started and is not in the cluster. It may refuse settings that the new version does not know, or indices that are too old; then it has touched nothing, and 7.17 can be put back on it.",
-        "read its log; mend what it names, or let the link name 7.17 again and start it; then `liftlock resume`",
-        GUIDE,
-    ],
-    [
-        "not-settled",
-        "Shards start, move, or could be on another node. The stop of a node would come on top.",
-        "wait, or find out why: `_cluster/allocation/explain`",
-        GUIDE,
-    ],
-    [
-        "only-started-copy",
-        "The node that is to stop holds the only started copy of a shard. While it is down nothing of that shard can be read; if it does not come back, the data are gone.",
-        "wait until the other copies are started; for collections without a replica add one, or set the option `outages` to `accepted`",
         GUIDE,
     ],
     [
@@ -393,12 +341,6 @@ const KNOWN: &[[&str; 4]] = &[
         "nothing: it is told so that the record has it; look again after a day under load",
         GUIDE,
     ],
-    [
-        "wrong-join",
-        "A node was started and came back with the version that it had: its start command does not follow the link that was switched.",
-        "look where the start command of its service leads, stop and start the node by it, then `liftlock resume`",
-        OURS,
-    ],
 ];
 
 /// All pages: those of both methods, then those of method `snapshot`.
@@ -414,12 +356,13 @@ pub(crate) fn page(id: &str) -> (&'static str, &'static str) {
         .map_or(("", ""), |[_, means, remedy, _]| (means, remedy))
 }
 
-/// Every finding of this plugin.
+/// Every finding of this plugin, with those that the SDK makes of nodes.
 pub(crate) fn findings() -> Vec<KnownFinding> {
     pages()
         .map(|[id, means, remedy, source]| {
             describe::finding(&format!("kuzzle.{id}"), means, remedy, source)
         })
+        .chain(rolling::known(IDS))
         .collect()
 }
 
@@ -440,6 +383,8 @@ mod tests {
         assert!(pages().flatten().all(|text| !text.is_empty()));
         let all = findings();
         assert!(all.iter().all(|known| known.id.starts_with("kuzzle.")));
+        let ids: BTreeSet<&str> = all.iter().map(|known| known.id.as_str()).collect();
+        assert_eq!(ids.len(), all.len(), "one of ours is the SDK's too");
     }
 
     fn sources(folder: &Path, text: &mut String) {

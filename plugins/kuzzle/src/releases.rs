@@ -1,6 +1,7 @@
 //! Which release of Elasticsearch leads to which.
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::rolling::{self, NoWay};
 
 /// The only line that leads to 8.x.
 pub(crate) const LAST_OF_SEVEN: &str = "7.17";
@@ -13,29 +14,16 @@ pub(crate) const PATCH_MIN: &str = "7.17.1";
 /// from it a way leads to 9.
 pub(crate) const LAST_OF_EIGHT: &str = "8.19";
 
-/// Why there is no way from one version to another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NoWay {
-    /// The target is no exact release, or none of 8.x.
-    Target(String),
-    /// A node is neither 7.17 nor the target.
-    Source(String),
-    /// A node is newer than the target.
-    Newer(String),
-}
-
-/// A node of this version can get the target's.
+/// A node of this version can get the target's: of all ways between releases only that from 7 to 8 is this plugin's.
 pub(crate) fn way(from: &Version, to: &Version) -> std::result::Result<(), NoWay> {
-    if !to.is_exact() || to.is_prerelease() || to.major() != 8 {
+    if to.major() != 8 {
         return Err(NoWay::Target(to.to_string()));
     }
-    if from > to {
-        return Err(NoWay::Newer(from.to_string()));
-    }
-    if from == to || (from.matches(LAST_OF_SEVEN) && !from.is_prerelease()) {
+    rolling::way(Distribution::Elasticsearch, from, to)?;
+    if from == to || from.major() == 7 {
         return Ok(());
     }
-    Err(NoWay::Source(from.to_string()))
+    Err(NoWay::Source(from.to_string(), vec![LAST_OF_SEVEN]))
 }
 
 #[cfg(test)]
@@ -53,7 +41,11 @@ mod tests {
         assert_eq!(way(&to, &to), Ok(()));
         for from in ["7.16.3", "7.10.2", "8.18.0", "6.8.23"] {
             let refused = way(&version(from), &to);
-            assert_eq!(refused, Err(NoWay::Source(from.into())), "{from}");
+            assert_eq!(
+                refused,
+                Err(NoWay::Source(from.into(), vec!["7.17"])),
+                "{from}"
+            );
         }
         assert_eq!(
             way(&version("8.19.14"), &to),

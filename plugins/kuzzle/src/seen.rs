@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use liftlock_sdk::capability::{Archived, Deprecation};
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::rolling::View;
 
 use crate::descriptor::{ALIASES, BACKUPS, STORAGE};
 use crate::options::Options;
@@ -82,7 +83,7 @@ impl Seen {
 
     /// Every node is of this version.
     pub(crate) fn all_are(&self, version: &str) -> bool {
-        self.versions().values().all(|its| *its == version)
+        self.rolling().all_are(version)
     }
 
     /// Indices of the site.
@@ -94,16 +95,17 @@ impl Seen {
 
     /// Versions of all nodes, by the node's own word where it could be asked.
     pub(crate) fn versions(&self) -> BTreeMap<&str, &str> {
-        let listed = self
-            .nodes
-            .iter()
-            .map(|node| (node.name.as_str(), node.version.as_str()));
-        let said = self
-            .identities
-            .iter()
-            .map(|it| (it.node_name.as_str(), it.version.as_str()));
-        // A list can lie while versions are mixed, so the later word counts.
-        listed.chain(said).collect()
+        self.rolling().versions()
+    }
+
+    /// What the nodes are upgraded by.
+    pub(crate) fn rolling(&self) -> View<'_> {
+        View {
+            identities: &self.identities,
+            nodes: &self.nodes,
+            shards: &self.shards,
+            settings: &self.settings,
+        }
     }
 }
 

@@ -16,7 +16,7 @@
 //! | [`finding`] | results of checks |
 //! | [`inventory`] | what `inspect` saw |
 //! | [`run`] | what the run so far did and kept |
-//! | [`rolling`] | which node of a search cluster goes next, and what its stop takes away |
+//! | [`rolling`] | a search cluster upgraded node by node: findings, steps, conditions |
 //! | [`site`] | options, bindings, clock, log |
 //! | [`told`] | lists for people: the first of them, and how many more |
 //! | [`version`] | product versions and edges between them |

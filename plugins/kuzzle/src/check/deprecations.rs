@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use liftlock_sdk::capability::Deprecation;
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::rolling;
 use liftlock_sdk::told;
 
 use super::{blocker, found, info, warning};
@@ -74,7 +75,9 @@ pub(super) fn check(seen: &Seen, to: &Version, all: &mut Vec<Finding>) {
     if let Some(skipped) = seen.settings.get(SKIPPED) {
         all.push(warning("kuzzle.deprecations-hidden", SKIPPED, skipped));
     }
-    too_old(seen, to, all);
+    for one in rolling::too_old(Distribution::Elasticsearch, &seen.indices, to) {
+        all.push(blocker("kuzzle.index-too-old", &one.index.name, one.what));
+    }
     for key in seen.settings.keys().filter(|key| is_removed(key)) {
         all.push(blocker("kuzzle.setting-removed", "cluster settings", key));
     }
@@ -101,30 +104,6 @@ fn of_server(one: &Deprecation) -> Finding {
     found(id, severity, &one.subject, &one.message)
         .evidence("level", &one.level)
         .evidence("as the server says it", &one.details)
-}
-
-/// The major version in `index.version.created`: the rest of the number has changed its meaning, this has not.
-fn major(created: u64) -> u64 {
-    created / 1_000_000
-}
-
-/// A node reads indices of its own and of the last major version. Which version made an index never changes.
-fn too_old(seen: &Seen, to: &Version, all: &mut Vec<Finding>) {
-    for index in &seen.indices {
-        let its = major(index.created_version);
-        if its + 1 < to.major() {
-            let kind = match (index.open, index.hidden) {
-                (false, _) => ", closed",
-                (true, true) => ", hidden",
-                (true, false) => "",
-            };
-            all.push(blocker(
-                "kuzzle.index-too-old",
-                &index.name,
-                format!("made by {its}.x ({}){kind}", index.created_version),
-            ));
-        }
-    }
 }
 
 /// The settings that a node of 7.x was started with; a file that was changed since is not seen.

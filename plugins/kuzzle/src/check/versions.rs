@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::rolling::NoWay;
 use liftlock_sdk::told;
 
 use super::{blocker, warning};
-use crate::releases::{self, LAST_OF_EIGHT, NoWay, PATCH_MIN};
+use crate::releases::{self, LAST_OF_EIGHT, PATCH_MIN};
 use crate::seen::Seen;
 
 pub(super) fn check(seen: &Seen, to: &Version, all: &mut Vec<Finding>) {
@@ -40,7 +41,7 @@ pub(super) fn check(seen: &Seen, to: &Version, all: &mut Vec<Finding>) {
                 all.push(blocker("kuzzle.target", "target", what));
                 return;
             }
-            Err(NoWay::Source(what)) => all.push(blocker("kuzzle.source", node, what)),
+            Err(NoWay::Source(what, _)) => all.push(blocker("kuzzle.source", node, what)),
             Err(NoWay::Newer(what)) => all.push(blocker("kuzzle.backwards", node, what)),
         }
         let is_first_patch = PATCH_MIN

@@ -1,20 +1,15 @@
 //! The steps: Kuzzle stopped, a snapshot, node after node, Kuzzle told of the new version.
 
 use liftlock_sdk::prelude::*;
-use liftlock_sdk::rolling::keep_replicas_where_they_are;
+use liftlock_sdk::rolling;
 
-use super::conditions;
-use super::members::{self, Bound, Member};
+use super::{NODE_STAYS, of};
 use crate::around::{AFTER, Around, BEFORE, SNAPSHOT_PATIENCE_MS};
-use crate::descriptor::{BACKUPS, STORAGE};
+use crate::descriptor::{BACKUPS, NODES, STORAGE};
 use crate::kuzzle::{Configuration, Kuzzles};
 use crate::mode::{self, Told};
 use crate::options::Options;
 use crate::seen::Seen;
-
-/// Why nothing of a node goes back.
-const NODE_STAYS: &str = "a node that once ran 8.x does not start as 7.17 again: going back is a new cluster of 7.17 and a restore of the \
-     snapshot. What is not upgraded yet stays 7.17, and both serve together until the run goes on";
 
 /// Why the mode does not go back.
 const MODE_STAYS: &str = "the cluster stays 8.x, where a Kuzzle in mode 7 starts, calls itself healthy and fails at single requests";
@@ -28,12 +23,14 @@ pub(crate) fn propose(
     target: &Target,
     plan: &Plan<'_>,
 ) -> std::result::Result<(), Refusal> {
-    let bound = members::gather(site)?;
-    let blockers: Vec<Finding> = super::check::cannot(seen, &bound, target);
+    let bound = rolling::gather(site, NODES)?;
+    let flushed = options.patterns();
+    let nodes = of(options, &target.to, &flushed);
+    let blockers = nodes.cannot(seen.rolling(), &bound);
     if !blockers.is_empty() {
         return Err(Refusal::Blocked(blockers));
     }
-    let behind = members::behind(seen, &bound, &target.to);
+    let behind = rolling::behind(seen.rolling(), &bound, &target.to);
     let writer = Writer {
         around: Around {
             site,
@@ -45,7 +42,8 @@ pub(crate) fn propose(
         },
         storage: Cluster::open(site, STORAGE)?,
     };
-    writer.archived()?;
+    let archived: Vec<String> = seen.archived.iter().map(|one| one.key.clone()).collect();
+    nodes.remove_archived(&writer.storage, &archived, plan)?;
     let edits: Vec<&Configuration> = kuzzles
         .configurations
         .iter()
@@ -73,7 +71,7 @@ pub(crate) fn propose(
             .capture(&writer.storage, BEFORE, Phase::Prepare, "the cluster")?;
         writer.protect()?;
         for member in &behind {
-            writer.take(*member)?;
+            nodes.take(site, &writer.storage, *member, plan)?;
         }
         plan.not_done(&format!(
             "a rollback leaves nodes at {}: {NODE_STAYS}",
@@ -112,32 +110,6 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// What the server put aside is taken off first: with it some servers refuse every setting, allocation too.
-    fn archived(&self) -> Result<()> {
-        let keys: Vec<String> = self
-            .around
-            .seen
-            .archived
-            .iter()
-            .map(|one| one.key.clone())
-            .collect();
-        if keys.is_empty() {
-            return Ok(());
-        }
-        self.around
-            .plan
-            .step(
-                "remove-archived-settings",
-                Phase::Prepare,
-                "remove settings that the server put aside",
-            )
-            .because("no node uses them, and with them a change of any setting can be refused")
-            .does(self.storage.remove_archived_settings(&keys))
-            .cannot_undo("no server takes such settings back; their values are kept in the journal")
-            .add()
-            .map(drop)
-    }
-
     fn protect(&self) -> Result<()> {
         if !self.around.site.has(BACKUPS) {
             self.around.plan.not_done(
@@ -176,68 +148,6 @@ impl Writer<'_> {
             .work("bytes", bytes)
             .add()
             .map(drop)
-    }
-
-    /// One node, from the first step to the last.
-    fn take(&self, Member { node, bound }: Member<'_>) -> Result<()> {
-        let Bound { unit, binding, .. } = bound;
-        let service = Service::open(self.around.site, binding)?;
-        let step = |what: &str, title: &str| {
-            self.around
-                .plan
-                .step(
-                    format!("{unit}-{what}"),
-                    Phase::Switch,
-                    &format!("{}: {title}", node.name),
-                )
-                .unit(unit)
-        };
-        step("hold", "leave replicas where they are")
-            .because("else its replicas would be built anew elsewhere while it is away")
-            .opens_when(
-                "no shard is worth waiting for",
-                conditions::settled(self.around.options.settle_ms),
-            )
-            .does(keep_replicas_where_they_are(&self.storage))
-            .add()?;
-        let patterns = self.around.options.patterns();
-        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
-        step("flush", "write to disk what only logs hold")
-            .because("so it has less to read when it starts")
-            .does(self.storage.flush(&patterns, &[]))
-            .add()?;
-        step("stop", "stop")
-            .opens_when(
-                "another copy of all that it holds is started",
-                conditions::may_stop(
-                    &node.name,
-                    self.around.to,
-                    self.around.options.outages_accepted,
-                ),
-            )
-            .does(service.stop())
-            .work("restarts", 1)
-            .add()?;
-        step("switch", &format!("to {}", self.around.to))
-            .does(service.switch_artifact(self.around.to))
-            .stays(NODE_STAYS)
-            .add()?;
-        step("start", "start")
-            .gives_back(&format!("{unit}-stop"))
-            .ends_when("it is in the cluster", conditions::joined(&node.name))
-            .ends_when(
-                &format!("as {}", self.around.to),
-                conditions::runs(&node.name, self.around.to),
-            )
-            .add()?;
-        step("release", "replicas may be built again")
-            .gives_back(&format!("{unit}-hold"))
-            .ends_when(
-                "no shard is worth waiting for",
-                conditions::settled(self.around.options.settle_ms),
-            )
-            .add()?;
-        Ok(())
     }
 
     /// A Kuzzle's configuration names the new version.

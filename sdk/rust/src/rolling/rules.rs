@@ -1,6 +1,4 @@
 //! Which node of a search cluster goes next, what its stop would take away, and what is to be waited for after it.
-//!
-//! All of it is worked out from what was read, so a plan can show it and a check can hold it to that.
 
 use std::collections::BTreeMap;
 

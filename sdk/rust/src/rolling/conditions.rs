@@ -1,19 +1,23 @@
 //! What is waited for while nodes are taken: judged over plain values, so that a test can ask.
 
-use liftlock_sdk::prelude::*;
-use liftlock_sdk::rolling::{self, Left, Unsettled, Why};
-use liftlock_sdk::told;
+use serde_json::{Value, json};
 
-use crate::descriptor::STORAGE;
+use crate::capability::{Cluster, Condition, ConditionExt, Node, OnExpiry, Shard};
+use crate::observing::Observation;
+use crate::plan::asked;
+use crate::site::Site;
+use crate::{Error, Result, told};
+
+use super::{Left, Unsettled, Why, has_joined, is_elected, left_without_copy, unsettled};
 
 /// Nothing is lost by this node's stop.
-pub(crate) const MAY_STOP: &str = "may-stop";
+const MAY_STOP: &str = "may-stop";
 /// The node is in the cluster.
-pub(crate) const JOINED: &str = "joined";
+const JOINED: &str = "joined";
 /// It has its new version.
-pub(crate) const RUNS: &str = "runs";
+const RUNS: &str = "runs";
 /// No shard is worth waiting for.
-pub(crate) const SETTLED: &str = "settled";
+const SETTLED: &str = "settled";
 
 /// How long a node that was started is waited for: a large one reads its shards' state first.
 const JOIN_PATIENCE_MS: u64 = 900_000;
@@ -25,34 +29,44 @@ const RUNS_PATIENCE_MS: u64 = 60_000;
 /// How long the shards are waited for that a stop would take away: copies are being built, or the order is wrong.
 const STOP_PATIENCE_MS: u64 = 300_000;
 
-pub(crate) fn may_stop(node: &str, to: &str, outages_accepted: bool) -> Result<Condition> {
+pub(super) fn may_stop(node: &str, to: &str, outages_accepted: bool) -> Result<Condition> {
     let input = json!({ "node": node, "to": to, "outages-accepted": outages_accepted });
     asked(MAY_STOP, &input)
         .patience_ms(STOP_PATIENCE_MS)
         .when_expired(OnExpiry::Ask)
 }
 
-pub(crate) fn joined(node: &str) -> Result<Condition> {
+pub(super) fn joined(node: &str) -> Result<Condition> {
     asked(JOINED, &json!({ "node": node })).patience_ms(JOIN_PATIENCE_MS)
 }
 
-pub(crate) fn runs(node: &str, to: &str) -> Result<Condition> {
+pub(super) fn runs(node: &str, to: &str) -> Result<Condition> {
     asked(RUNS, &json!({ "node": node, "to": to })).patience_ms(RUNS_PATIENCE_MS)
 }
 
-pub(crate) fn settled(patience_ms: u64) -> Result<Condition> {
+pub(super) fn settled(patience_ms: u64) -> Result<Condition> {
     asked(SETTLED, &json!({})).patience_ms(patience_ms)
 }
 
-/// Looks at one of them.
-pub(crate) fn observe(site: &Site, name: &str, input: &Value) -> Result<Option<Observation>> {
+/// Looks at one of the conditions between [`super::Rolling`]'s steps; none: it has no such name. `binding` is the cluster,
+/// and ids of findings begin with `ids`.
+///
+/// # Errors
+/// `invalid` where the input is not what the step gave; the host's where the cluster cannot be read.
+pub fn observe(
+    site: &Site,
+    ids: &str,
+    binding: &str,
+    name: &str,
+    input: &Value,
+) -> Result<Option<Observation>> {
     let text = |member: &str| {
         input
             .get(member)
             .and_then(Value::as_str)
             .ok_or_else(|| Error::Invalid(format!("`{name}` without `{member}`: {input}")))
     };
-    let storage = || Cluster::open(site, STORAGE);
+    let storage = || Cluster::open(site, binding);
     let holds_where = |why: String| Observation {
         holds: why.is_empty(),
         seen: Value::Null,
@@ -63,6 +77,7 @@ pub(crate) fn observe(site: &Site, name: &str, input: &Value) -> Result<Option<O
             let storage = storage()?;
             let accepted = input.get("outages-accepted") == Some(&Value::Bool(true));
             holds_where(cannot_stop(
+                ids,
                 &storage.shards("*")?,
                 &with_own_word(&storage)?,
                 text("node")?,
@@ -70,15 +85,19 @@ pub(crate) fn observe(site: &Site, name: &str, input: &Value) -> Result<Option<O
                 accepted,
             ))
         }
-        JOINED => holds_where(not_joined(&storage()?.nodes()?, text("node")?)),
+        JOINED => holds_where(not_joined(ids, &storage()?.nodes()?, text("node")?)),
         RUNS => holds_where(runs_not(
+            ids,
             &with_own_word(&storage()?)?,
             text("node")?,
             text("to")?,
         )),
         SETTLED => {
             let storage = storage()?;
-            holds_where(unsettled(&storage.shards("*")?, &with_own_word(&storage)?))
+            holds_where(not_settled(
+                &storage.shards("*")?,
+                &with_own_word(&storage)?,
+            ))
         }
         _ => return Ok(None),
     }))
@@ -99,6 +118,7 @@ fn with_own_word(storage: &Cluster) -> Result<Vec<Node>> {
 
 /// Why this node must not be stopped now; empty: it may.
 fn cannot_stop(
+    ids: &str,
     shards: &[Shard],
     nodes: &[Node],
     name: &str,
@@ -106,18 +126,18 @@ fn cannot_stop(
     outages_accepted: bool,
 ) -> String {
     if let Some(node) = nodes.iter().find(|node| node.name == name)
-        && rolling::is_elected(node)
+        && is_elected(node)
         && let Some(older) = nodes
             .iter()
             .find(|other| other.name != name && other.version != to)
     {
         return format!(
             "`{name}` was elected since the plan was made, and `{}` is still {}: an older node cannot join a newer \
-             manager (kuzzle.manager-moved); `liftlock replan` takes it last",
+             manager ({ids}.manager-moved); `liftlock replan` takes it last",
             older.name, older.version
         );
     }
-    let left = rolling::left_without_copy(shards, name);
+    let left = left_without_copy(shards, name);
     let kept: Vec<String> = left
         .iter()
         .filter(|left| !(left.is_only_copy && outages_accepted))
@@ -127,7 +147,7 @@ fn cannot_stop(
         return String::new();
     }
     format!(
-        "without `{name}` no copy would serve of {} (kuzzle.only-started-copy)",
+        "without `{name}` no copy would serve of {} ({ids}.only-started-copy)",
         told::first(kept, ", ")
     )
 }
@@ -141,29 +161,29 @@ pub(super) fn told_of(left: &Left) -> String {
     format!("`{}` shard {}: {how}", left.index, left.number)
 }
 
-fn not_joined(nodes: &[Node], name: &str) -> String {
+fn not_joined(ids: &str, nodes: &[Node], name: &str) -> String {
     if nodes.iter().any(|node| node.name == name) {
         return String::new();
     }
-    format!("`{name}` is not in the cluster (kuzzle.not-joined): its log says why")
+    format!("`{name}` is not in the cluster ({ids}.not-joined): its log says why")
 }
 
-fn runs_not(nodes: &[Node], name: &str, to: &str) -> String {
-    if rolling::has_joined(nodes, name, to) {
+fn runs_not(ids: &str, nodes: &[Node], name: &str, to: &str) -> String {
+    if has_joined(nodes, name, to) {
         return String::new();
     }
     match nodes.iter().find(|node| node.name == name) {
         Some(node) => format!(
-            "`{name}` is in the cluster with {}, not {to} (kuzzle.wrong-join)",
+            "`{name}` is in the cluster with {}, not {to} ({ids}.wrong-join)",
             node.version
         ),
-        None => not_joined(nodes, name),
+        None => not_joined(ids, nodes, name),
     }
 }
 
 /// What is still to be waited for; empty: nothing.
-pub(super) fn unsettled(shards: &[Shard], nodes: &[Node]) -> String {
-    let all = rolling::unsettled(shards, nodes);
+pub(super) fn not_settled(shards: &[Shard], nodes: &[Node]) -> String {
+    let all = unsettled(shards, nodes);
     told::first(all.iter().map(told_why), ", ")
 }
 
@@ -180,19 +200,20 @@ fn told_why(one: &Unsettled) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{INDEX, node, seen, shard};
+    use crate::rolling::fixture::{INDEX, TO, node, seen, shard};
 
-    const TO: &str = "8.19.13";
+    const IDS: &str = "acme";
 
     #[test]
     fn a_node_with_the_only_started_copy_is_not_stopped() {
         let seen = seen();
-        let may = |shards: &[Shard], accepted| cannot_stop(shards, &seen.nodes, "n2", TO, accepted);
+        let may =
+            |shards: &[Shard], accepted| cannot_stop(IDS, shards, &seen.nodes, "n2", TO, accepted);
         let primary = shard(INDEX, true, Some("n2"));
         let whole = [primary.clone(), shard(INDEX, false, Some("n3"))];
         assert_eq!(may(&whole, false), "");
         let building = [primary.clone(), shard(INDEX, false, None)];
-        assert!(may(&building, true).contains("only-started-copy"));
+        assert!(may(&building, true).contains("acme.only-started-copy"));
         assert!(may(std::slice::from_ref(&primary), false).contains("its only copy"));
         assert_eq!(may(&[primary], true), "");
     }
@@ -200,30 +221,30 @@ mod tests {
     #[test]
     fn a_manager_that_was_elected_since_is_not_taken_before_its_turn() {
         let mut nodes = seen().nodes;
-        assert!(cannot_stop(&[], &nodes, "n1", TO, true).contains("manager-moved"));
+        assert!(cannot_stop(IDS, &[], &nodes, "n1", TO, true).contains("manager-moved"));
         nodes[1] = node("n2", TO, false);
-        assert!(cannot_stop(&[], &nodes, "n1", TO, true).contains("`n3` is still"));
+        assert!(cannot_stop(IDS, &[], &nodes, "n1", TO, true).contains("`n3` is still"));
         nodes[2] = node("n3", TO, false);
-        assert_eq!(cannot_stop(&[], &nodes, "n1", TO, true), "");
+        assert_eq!(cannot_stop(IDS, &[], &nodes, "n1", TO, true), "");
     }
 
     #[test]
     fn a_wrong_join_is_told_from_none() {
         let mut nodes = seen().nodes;
-        assert!(runs_not(&nodes, "n2", TO).contains("wrong-join"));
-        assert!(runs_not(&nodes, "n4", TO).contains("not-joined"));
-        assert!(not_joined(&nodes, "n4").contains("not-joined"));
-        assert_eq!(not_joined(&nodes, "n2"), "");
+        assert!(runs_not(IDS, &nodes, "n2", TO).contains("wrong-join"));
+        assert!(runs_not(IDS, &nodes, "n4", TO).contains("not-joined"));
+        assert!(not_joined(IDS, &nodes, "n4").contains("not-joined"));
+        assert_eq!(not_joined(IDS, &nodes, "n2"), "");
         nodes[1] = node("n2", TO, false);
-        assert_eq!(runs_not(&nodes, "n2", TO), "");
+        assert_eq!(runs_not(IDS, &nodes, "n2", TO), "");
     }
 
     #[test]
     fn what_is_waited_for_has_its_reason() {
         let seen = seen();
-        assert_eq!(unsettled(&seen.shards, &seen.nodes), "");
+        assert_eq!(not_settled(&seen.shards, &seen.nodes), "");
         let loose = [shard(INDEX, true, Some("n1")), shard(INDEX, false, None)];
-        let why = unsettled(&loose, &seen.nodes);
-        assert_eq!(why, "`&nyc.taxi` shard 0: a replica could be on `n2`");
+        let why = not_settled(&loose, &seen.nodes);
+        assert_eq!(why, "`orders` shard 0: a replica could be on `n2`");
     }
 }
