@@ -1,15 +1,57 @@
 //! What speaks against a rolling upgrade, or should be known before it.
 
+use crate::capability::Index;
 use crate::finding::{Finding, Severity};
 use crate::run::Moment;
 use crate::told;
+use crate::version::Version;
 
 use super::{
-    ALLOCATION, Bound, Rolling, View, conditions, has_outage_without_manager, is_manager_eligible,
-    left_without_copy, members, order,
+    ALLOCATION, Bound, NoWay, Rolling, View, conditions, has_outage_without_manager,
+    is_manager_eligible, left_without_copy, members, order, too_old, way,
 };
 
 impl Rolling<'_> {
+    /// Because of which the cluster cannot get the version at all, before any node is looked at by itself: no way leads there
+    /// from a node's version, or a node would not start beside an index. Give it all indices: hidden, closed and system
+    /// ones too.
+    pub fn cannot_reach(&self, seen: View<'_>, indices: &[Index]) -> Vec<Finding> {
+        let mut all = Vec::new();
+        let Some(first) = seen.identities.first() else {
+            return vec![self.blocker("no-way", "cluster", "no node says what it is")];
+        };
+        let product = first.distribution;
+        let Ok(to) = self.to.parse::<Version>() else {
+            let none = NoWay::Target(self.to.to_owned());
+            return vec![self.blocker("no-way", "target", none.to_string())];
+        };
+        for (node, version) in seen.versions() {
+            let none = match version.parse::<Version>() {
+                Ok(from) => way(product, &from, &to).err().map(|none| none.to_string()),
+                Err(error) => Some(error.text()),
+            };
+            if let Some(none) = none {
+                all.push(self.blocker("no-way", node, format!("to {to}: {none}")));
+            }
+        }
+        if !seen.all_are(self.to) {
+            for one in too_old(product, indices, &to) {
+                all.push(self.blocker("index-too-old", &one.index.name, one.what));
+            }
+        }
+        all
+    }
+
+    /// Nodes that do not run the version, to be asked after a run.
+    pub fn not_reached(&self, seen: View<'_>) -> Vec<Finding> {
+        let of_another = |(_, version): &(&str, &str)| *version != self.to;
+        seen.versions()
+            .into_iter()
+            .filter(of_another)
+            .map(|(node, version)| self.blocker("node-of-another-version", node, version))
+            .collect()
+    }
+
     /// Because of which there can be no plan: a node that no service is, or that has no such version.
     pub fn cannot(&self, seen: View<'_>, bound: &[Bound]) -> Vec<Finding> {
         let mut all = Vec::new();
@@ -111,7 +153,7 @@ impl Rolling<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rolling::fixture::{INDEX, Seen, TO, rolling, seen, services, shard};
+    use crate::rolling::fixture::{INDEX, Seen, TO, index, rolling, seen, services, shard};
 
     fn ids(seen: &Seen) -> Vec<String> {
         let found = rolling(false).outages(seen.view(), Moment::Asked);
@@ -138,6 +180,31 @@ mod tests {
         let mut new = seen();
         (0..3).for_each(|at| new.runs(at, TO));
         assert!(rolling(false).cannot(new.view(), &[]).is_empty());
+    }
+
+    #[test]
+    fn a_version_that_leads_nowhere_and_an_index_that_is_too_old_are_named_before_a_node_is() {
+        let cannot = |seen: &Seen, made_by: u64| -> Vec<String> {
+            let found = rolling(false).cannot_reach(seen.view(), &[index(INDEX, made_by)]);
+            found
+                .into_iter()
+                .map(|it| format!("{} {}", it.id, it.subject))
+                .collect()
+        };
+        assert!(cannot(&seen(), 7_171_599).is_empty());
+        assert_eq!(cannot(&seen(), 6_082_399), ["acme.index-too-old orders"]);
+        let mut old = seen();
+        old.runs(1, "7.16.3");
+        assert_eq!(cannot(&old, 7_171_599), ["acme.no-way n2"]);
+        old.runs(1, "8.19.14");
+        assert_eq!(cannot(&old, 7_171_599), ["acme.no-way n2"]);
+        let mut new = seen();
+        (0..3).for_each(|at| new.runs(at, TO));
+        assert!(cannot(&new, 6_082_399).is_empty(), "they run beside it");
+        assert!(rolling(false).not_reached(new.view()).is_empty());
+        new.runs(0, "7.17.15");
+        let left = rolling(false).not_reached(new.view());
+        assert_eq!((left.len(), left[0].subject.as_str()), (1, "n1"));
     }
 
     #[test]

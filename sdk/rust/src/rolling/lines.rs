@@ -1,5 +1,7 @@
 //! Which release leads to which, and which index is too old for a release: the rules in which the products differ.
 
+use std::fmt;
+
 use crate::capability::{Distribution, Index};
 use crate::version::Version;
 
@@ -28,6 +30,21 @@ pub enum NoWay {
     Source(String, Vec<&'static str>),
     /// A node is newer than the target.
     Newer(String),
+}
+
+impl fmt::Display for NoWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(what) => write!(f, "`{what}` is no release, written out like `2.19.1`"),
+            Self::Source(from, lines) if lines.is_empty() => {
+                write!(f, "it is {from}, and nothing is known that leads there")
+            }
+            Self::Source(from, lines) => {
+                write!(f, "it is {from}; only {} leads there", lines.join(" or "))
+            }
+            Self::Newer(from) => write!(f, "it is {from}, which is newer; no node goes back"),
+        }
+    }
 }
 
 /// A node of this version can get the target's while the others still have the old one.

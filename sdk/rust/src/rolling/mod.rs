@@ -29,7 +29,7 @@ use crate::capability::{Identity, Node, Shard};
 pub use conditions::observe;
 pub use lines::{NoWay, TooOld, too_old, way};
 pub use members::{Bound, LABEL, Member, behind, gather};
-pub use pages::{PAGES, known};
+pub use pages::{PAGES, known, known_of_cluster};
 pub use rules::{
     ALLOCATION, Left, Unsettled, Why, has_joined, has_outage_without_manager, holds_data,
     is_elected, is_manager_eligible, keep_replicas_where_they_are, left_without_copy, order,

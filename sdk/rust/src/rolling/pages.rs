@@ -76,9 +76,41 @@ pub const PAGES: &[[&str; 4]] = &[
     ],
 ];
 
-/// All of them, for a plugin whose ids begin with `ids`.
+/// Pages of findings about the cluster as a whole, for a plugin that has no words of its own for them: those of
+/// [`Rolling::cannot_reach`] and [`Rolling::not_reached`]. Likewise.
+const OF_THE_CLUSTER: &[[&str; 4]] = &[
+    [
+        "index-too-old",
+        "An index was made by a version before the last major one, and a node of the target does not start beside it. Which version made an index never changes, not even when it is closed, hidden or the system's own.",
+        "write it anew while the old version runs: reindex it under another name and give that one its alias; or delete it",
+        GUIDE,
+    ],
+    [
+        "no-way",
+        "A node cannot get the target's version while the others still have the old one.",
+        "go by the versions that are named, one after another",
+        GUIDE,
+    ],
+    [
+        "node-of-another-version",
+        "A node does not run the version that the plan goes to.",
+        "look at the node's log, and resume the run",
+        OURS,
+    ],
+];
+
+/// Those of single nodes, for a plugin whose ids begin with `ids`.
 pub fn known(ids: &str) -> impl Iterator<Item = KnownFinding> {
-    PAGES.iter().map(move |[id, means, remedy, source]| {
+    pages(ids, PAGES)
+}
+
+/// Those of the cluster as a whole, likewise.
+pub fn known_of_cluster(ids: &str) -> impl Iterator<Item = KnownFinding> {
+    pages(ids, OF_THE_CLUSTER)
+}
+
+fn pages(ids: &str, list: &'static [[&str; 4]]) -> impl Iterator<Item = KnownFinding> {
+    list.iter().map(move |[id, means, remedy, source]| {
         describe::finding(&format!("{ids}.{id}"), means, remedy, source)
     })
 }
@@ -94,6 +126,7 @@ impl Rolling<'_> {
     ) -> Finding {
         let (means, remedy) = PAGES
             .iter()
+            .chain(OF_THE_CLUSTER)
             .find(|[known, ..]| *known == id)
             .map_or(("", ""), |[_, means, remedy, _]| (means, remedy));
         let id = format!("{}.{id}", self.ids);
@@ -123,15 +156,17 @@ mod tests {
     #[test]
     fn pages_are_sorted_and_none_is_empty_and_each_is_of_a_finding_that_is_made() {
         assert!(PAGES.is_sorted_by_key(|[id, ..]| *id));
-        assert!(PAGES.iter().flatten().all(|text| !text.is_empty()));
+        assert!(OF_THE_CLUSTER.is_sorted_by_key(|[id, ..]| *id));
+        let all = || PAGES.iter().chain(OF_THE_CLUSTER);
+        assert!(all().flatten().all(|text| !text.is_empty()));
         // In quotes where a finding is made, behind the name of what ids begin with where a condition names it.
         let made: String = [include_str!("check.rs"), include_str!("conditions.rs")].concat();
-        for [id, ..] in PAGES {
+        for [id, ..] in all() {
             let is_made =
                 made.contains(&format!("\"{id}\"")) || made.contains(&format!("{{ids}}.{id})"));
             assert!(is_made, "{id}");
         }
-        let ids: BTreeSet<&str> = PAGES.iter().map(|[id, ..]| *id).collect();
+        let ids: BTreeSet<&str> = all().map(|[id, ..]| *id).collect();
         let named = made
             .split("{ids}.")
             .skip(1)
