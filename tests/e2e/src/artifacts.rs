@@ -16,10 +16,11 @@ pub const PLUGIN_TARGET: &str = "wasm32-wasip2";
 
 /// What a component's content depends on, relative to the root. The lock file is among it, because
 /// a newer dependency is another component.
-const PLUGIN_SOURCES: [&str; 9] = [
+const PLUGIN_SOURCES: [&str; 10] = [
     "plugins/camunda",
     "plugins/kuzzle",
     "plugins/optimize",
+    "tests/nodes",
     "tests/optimize-test",
     "sdk/rust",
     "wit",
@@ -138,6 +139,11 @@ pub fn kuzzle_plugin() -> anyhow::Result<Component> {
         return component(Path::new(&named), false);
     }
     built("liftlock-plugin-kuzzle", "kuzzle")
+}
+
+/// The plugin for nothing but nodes; built likewise.
+pub fn nodes_plugin() -> anyhow::Result<Component> {
+    built("liftlock-plugin-nodes-test", "nodes-test")
 }
 
 /// Optimize's with its hop for tests, which is in nothing that is shipped: a component of its own, so that neither

@@ -6,6 +6,7 @@
 //! - [`stage`]: a cluster, a proxy before it, an 8.7 site, an operator with new folders
 //! - [`proof`]: the checks that run on simulated clusters and on real servers alike
 //! - [`kuzzle`]: a real Kuzzle on real nodes, whose version changes
+//! - [`nodes`]: real search clusters, taken from version to version without a product around them
 //! - [`rolling`]: real Camunda engines behind a balancer, upgraded while they serve
 //! - [`tally`]: named checks, counted
 //! - [`golden`]: scripts whose whole output is compared
@@ -19,6 +20,7 @@ pub mod artifacts;
 pub mod golden;
 pub mod kuzzle;
 pub mod machine;
+pub mod nodes;
 pub mod operator;
 pub mod proof;
 pub mod rolling;

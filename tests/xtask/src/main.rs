@@ -27,6 +27,7 @@ mod plugins;
 mod prove;
 mod prove_camunda;
 mod prove_kuzzle;
+mod prove_nodes;
 mod suite;
 mod summary;
 mod sweep;

@@ -19,6 +19,7 @@ use liftlock_lab::ServerKind;
 use crate::plugins;
 use crate::prove_camunda;
 use crate::prove_kuzzle;
+use crate::prove_nodes;
 use crate::summary::Summary;
 use crate::tools;
 
@@ -39,7 +40,7 @@ pub(crate) struct Options {
     /// Only the checks of the strategy `vendor`, with the stand-in for the vendor's upgrader.
     #[arg(long, conflicts_with = "distribution")]
     vendor: bool,
-    /// Only this part of the proof of Camunda or Kuzzle; may be given again.
+    /// Only this part of the proof of Camunda, Kuzzle or nodes; may be given again.
     #[arg(long, conflicts_with_all = ["server", "distribution", "vendor", "ways_out"])]
     part: Vec<String>,
     /// Only the checks of what leads out of a run that went wrong: rollback, takeover, replan.
@@ -55,6 +56,8 @@ enum Product {
     Camunda,
     /// Kuzzle's storage, Elasticsearch 7.17 to 8.19. It needs Node.js 20 to 24.
     Kuzzle,
+    /// The nodes of a search cluster alone: OpenSearch 1.3 to 3.3, Elasticsearch 8.19 to 9.4.
+    Nodes,
 }
 
 impl Options {
@@ -63,6 +66,7 @@ impl Options {
             Product::Optimize => "optimize",
             Product::Camunda => "camunda",
             Product::Kuzzle => "kuzzle",
+            Product::Nodes => "nodes",
         }
     }
 }
@@ -72,6 +76,7 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
     match options.product {
         Product::Camunda => return camunda(&options.part, summary).await,
         Product::Kuzzle => return kuzzle(&options.part, summary).await,
+        Product::Nodes => return nodes(&options.part, summary).await,
         Product::Optimize => {}
     }
     plugins::ensure(summary)?;
@@ -121,6 +126,17 @@ async fn kuzzle(named: &[String], summary: &mut Summary) -> anyhow::Result<()> {
     let plugin = summary.step("build the plugin", artifacts::kuzzle_plugin)?;
     let liftlock = summary.step("build the binary", artifacts::liftlock)?;
     let tally = prove_kuzzle::prove(&liftlock, &plugin, &parts, summary).await;
+    summary.field("parts", parts.len());
+    summary.field("checks", tally.passed());
+    summary.field("failed", tally.failed().len());
+    tally.into_count().map(drop)
+}
+
+async fn nodes(named: &[String], summary: &mut Summary) -> anyhow::Result<()> {
+    let parts = parts(named)?;
+    let plugin = summary.step("build the plugin", artifacts::nodes_plugin)?;
+    let liftlock = summary.step("build the binary", artifacts::liftlock)?;
+    let tally = prove_nodes::prove(&liftlock, &plugin, &parts, summary).await;
     summary.field("parts", parts.len());
     summary.field("checks", tally.passed());
     summary.field("failed", tally.failed().len());

@@ -150,7 +150,7 @@ impl KuzzleStage {
     }
 }
 
-pub(super) fn open_to_all(folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn open_to_all(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
         .with_context(|| format!("cannot open `{}`", folder.display()))
@@ -175,7 +175,7 @@ fn site_toml(site: &KuzzleSite, options: &str) -> String {
     text
 }
 
-fn node_toml(node: &HandedNode) -> String {
+pub(crate) fn node_toml(node: &HandedNode) -> String {
     let (name, dir, port) = (node.name(), node.dir().display(), node.port());
     let user = node
         .user()

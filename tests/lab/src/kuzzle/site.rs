@@ -52,7 +52,7 @@ impl KuzzleSite {
         let repo = cluster.repo_dir();
         Ok(Self {
             kuzzle: kuzzle.hand_over().await?,
-            nodes: cluster.hand_over(FROM, TO).await?,
+            nodes: cluster.hand_over(FROM, &[TO]).await?,
             seeded,
             repo,
             _redis: redis,

@@ -28,14 +28,14 @@ pub struct HandedNode {
 }
 
 impl SearchCluster {
-    /// Leaves all nodes running, each with two versions beside each other in its folder: `versions/NUMBER/start` is a
+    /// Leaves all nodes running, each with several versions beside each other in its folder: `versions/NUMBER/start` is a
     /// script that becomes the node, and `current` is a link to the version that runs.
     ///
-    /// The new version's software is fetched if it is not in the cache. A stopped node is refused.
+    /// The new versions' software is fetched if it is not in the cache. A stopped node is refused.
     pub async fn hand_over(
         self,
         from: ServerKind,
-        to: ServerKind,
+        to: &[ServerKind],
     ) -> Result<Vec<HandedNode>, LabError> {
         if let Some(stopped) = self.nodes.iter().find(|node| node.server.is_none()) {
             return Err(self.malformed(&format!("`{}` does not run", stopped.name)));
@@ -48,7 +48,7 @@ impl SearchCluster {
                 server,
             } = node;
             let mut user = None;
-            for kind in [from, to] {
+            for &kind in [from].iter().chain(to) {
                 let launch = servers::launch_of(kind, &layout).await?;
                 let folder = versions(&layout).join(kind.version());
                 fs::create_dir_all(&folder).doing("make", &folder)?;
