@@ -49,6 +49,16 @@ pub enum SimError {
         /// Its port.
         port: u16,
     },
+    /// A node that is too old for its data, or for the nodes that it would join.
+    #[error("node {node} cannot start as {version}: {why}")]
+    TooOld {
+        /// The node's position.
+        node: usize,
+        /// The version that it was to have.
+        version: String,
+        /// What the server says.
+        why: String,
+    },
     /// No such node.
     #[error("there is no node {node}, the cluster has {count}")]
     NoSuchNode {
@@ -216,6 +226,7 @@ impl SimBuilder {
                 id: rng.uuid(),
                 ephemeral_id: rng.uuid(),
                 name: format!("node-{}", position + 1),
+                data_version: version.clone(),
                 version,
                 http: format!("127.0.0.1:{port}"),
                 port,
@@ -233,6 +244,7 @@ impl SimBuilder {
             state_uuid: rng.uuid(),
             version: 1,
             nodes,
+            elected: 0,
             indices: BTreeMap::new(),
             templates: Templates::default(),
             pipelines: BTreeMap::new(),

@@ -120,6 +120,8 @@ pub(crate) struct Index {
     pub(crate) is_open: bool,
     /// First node of its shard copies; the others follow round robin.
     pub(crate) home: usize,
+    /// Of each shard the nodes with a whole copy, its primary first; decided in `allocation`.
+    pub(crate) whole_on: Vec<Vec<usize>>,
     pub(crate) last_refresh_ms: i64,
     /// Repository, snapshot and index that it was restored from.
     pub(crate) restored_from: Option<(String, String, String)>,
@@ -162,6 +164,7 @@ impl Index {
             aliases: new.aliases,
             is_open: true,
             home: new.home,
+            whole_on: Vec::new(),
             last_refresh_ms: new.created_ms,
             restored_from: None,
             visible: Arc::new(Docs::new()),

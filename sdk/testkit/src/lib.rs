@@ -25,6 +25,7 @@
 //! | `product`, `clock` | which server is imitated; time and ids |
 //! | `http`, `router`, `handlers`, `error` | requests, the table of routes, the areas of the API, refusals |
 //! | `state`, `index`, `settings`, `mapping`, `admit`, `names`, `pattern` | the cluster and its indices |
+//! | `allocation` | which nodes hold the copies of a shard, as nodes leave and join |
 //! | `query`, `search`, `aggregate`, `script`, `task`, `snapshot` | searching, scripted changes, server tasks, snapshots |
 //! | [`suite`] | behaviour checks for this cluster and for real ones |
 //!
@@ -36,6 +37,7 @@
 
 mod admit;
 mod aggregate;
+mod allocation;
 mod builder;
 mod clock;
 mod dump;

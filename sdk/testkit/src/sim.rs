@@ -249,6 +249,32 @@ impl SimCluster {
         Ok(())
     }
 
+    /// Starts a stopped node with another release; of one that is up nothing changes.
+    ///
+    /// # Errors
+    /// As [`SimCluster::start_node`], and when the release is older than one that ran on the node's data before, or than
+    /// every node of the cluster that it would join.
+    pub async fn start_node_as(&self, node: usize, version: &str) -> Result<(), SimError> {
+        self.known(node)?;
+        {
+            let mut inner = self.shared.lock();
+            if inner.state.nodes[node].is_up {
+                return Ok(());
+            }
+            if let Some(why) = inner.state.why_too_old(node, version) {
+                return Err(SimError::TooOld {
+                    node,
+                    version: version.to_owned(),
+                    why,
+                });
+            }
+            let entry = &mut inner.state.nodes[node];
+            version.clone_into(&mut entry.version);
+            version.clone_into(&mut entry.data_version);
+        }
+        self.start_node(node).await
+    }
+
     async fn wait_listening(&self, node: usize, wanted: bool) -> Result<(), SimError> {
         let mut state = self.listening[node].clone();
         let waited =
@@ -283,6 +309,7 @@ impl SimCluster {
         for (node, now) in state.nodes.iter_mut().zip(&inner.state.nodes) {
             node.is_up = now.is_up;
         }
+        state.allocate();
         inner.state = state;
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Node {
     pub(crate) ephemeral_id: String,
     pub(crate) name: String,
     pub(crate) version: String,
+    /// The newest version that its data folder has seen.
+    pub(crate) data_version: String,
     pub(crate) http: String,
     pub(crate) port: u16,
     pub(crate) is_up: bool,
@@ -49,6 +51,8 @@ pub(crate) struct State {
     pub(crate) state_uuid: String,
     pub(crate) version: u64,
     pub(crate) nodes: Vec<Node>,
+    /// Who was elected last.
+    pub(crate) elected: usize,
     pub(crate) indices: BTreeMap<String, Index>,
     pub(crate) templates: Templates,
     pub(crate) pipelines: BTreeMap<String, Value>,
@@ -88,10 +92,13 @@ impl State {
         self.clock.now_ms()
     }
 
-    /// A new version of the cluster state, as each metadata change makes one.
+    /// A new version of the cluster state, as each metadata change makes one, and what follows from it: an election
+    /// where the manager has left, and a place for each copy of a shard.
     pub(crate) fn changed(&mut self) {
         self.version += 1;
         self.state_uuid = self.rng.uuid();
+        self.elected = self.manager().unwrap_or(self.elected);
+        self.allocate();
     }
 
     pub(crate) fn alias_indices(&self, alias: &str) -> Vec<String> {
@@ -114,12 +121,15 @@ impl State {
             .ok_or_else(|| ApiError::no_index(name))
     }
 
-    /// The elected manager: the first node that is up, if a majority is.
+    /// The elected manager, if a majority is up: whoever was elected before, or the first node that is up.
     pub(crate) fn manager(&self) -> Option<usize> {
-        let up = self.nodes.iter().filter(|n| n.is_up).count();
-        (up * 2 > self.nodes.len())
-            .then(|| self.nodes.iter().position(|n| n.is_up))
-            .flatten()
+        let is_up = |node: &usize| self.nodes[*node].is_up;
+        let up = (0..self.nodes.len()).filter(is_up).count();
+        if up * 2 <= self.nodes.len() {
+            return None;
+        }
+        let elected = Some(self.elected).filter(is_up);
+        elected.or_else(|| (0..self.nodes.len()).find(is_up))
     }
 
     /// The version that a new index is created with: the manager's.
@@ -142,39 +152,6 @@ impl State {
     pub(crate) fn next_task_id(&mut self) -> u64 {
         self.next_task += 1;
         self.next_task
-    }
-
-    /// Every copy of every shard of `index`, in shard order, primaries first.
-    pub(crate) fn shard_copies(&self, index: &Index) -> Vec<ShardCopy> {
-        let count = self.nodes.len().max(1);
-        let mut out = Vec::new();
-        for shard in 0..index.shards() {
-            let first = index.home + usize::try_from(shard).unwrap_or(0);
-            let copies = usize::try_from(index.replicas()).unwrap_or(0) + 1;
-            // More copies than nodes: the rest cannot be placed.
-            let mut places: Vec<(Option<usize>, bool)> = (0..copies)
-                .map(|copy| {
-                    let node = (copy < count).then_some((first + copy) % count);
-                    match node {
-                        Some(n) if self.nodes[n].is_up => (Some(n), false),
-                        Some(_) => (None, true),
-                        None => (None, false),
-                    }
-                })
-                .collect();
-            // A copy that is up is promoted when the primary's node has left.
-            places.sort_by_key(|(node, _)| node.is_none());
-            for (position, (node, delayed)) in places.into_iter().enumerate() {
-                out.push(ShardCopy {
-                    index: index.name.clone(),
-                    shard,
-                    primary: position == 0,
-                    node,
-                    delayed: delayed && position > 0,
-                });
-            }
-        }
-        out
     }
 
     pub(crate) fn index_health(&self, index: &Index) -> &'static str {
