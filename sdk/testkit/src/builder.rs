@@ -85,6 +85,7 @@ pub struct SimBuilder {
     deprecations: Option<Value>,
     credentials: Option<(String, String)>,
     path_repo: Vec<String>,
+    node_settings: Flat,
 }
 
 impl SimBuilder {
@@ -104,6 +105,7 @@ impl SimBuilder {
             deprecations: None,
             credentials: None,
             path_repo: vec!["/snapshots".to_owned()],
+            node_settings: Flat::new(),
         }
     }
 
@@ -194,6 +196,13 @@ impl SimBuilder {
         self
     }
 
+    /// A setting that every node was started with, as its list of settings shows it.
+    #[must_use]
+    pub fn node_setting(mut self, key: &str, value: &str) -> Self {
+        self.node_settings.insert(key.to_owned(), value.into());
+        self
+    }
+
     /// Binds the ports and starts to answer.
     ///
     /// # Errors
@@ -263,6 +272,7 @@ impl SimBuilder {
             task_docs_per_request: self.task_docs_per_request,
             snapshot_requests: self.snapshot_requests,
             path_repo: self.path_repo,
+            node_settings: self.node_settings,
         };
         let (switches, receivers): (Vec<_>, Vec<_>) =
             listeners.iter().map(|_| watch::channel(true)).unzip();

@@ -74,6 +74,8 @@ pub(crate) struct State {
     /// Requests for which a snapshot stays `IN_PROGRESS`.
     pub(crate) snapshot_requests: u32,
     pub(crate) path_repo: Vec<String>,
+    /// What every node was started with, beside names and paths.
+    pub(crate) node_settings: Flat,
 }
 
 /// Where one copy of one shard stands.

@@ -8,6 +8,7 @@ use crate::index::Index;
 use crate::pattern::glob;
 use crate::product::Product;
 use crate::router::{Ctx, Route, route};
+use crate::settings;
 use crate::state::{Node, State};
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -184,15 +185,20 @@ fn info(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     };
     let has = |name: &str| metrics.split(',').any(|m| m == name || m == "_all");
     let state = &*ctx.state;
+    let is_flat = ctx.request.flag("flat_settings", false)?;
     let mut out = Map::new();
     for node in chosen(ctx, filter) {
         let mut entry = head(state, node);
         let mut put = |key: &str, value: Value| drop(entry.insert(key.to_owned(), value));
         if has("settings") {
-            put(
-                "settings",
-                json!({"cluster": {"name": state.cluster_name}, "node": {"name": node.name}, "path": {"repo": state.path_repo}}),
-            );
+            let mut all = state.node_settings.clone();
+            let own = [
+                ("cluster.name", json!(state.cluster_name)),
+                ("node.name", json!(node.name)),
+                ("path.repo", json!(state.path_repo)),
+            ];
+            all.extend(own.map(|(key, value)| (key.to_owned(), value)));
+            put("settings", settings::render(&all, is_flat));
         }
         if has("os") {
             put(
@@ -309,4 +315,25 @@ fn stats(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
         out.insert(node.id.clone(), entry);
     }
     Ok(envelope(state, out))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Product, SimCluster};
+
+    #[tokio::test]
+    async fn a_node_shows_what_it_was_started_with() {
+        let sim = SimCluster::builder(Product::Elasticsearch8)
+            .node_setting("xpack.security.enabled", "false")
+            .start()
+            .await
+            .unwrap();
+        let path = "/_nodes/settings?flat_settings=true&filter_path=nodes.*.settings";
+        let (_, told) = sim.call("GET", path, "");
+        assert!(
+            told.to_string()
+                .contains(r#""xpack.security.enabled":"false""#),
+            "{told}"
+        );
+    }
 }
