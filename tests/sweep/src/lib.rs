@@ -16,7 +16,9 @@
 //! | `broken` | gates without one of their rules |
 //! | `site` | the seam: what a product gives to whoever disturbs runs on it |
 //! | `script`, `parts` | a plan made once, and what a process that runs it is made of |
+//! | `rolling` | what sweeps of rolling upgrades share |
 //! | `camunda` | Camunda 7: simulated engines over a real database |
+//! | `kuzzle` | Kuzzle: a simulated cluster whose nodes are simulated services |
 //! | `ways` | the plans |
 //! | `position` | where and how a run is disturbed |
 //! | `reference` | the uninterrupted run |
@@ -38,12 +40,14 @@ pub mod camunda;
 pub mod guest;
 pub mod image;
 pub mod judge;
+pub mod kuzzle;
 pub mod ledger;
 pub mod life;
 pub mod parts;
 pub mod perform;
 pub mod position;
 pub mod reference;
+pub mod rolling;
 pub mod script;
 pub mod service;
 pub mod site;

@@ -12,16 +12,18 @@ use anyhow::bail;
 use clap::Parser;
 use liftlock_sweep::broken;
 use liftlock_sweep::camunda;
-use liftlock_sweep::camunda::Rolling;
+use liftlock_sweep::camunda::engines::Engines;
 use liftlock_sweep::guest::Guest;
 use liftlock_sweep::guest::Guests;
+use liftlock_sweep::kuzzle;
+use liftlock_sweep::kuzzle::collections::Collections;
+use liftlock_sweep::rolling::Rolling;
 use liftlock_sweep::sweep;
 use liftlock_sweep::sweep::Choice;
 use liftlock_sweep::sweep::Clusters;
 use liftlock_sweep::sweep::Subject;
 use liftlock_sweep::sweep::Tally;
 use liftlock_sweep::ways;
-use liftlock_sweep::ways::Way;
 
 /// A product whose upgrades are swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -30,6 +32,8 @@ enum Product {
     Optimize,
     /// Simulated engines over a real database.
     Camunda,
+    /// A simulated cluster whose nodes are simulated services.
+    Kuzzle,
 }
 
 impl Product {
@@ -37,6 +41,7 @@ impl Product {
         match self {
             Self::Optimize => "optimize",
             Self::Camunda => "camunda",
+            Self::Kuzzle => "kuzzle",
         }
     }
 }
@@ -121,23 +126,28 @@ fn guests(options: &Options) -> anyhow::Result<Guests> {
     })
 }
 
-fn chosen(options: &Options) -> anyhow::Result<Vec<Way>> {
-    let ways: Vec<Way> = ways::all()
-        .into_iter()
-        .filter(|way| options.plan.as_ref().is_none_or(|name| name == way.name))
-        .collect();
-    if ways.is_empty() {
-        let names: Vec<&str> = ways::all().iter().map(|way| way.name).collect();
+/// The plans of these that are asked for.
+fn chosen<W>(
+    options: &Options,
+    all: Vec<W>,
+    name: fn(&W) -> &'static str,
+) -> anyhow::Result<Vec<W>> {
+    let names: Vec<&str> = all.iter().map(name).collect();
+    let wanted = options.plan.as_deref();
+    if wanted.is_some_and(|wanted| !names.contains(&wanted)) {
         bail!("there is no such plan; there are: {}", names.join(", "));
     }
-    Ok(ways)
+    Ok(all
+        .into_iter()
+        .filter(|way| wanted.is_none_or(|wanted| wanted == name(way)))
+        .collect())
 }
 
 /// Every plan of Optimize, or one.
 fn clusters(options: &Options, choice: &Choice) -> anyhow::Result<Tally> {
     let guests = guests(options)?;
     let mut total = Tally::default();
-    for way in chosen(options)? {
+    for way in chosen(options, ways::all(), |way| way.name)? {
         let guest = guests.of(&way)?;
         let of = Subject {
             product: options.product.name(),
@@ -152,23 +162,29 @@ fn clusters(options: &Options, choice: &Choice) -> anyhow::Result<Tally> {
 /// Every plan of Camunda 7, or one, each on a database server of its own.
 fn engines(options: &Options, choice: &Choice) -> anyhow::Result<Tally> {
     let guest = guests(options)?.released;
-    let ways = camunda::ways::all();
-    let chosen: Vec<_> = ways
-        .iter()
-        .filter(|way| options.plan.as_ref().is_none_or(|name| name == way.name))
-        .collect();
-    if chosen.is_empty() {
-        let names: Vec<&str> = ways.iter().map(|way| way.name).collect();
-        bail!("there is no such plan; there are: {}", names.join(", "));
-    }
     let mut total = Tally::default();
-    for way in chosen {
+    for way in chosen(options, camunda::ways::all(), |way| way.name)? {
         let of = Subject {
             product: options.product.name(),
             plan: way.name,
         };
         let server = camunda::store::Server::start(way.database)?;
-        let build = || Rolling::build(&guest, way, &server);
+        let build = || Rolling::of(Engines::build(&guest, &way, &server)?);
+        total.add(sweep::sweep(of, &build, choice, &say)?);
+    }
+    Ok(total)
+}
+
+/// Every plan of Kuzzle, or one.
+fn collections(options: &Options, choice: &Choice) -> anyhow::Result<Tally> {
+    let guest = guests(options)?.released;
+    let mut total = Tally::default();
+    for way in chosen(options, kuzzle::ways::all(), |way| way.name)? {
+        let of = Subject {
+            product: options.product.name(),
+            plan: way.name,
+        };
+        let build = || Rolling::of(Collections::build(&guest, &way)?);
         total.add(sweep::sweep(of, &build, choice, &say)?);
     }
     Ok(total)
@@ -187,6 +203,7 @@ fn whole(options: &Options) -> anyhow::Result<bool> {
     let total = match options.product {
         Product::Optimize => clusters(options, &choice)?,
         Product::Camunda => engines(options, &choice)?,
+        Product::Kuzzle => collections(options, &choice)?,
     };
     for (family, (count, took)) in &total.families {
         println!("   {count:5} x {family}, {:.1} s", took.as_secs_f64());

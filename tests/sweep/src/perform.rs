@@ -50,7 +50,7 @@ pub fn perform(
 }
 
 /// One position on a site, while it is performed.
-pub(crate) struct Stage<'a, S: Site> {
+pub struct Stage<'a, S: Site> {
     pub(crate) world: &'a mut S,
     pub(crate) reference: &'a S::Reference,
     pub(crate) defect: Option<Defect>,

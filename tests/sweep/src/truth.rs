@@ -59,12 +59,7 @@ pub fn holds(sim: &SimCluster, optimize: &Switch, change: &Change) -> Option<boo
                 _ => status == 404,
             }
         }),
-        Change::TakeSnapshot { name, .. } => snapshots(&ask).iter().any(|snapshot| {
-            snapshot["state"] == "SUCCESS"
-                && snapshot["snapshot"]
-                    .as_str()
-                    .is_some_and(|found| found.starts_with(name.as_str()))
-        }),
+        Change::TakeSnapshot { name, .. } => has_snapshot(&ask, REPOSITORY, name.as_str()),
         Change::StopService {} => !optimize.is_running(),
         Change::StartService {} => optimize.is_running(),
         Change::RunTask { .. } => optimize.vendor()?.is_whole(),
@@ -97,7 +92,16 @@ fn same_but_for_dates(found: &Value, asked: &Json) -> bool {
     contains(found, &asked) && contains(&asked, found)
 }
 
-fn snapshots(ask: &dyn Fn(&str) -> (u16, Value)) -> Vec<Value> {
-    let (_, answer) = ask(&format!("/_snapshot/{REPOSITORY}/_all"));
-    answer["snapshots"].as_array().cloned().unwrap_or_default()
+/// Does a repository hold a whole snapshot of this name, with whatever the gate put behind it?
+pub(crate) fn has_snapshot(
+    ask: &dyn Fn(&str) -> (u16, Value),
+    repository: &str,
+    name: &str,
+) -> bool {
+    let (_, answer) = ask(&format!("/_snapshot/{repository}/_all"));
+    let all = answer["snapshots"].as_array().cloned().unwrap_or_default();
+    all.iter().any(|snapshot| {
+        let found = snapshot["snapshot"].as_str();
+        snapshot["state"] == "SUCCESS" && found.is_some_and(|found| found.starts_with(name))
+    })
 }

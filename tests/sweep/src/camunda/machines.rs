@@ -6,35 +6,17 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use async_trait::async_trait;
 use liftlock_types::facts::traffic::Administrative;
 use serde_json::Value;
 use serde_json::json;
 
+use super::balancer::BACKEND;
+use crate::rolling::node::Machine;
+use crate::rolling::node::Node;
+
 /// Requests that a server works on when it is drained. They end one by one, as somebody looks.
 const OPEN_REQUESTS: u32 = 2;
-
-/// Looks at a node until it has started.
-const STARTS_FOR: u32 = 2;
-
-/// A running engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Process {
-    /// Of what was its artifact when it was started.
-    pub version: String,
-    /// Whose start it was; nothing: not a run's.
-    pub token: String,
-    /// Looks until it is ready.
-    starting: u32,
-}
-
-/// One node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// What it runs; none: it is stopped.
-    pub process: Option<Process>,
-    /// What it would run if it were started.
-    pub artifact: String,
-}
 
 /// One server of the balancer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +49,7 @@ pub struct Machines(Arc<Mutex<State>>);
 
 impl State {
     fn is_ready(&self, name: &str) -> bool {
-        let process = self.nodes.get(name).and_then(|node| node.process.as_ref());
-        process.is_some_and(|process| process.starting == 0)
+        self.nodes.get(name).is_some_and(Node::is_ready)
     }
 
     fn is_serving(&self, name: &str) -> bool {
@@ -88,18 +69,9 @@ impl State {
 impl Machines {
     /// Nodes that run this version and serve.
     pub fn new(names: &[String], version: &str) -> Self {
-        let nodes = names.iter().map(|name| {
-            let process = Process {
-                version: version.to_owned(),
-                token: String::new(),
-                starting: 0,
-            };
-            let node = Node {
-                process: Some(process),
-                artifact: version.to_owned(),
-            };
-            (name.clone(), node)
-        });
+        let nodes = names
+            .iter()
+            .map(|name| (name.clone(), Node::running(version)));
         let servers = names.iter().map(|name| {
             let server = Server {
                 administrative: Administrative::Ready,
@@ -148,7 +120,7 @@ impl Machines {
             .nodes
             .iter()
             .map(|(name, node)| {
-                let version = node.process.as_ref().map(|process| &process.version);
+                let version = node.runs();
                 (name, json!({"runs": version, "artifact": node.artifact}))
             })
             .collect();
@@ -168,11 +140,6 @@ impl Machines {
         self.held().least_serving
     }
 
-    /// Counts anew: what was before was somebody else's doing.
-    pub fn forget_least(&self) {
-        self.change(|state| state.least_serving = state.servers.len());
-    }
-
     /// Requests that were cut when a node was stopped.
     pub fn cut(&self) -> u32 {
         self.held().cut
@@ -190,16 +157,14 @@ impl Machines {
         !state.is_balancer_away
     }
 
-    /// Notes one question; the process that answers, none: nobody does.
-    pub fn ask_node(&self, name: &str) -> Option<Process> {
+    /// Notes one question; the version that answers, none: nobody does.
+    pub fn ask_node(&self, name: &str) -> Option<String> {
         self.change(|state| {
             state.commands += 1;
             if state.is_rest_away {
                 return None;
             }
-            let process = state.nodes.get_mut(name)?.process.as_mut()?;
-            process.starting = process.starting.saturating_sub(1);
-            (process.starting == 0).then(|| process.clone())
+            state.nodes.get_mut(name)?.look().answers()
         })
     }
 
@@ -212,13 +177,7 @@ impl Machines {
 
     /// One node as it is; a node that starts gets on with it.
     pub fn look_at(&self, name: &str) -> Option<Node> {
-        self.change(|state| {
-            let node = state.nodes.get_mut(name)?;
-            if let Some(process) = &mut node.process {
-                process.starting = process.starting.saturating_sub(1);
-            }
-            Some(node.clone())
-        })
+        self.change(|state| Some(state.nodes.get_mut(name)?.look().clone()))
     }
 
     /// Is that process ready?
@@ -229,11 +188,7 @@ impl Machines {
     /// Ends its process, and cuts what it works on.
     pub fn stop(&self, name: &str) {
         self.change(|state| {
-            let was_running = state
-                .nodes
-                .get_mut(name)
-                .and_then(|node| node.process.take())
-                .is_some();
+            let was_running = state.nodes.get_mut(name).is_some_and(Node::stop);
             if let (true, Some(server)) = (was_running, state.servers.get_mut(name)) {
                 state.cut += std::mem::take(&mut server.current);
             }
@@ -243,14 +198,8 @@ impl Machines {
     /// Starts what its artifact is; nothing happens when it runs.
     pub fn start(&self, name: &str, token: &str) {
         self.change(|state| {
-            if let Some(node) = state.nodes.get_mut(name)
-                && node.process.is_none()
-            {
-                node.process = Some(Process {
-                    version: node.artifact.clone(),
-                    token: token.to_owned(),
-                    starting: STARTS_FOR,
-                });
+            if let Some(node) = state.nodes.get_mut(name) {
+                node.start(token);
             }
         });
     }
@@ -307,6 +256,42 @@ impl Machines {
     }
 }
 
+/// One of these nodes.
+pub struct EngineNode {
+    /// Where it is.
+    pub machines: Machines,
+    /// Its name.
+    pub name: String,
+}
+
+#[async_trait]
+impl Machine for EngineNode {
+    fn look(&self) -> Option<Node> {
+        self.machines.look_at(&self.name)
+    }
+
+    fn labels(&self) -> Value {
+        json!([
+            ["endpoint", format!("endpoint.{}", self.name)],
+            ["jobs", "yes"],
+            ["pool", "rest"],
+            ["server", format!("{BACKEND}/{}", self.name)],
+        ])
+    }
+
+    async fn stop(&self) {
+        self.machines.stop(&self.name);
+    }
+
+    async fn start(&self, token: &str) {
+        self.machines.start(&self.name, token);
+    }
+
+    fn switch(&self, to: &str) {
+        self.machines.switch(&self.name, to);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,13 +318,13 @@ mod tests {
     fn a_node_runs_what_its_artifact_was_when_it_was_started() {
         let machines = two();
         machines.switch("n1", "7.22.0");
-        assert_eq!(machines.ask_node("n1").unwrap().version, "7.21.0");
+        assert_eq!(machines.ask_node("n1").unwrap(), "7.21.0");
         machines.stop("n1");
         assert_eq!(machines.ask_node("n1"), None);
         machines.start("n1", "t");
         assert!(!machines.is_ready("n1"));
         assert_eq!(machines.ask_node("n1"), None);
-        assert_eq!(machines.ask_node("n1").unwrap().version, "7.22.0");
+        assert_eq!(machines.ask_node("n1").unwrap(), "7.22.0");
         assert_eq!(machines.least_serving(), 1);
     }
 }

@@ -65,7 +65,7 @@ pub struct OnItsWay {
 struct Armed {
     sends: Vec<(String, Trouble)>,
     on_its_way: Vec<OnItsWay>,
-    is_database_away: bool,
+    is_claimed_away: bool,
 }
 
 /// The troubles of a site. Clones are the same.
@@ -82,16 +82,16 @@ impl Faults {
         self.held().sends.push((step.to_owned(), trouble));
     }
 
-    /// Nobody can read the database any more.
-    pub fn lose_database(&self) {
-        self.held().is_database_away = true;
+    /// Nobody can reach what holds the claim any more.
+    pub fn lose_claimed(&self) {
+        self.held().is_claimed_away = true;
     }
 
     /// Everything is mended; what is on its way stays so.
     pub fn mend(&self) {
         let mut armed = self.held();
         armed.sends.clear();
-        armed.is_database_away = false;
+        armed.is_claimed_away = false;
     }
 
     /// What is on its way: taken, so that it lands once.
@@ -131,7 +131,7 @@ impl Between for Faulty {
     }
 
     fn readable(&self) -> Result<(), ReadError> {
-        let is_away = self.inner.holds_claims() && self.faults.held().is_database_away;
+        let is_away = self.inner.holds_claims() && self.faults.held().is_claimed_away;
         if is_away {
             Err(ReadError::Unavailable("the sweep keeps it away".into()))
         } else {

@@ -5,33 +5,33 @@ mod away;
 mod ends;
 mod late;
 mod lost_tail;
-mod meddle;
+pub(crate) mod meddle;
 mod thawed;
 mod twins;
-mod unit;
-mod waiting;
 
-use super::engines::Engines;
+use super::Fleet;
 use super::faults::Trouble;
 use super::position::Position;
 use super::reference::Reference;
 use crate::judge::Verdict;
-use crate::ledger::Place;
 use crate::life::Hold;
 use crate::life::Work;
 use crate::perform::Stage;
 use crate::site::Round;
-use crate::site::Site;
 
 /// Performs one position.
-pub fn perform(engines: &mut Engines, reference: &Reference, position: &Position) -> Verdict {
-    let mut stage = Stage::new(engines, reference, None);
-    let performed = stage.of_engines(position);
+pub fn perform<F: Fleet>(
+    fleet: &mut F,
+    reference: &Reference,
+    position: &Position<F::Own>,
+) -> Verdict {
+    let mut stage = Stage::new(fleet, reference, None);
+    let performed = stage.of_fleet(position);
     stage.verdict(performed)
 }
 
-impl Stage<'_, Engines> {
-    fn of_engines(&mut self, position: &Position) -> anyhow::Result<()> {
+impl<F: Fleet> Stage<'_, F> {
+    fn of_fleet(&mut self, position: &Position<F::Own>) -> anyhow::Result<()> {
         match position {
             Position::Kill(place) => {
                 let mut round = self.killed_at(place)?;
@@ -60,17 +60,13 @@ impl Stage<'_, Engines> {
                 self.must_be_done(&round, &finish)?;
                 self.killed_rollback_of(round, *number)
             }
-            Position::Unit(place, unit) => self.unit_back(place, unit, None),
-            Position::KillInUnit(place, unit, number) => self.unit_back(place, unit, Some(*number)),
             Position::Abort(place) => self.aborted(place),
             Position::Fault(step, trouble) => self.fault(step, *trouble),
-            Position::Away(place, away) => self.away(place, *away),
             Position::Late(step, landing) => self.lands_late(step, *landing),
-            Position::Waiting(step, table, released) => self.waiting(step, table, *released),
-            Position::Meddled(place, meddling) => self.meddled_with(place, *meddling),
             Position::LostTail(place, rows) => self.tail_lost(place, *rows),
             Position::Twins(place) => self.twin_runs(place),
             Position::Thawed(place) => self.thaws(place),
+            Position::Own(own) => F::perform(self, own),
         }
     }
 
@@ -83,18 +79,8 @@ impl Stage<'_, Engines> {
 
     fn fault(&mut self, step: &str, trouble: Trouble) -> anyhow::Result<()> {
         let mut round = self.world.fresh()?;
-        self.world.faults.arm(step, trouble);
+        self.world.bench().faults.arm(step, trouble);
         let finish = self.drive(&mut round, Some(Work::Run))?;
         self.must_be_done(&round, &finish)
-    }
-
-    /// The node that is worked on at a place: of its step, or the first one.
-    fn node_at(&self, place: &Place) -> String {
-        let node = super::truth::node_of(&place.step);
-        if node.is_empty() {
-            "n1".into()
-        } else {
-            node.into()
-        }
     }
 }

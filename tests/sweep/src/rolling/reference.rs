@@ -13,7 +13,7 @@ use liftlock_types::Change;
 use liftlock_types::Exit;
 use serde_json::Value;
 
-use super::engines::Engines;
+use super::Fleet;
 use crate::image::copy_folder;
 use crate::ledger::Entry;
 use crate::ledger::Place;
@@ -21,7 +21,6 @@ use crate::ledger::Seen;
 use crate::life::Hook;
 use crate::life::Orders;
 use crate::life::Work;
-use crate::site::Site;
 
 /// A copy of a journal, with the number of its rows.
 type Shot = io::Result<(usize, PathBuf)>;
@@ -46,11 +45,15 @@ pub struct Reference {
 
 impl Reference {
     /// Runs it.
-    pub fn run(engines: &mut Engines) -> anyhow::Result<Self> {
-        let mut round = engines.fresh()?;
-        let before = engines.seen()?;
+    pub fn run<F: Fleet>(fleet: &mut F) -> anyhow::Result<Self> {
+        let mut round = fleet.fresh()?;
+        let before = fleet.seen()?;
         let shots: Arc<Mutex<Vec<Shot>>> = Arc::default();
-        let (roll, journal, shelf) = (shots.clone(), round.ground.journal.clone(), engines.shelf());
+        let (roll, journal, shelf) = (
+            shots.clone(),
+            round.ground.journal.clone(),
+            fleet.bench().shelf(),
+        );
         std::fs::create_dir_all(&shelf)?;
         let hook: Hook = Arc::new(move |place| {
             if is_row(&place.label) {
@@ -65,7 +68,7 @@ impl Reference {
             hook: Some(hook),
             ..Orders::default()
         };
-        let end = engines.live(&mut round, Work::Run, orders)?.end()?;
+        let end = fleet.live(&mut round, Work::Run, orders)?.end()?;
         if end.exit != Exit::Done {
             bail!(
                 "the uninterrupted run ended with {:?}: {:?}",
@@ -84,18 +87,32 @@ impl Reference {
         }
         let shots = std::mem::take(&mut *shots.lock().unwrap_or_else(PoisonError::into_inner));
         let journals: io::Result<BTreeMap<usize, PathBuf>> = shots.into_iter().collect();
-        if engines.machines.cut() > 0 || engines.machines.least_serving() == 0 {
-            bail!("the uninterrupted run itself cut requests, or left nobody to serve");
-        }
-        Ok(Self {
+        let reference = Self {
             places: round.ground.ledger.places(1),
             distinct: distinct(&entries),
             acts: acts(&entries),
             rows,
             journals: journals.context("a journal cannot be copied")?,
             before,
-            after: engines.seen()?,
-        })
+            after: fleet.seen()?,
+        };
+        let wrongs = fleet.wrongs(&round, &reference, &end.left_behind)?;
+        if !wrongs.lost.is_empty() || !wrongs.repeated.is_empty() {
+            bail!("the uninterrupted run itself is not as it should be: {wrongs:?}");
+        }
+        Ok(reference)
+    }
+}
+
+impl Reference {
+    /// The places at which something happened since the run began.
+    pub fn begun(&self) -> &[Place] {
+        let began = self
+            .distinct
+            .iter()
+            .position(|place| place.label == "journal.run-begun.after")
+            .unwrap_or_default();
+        &self.distinct[began..]
     }
 }
 

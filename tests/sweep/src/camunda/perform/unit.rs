@@ -10,12 +10,10 @@ use crate::ledger::Seen;
 use crate::life::Hold;
 use crate::life::Work;
 use crate::perform::Stage;
+use crate::rolling::Fleet;
 use crate::site::RUN;
 use crate::site::Round;
 use crate::site::Site;
-
-/// What is looked at apart where a node is done twice.
-const CANARIES: [&str; 1] = ["instances"];
 
 impl Stage<'_, Engines> {
     /// Whatever the node was in, it is as before; the run then goes on to its end.
@@ -58,7 +56,7 @@ impl Stage<'_, Engines> {
             }
         }
         let finish = self.drive(&mut round, None)?;
-        self.must_be_done_but(&round, &finish, &CANARIES)?;
+        self.must_be_done_but(&round, &finish, Engines::OF_RUNS)?;
         self.canaries_of_all_and_again_of(unit)
     }
 

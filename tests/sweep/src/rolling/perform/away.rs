@@ -2,32 +2,26 @@
 
 use std::sync::Arc;
 
-use crate::camunda::engines::Engines;
-use crate::camunda::position::Away;
 use crate::ledger::Place;
 use crate::life::Orders;
 use crate::life::Told;
 use crate::life::Work;
 use crate::perform::Stage;
-use crate::site::Site;
+use crate::rolling::Fleet;
 
-impl Stage<'_, Engines> {
+impl<F: Fleet> Stage<'_, F> {
     /// From that place on; then all is mended, and the run goes on.
-    pub(super) fn away(&mut self, from: &Place, away: Away) -> anyhow::Result<()> {
+    pub(crate) fn away(
+        &mut self,
+        from: &Place,
+        lose: impl Fn() + Send + Sync + 'static,
+    ) -> anyhow::Result<()> {
         let mut round = self.world.fresh()?;
-        let (machines, faults, from) = (
-            self.world.machines.clone(),
-            self.world.faults.clone(),
-            from.clone(),
-        );
+        let from = from.clone();
         let orders = Orders {
             hook: Some(Arc::new(move |place| {
                 if *place == from {
-                    match away {
-                        Away::Database => faults.lose_database(),
-                        Away::Balancer => machines.away(true, false),
-                        Away::Rest => machines.away(false, true),
-                    }
+                    lose();
                 }
             })),
             ..self.orders()
@@ -48,7 +42,7 @@ impl Stage<'_, Engines> {
         self.world.repair()?;
         if was_given_up {
             // It could not be planned again when it held its claim: it ended before its first change.
-            self.judge_engines(&round)?;
+            self.judge_all(&round)?;
             return self.same_as_before();
         }
         let finish = self.drive(&mut round, None)?;

@@ -8,8 +8,6 @@ use std::time::Instant;
 use anyhow::bail;
 use liftlock_types::Exit;
 
-use crate::camunda::engines::Engines;
-use crate::camunda::faults::Trouble;
 use crate::ledger::Place;
 use crate::life::Hold;
 use crate::life::Orders;
@@ -18,26 +16,27 @@ use crate::life::Work;
 use crate::perform::Finish;
 use crate::perform::Stage;
 use crate::position::Landing;
-use crate::site::Site;
+use crate::rolling::Fleet;
+use crate::rolling::faults::Trouble;
 
 /// Longest wait for a change to be sent: a run takes a few seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-impl Stage<'_, Engines> {
+impl<F: Fleet> Stage<'_, F> {
     /// The process is ended while its change is under way; it lands when it is told to.
     pub(super) fn lands_late(&mut self, step: &str, landing: Landing) -> anyhow::Result<()> {
         let mut round = self.world.fresh()?;
-        self.world.faults.arm(step, Trouble::Late);
+        self.world.bench().faults.arm(step, Trouble::Late);
         let life = self.world.live(&mut round, Work::Run, self.orders())?;
         let until = Instant::now() + PATIENCE;
-        while self.world.faults.on_its_way() == 0 {
+        while self.world.bench().faults.on_its_way() == 0 {
             if Instant::now() > until {
                 bail!("the run never sent {step}");
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         life.kill();
-        let flying = Mutex::new(self.world.faults.take_on_its_way());
+        let flying = Mutex::new(self.world.bench().faults.take_on_its_way());
         let (work, hold) = match landing {
             Landing::DuringTheRollback => (Work::Rollback(Vec::new()), Some(("probe.after", 1))),
             Landing::AfterTheFirstLook => (Work::Resume(Vec::new()), Some(("probe.after", 1))),
@@ -90,11 +89,11 @@ impl Stage<'_, Engines> {
 
     fn land_all(
         &self,
-        flying: &Mutex<Vec<crate::camunda::faults::OnItsWay>>,
+        flying: &Mutex<Vec<crate::rolling::faults::OnItsWay>>,
     ) -> anyhow::Result<()> {
         let all = std::mem::take(&mut *flying.lock().unwrap_or_else(PoisonError::into_inner));
         for one in all {
-            self.world.land(one)?;
+            self.world.bench().land(one)?;
         }
         Ok(())
     }

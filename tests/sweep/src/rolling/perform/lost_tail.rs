@@ -4,14 +4,14 @@ use std::fs;
 
 use anyhow::Context;
 
-use crate::camunda::engines::Engines;
 use crate::image::copy_folder;
 use crate::judge;
 use crate::ledger::Place;
 use crate::ledger::Seen;
 use crate::perform::Stage;
+use crate::rolling::Fleet;
 
-impl Stage<'_, Engines> {
+impl<F: Fleet> Stage<'_, F> {
     /// The end of the journal is gone, its head file is not.
     pub(super) fn tail_lost(&mut self, place: &Place, rows: usize) -> anyhow::Result<()> {
         let mut round = self.killed_at(place)?;
@@ -39,7 +39,7 @@ impl Stage<'_, Engines> {
         let finish = self.drive(&mut round, None)?;
         let entries = round.ground.ledger.entries();
         self.verdict.repeated.extend(judge::repeated(&entries));
-        self.clients_were_served();
+        self.no_wrongs(&round)?;
         if self.ended_without_its_tail(finish) {
             self.same_as_after(&[])?;
         }

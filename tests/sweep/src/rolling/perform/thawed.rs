@@ -5,7 +5,6 @@ use std::time::Instant;
 use liftlock_gate::End;
 use liftlock_types::Exit;
 
-use crate::camunda::engines::Engines;
 use crate::judge;
 use crate::ledger::Place;
 use crate::life::Told;
@@ -13,20 +12,20 @@ use crate::life::Work;
 use crate::perform::Finish;
 use crate::perform::Stage;
 use crate::perform::beside;
+use crate::rolling::Fleet;
 use crate::script::Script;
 use crate::site::RUN;
 use crate::site::Round;
-use crate::site::Site;
 
-impl Stage<'_, Engines> {
+impl<F: Fleet> Stage<'_, F> {
     /// A runner is frozen, another one takes over and comes to the end, then the first goes on.
     pub(super) fn thaws(&mut self, place: &Place) -> anyhow::Result<()> {
         let mut round = self.world.fresh()?;
         let frozen = self.held_at(&mut round, place)?;
         let since = Instant::now();
         let journal = round.ground.journal.clone();
-        let mut other = self.world.elsewhere(&round, Some(&journal))?;
-        let script = self.world.script.clone();
+        let mut other = self.world.bench_mut().elsewhere(&round, Some(&journal))?;
+        let script = self.world.bench().script.clone();
         let take_over = Work::Takeover(Vec::new());
         let mut end = self.lives_there(&mut other, &script, take_over)?;
         // What the frozen one may have sent is a person's to look for.
@@ -57,7 +56,7 @@ impl Stage<'_, Engines> {
         let found = self.world.seen()?;
         let lines = judge::differences(&before, &found);
         self.verdict.lost.extend(lines);
-        self.clients_were_served();
+        self.no_wrongs(&round)?;
         match finish {
             Finish::Done => self.same_as_after(&[])?,
             // Its plan did not fit any more when it held the claim: it ended before its first change.
@@ -78,9 +77,10 @@ impl Stage<'_, Engines> {
         script: &Script,
         work: Work,
     ) -> anyhow::Result<End> {
-        let life = self
-            .world
-            .live_as(round, (RUN, "there", script), work, self.orders())?;
+        let life =
+            self.world
+                .bench()
+                .live_as(round, (RUN, "there", script), work, self.orders())?;
         let end = life.end()?;
         self.told(&end);
         Ok(end)

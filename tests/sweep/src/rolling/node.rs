@@ -1,4 +1,4 @@
-//! A node without a process of its own, as the gate sees one: labels, an artifact, a state.
+//! A service without a process of its own, as the gate sees one: labels, an artifact, a state.
 
 use async_trait::async_trait;
 use liftlock_types::Acted;
@@ -22,25 +22,118 @@ use liftlock_types::rules::Borrow;
 use serde_json::Value;
 use serde_json::json;
 
-use super::balancer::BACKEND;
-use super::machines::Machines;
-use super::machines::Node;
-
 /// What is borrowed of it: that it runs.
 const BORROWED_KEY: &str = "service";
 
 /// The fact that a switch rests on.
 const ARTIFACT_KEY: &str = "artifact/current";
 
+/// Looks at a node until it has started.
+const STARTS_FOR: u32 = 2;
+
+/// A running process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Process {
+    /// Of what was its artifact when it was started.
+    version: String,
+    /// Whose start it was; nothing: not a run's.
+    token: String,
+    /// Looks until it is ready.
+    starting: u32,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    process: Option<Process>,
+    /// What it would run if it were started.
+    pub artifact: String,
+}
+
+impl Node {
+    /// One that runs this version.
+    pub fn running(version: &str) -> Self {
+        let process = Process {
+            version: version.to_owned(),
+            token: String::new(),
+            starting: 0,
+        };
+        Self {
+            process: Some(process),
+            artifact: version.to_owned(),
+        }
+    }
+
+    /// What it runs; none: it is stopped.
+    pub fn runs(&self) -> Option<&str> {
+        Some(&self.process.as_ref()?.version)
+    }
+
+    /// It runs, and has started.
+    pub fn is_ready(&self) -> bool {
+        self.process.as_ref().is_some_and(|it| it.starting == 0)
+    }
+
+    /// The version that answers, once it has started.
+    pub fn answers(&self) -> Option<String> {
+        self.runs().filter(|_| self.is_ready()).map(str::to_owned)
+    }
+
+    /// Somebody looks: one that starts gets on with it.
+    pub fn look(&mut self) -> &Self {
+        if let Some(process) = &mut self.process {
+            process.starting = process.starting.saturating_sub(1);
+        }
+        self
+    }
+
+    /// Ends its process; false: there was none.
+    pub fn stop(&mut self) -> bool {
+        self.process.take().is_some()
+    }
+
+    /// Starts what its artifact is; false, and nothing happens, when it runs.
+    pub fn start(&mut self, token: &str) -> bool {
+        let starts = self.process.is_none();
+        if starts {
+            self.process = Some(Process {
+                version: self.artifact.clone(),
+                token: token.to_owned(),
+                starting: STARTS_FOR,
+            });
+        }
+        starts
+    }
+}
+
+/// What a node is on.
+#[async_trait]
+pub trait Machine: Send + Sync {
+    /// The node as it is; one that starts gets on with it. None: there is no such node.
+    fn look(&self) -> Option<Node>;
+
+    /// What the operator says of it: pairs of texts.
+    fn labels(&self) -> Value;
+
+    /// Ends its process.
+    async fn stop(&self);
+
+    /// Starts what its artifact is; nothing happens when it runs.
+    async fn start(&self, token: &str);
+
+    /// Lets it run another artifact when it is started next.
+    fn switch(&self, to: &str);
+}
+
 /// One node. It answers the gate as the capability `service` does.
-pub struct NodeService {
+pub struct NodeService<M> {
     /// Its binding.
     pub binding: Binding,
     /// Its name.
     pub name: String,
     /// Where it is.
-    pub machines: Machines,
-    /// The artifacts that lie there.
+    pub machine: M,
+    /// The artifacts that lie there; none: it has no link that could be switched.
     pub available: Vec<String>,
 }
 
@@ -57,17 +150,17 @@ fn refused(kind: &str, text: &str) -> Acted {
     }
 }
 
-impl NodeService {
+impl<M: Machine> NodeService<M> {
     fn look(&self) -> Result<Node, ReadError> {
-        self.machines
-            .look_at(&self.name)
+        self.machine
+            .look()
             .ok_or_else(|| ReadError::NotFound(self.name.clone()))
     }
 
     fn word(&self, node: &Node) -> &'static str {
         match &node.process {
             None => "stopped",
-            Some(_) if self.machines.is_ready(&self.name) => "ready",
+            Some(_) if node.is_ready() => "ready",
             Some(_) => "starting",
         }
     }
@@ -82,7 +175,7 @@ fn artifact_before(attempt: &Attempt) -> Option<FileName> {
 }
 
 #[async_trait]
-impl Capability for NodeService {
+impl<M: Machine> Capability for NodeService<M> {
     async fn identity(&self) -> Result<TargetIdentity, ReadError> {
         Ok(TargetIdentity {
             fingerprint: self.name.clone(),
@@ -95,12 +188,10 @@ impl Capability for NodeService {
         match read {
             Read::ServiceStatus => Ok(self.status(&node)),
             Read::ServiceTasks => Ok(json!([])),
-            Read::ServiceLabels => Ok(json!([
-                ["endpoint", format!("endpoint.{}", self.name)],
-                ["jobs", "yes"],
-                ["pool", "rest"],
-                ["server", format!("{BACKEND}/{}", self.name)],
-            ])),
+            Read::ServiceLabels => Ok(self.machine.labels()),
+            Read::ServiceArtifact if self.available.is_empty() => {
+                Err(ReadError::NotFound("a link".into()))
+            }
             Read::ServiceArtifact => {
                 Ok(json!({"current": node.artifact, "available": self.available}))
             }
@@ -171,8 +262,8 @@ impl Capability for NodeService {
             Err(error) => return Acted::NotSent(error.to_string()),
         };
         match change {
-            Change::StopService {} => self.machines.stop(&self.name),
-            Change::StartService {} => self.machines.start(&self.name, &attempt.token),
+            Change::StopService {} => self.machine.stop().await,
+            Change::StartService {} => self.machine.start(&attempt.token).await,
             Change::SwitchArtifact { .. } if node.process.is_some() => {
                 return refused(
                     "not-stopped",
@@ -184,7 +275,7 @@ impl Capability for NodeService {
                 if from.is_none_or(|from| from.as_str() != node.artifact) {
                     return refused("not-switched", "it is another one meanwhile");
                 }
-                self.machines.switch(&self.name, to.as_str());
+                self.machine.switch(to.as_str());
             }
             _ => return Acted::NotSent("not of this service".into()),
         }
