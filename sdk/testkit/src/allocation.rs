@@ -1,7 +1,7 @@
 //! Which nodes hold the copies of a shard, as nodes leave and join.
 //!
 //! What is decided is what the servers decide: a copy that is up becomes the primary when the primary's node leaves, a
-//! copy of a node that left is built nowhere else (their delay of a minute), and none is built on a node that is older
+//! copy of a node that left is built elsewhere only after a minute, and none is built on a node that is older
 //! than the one with the primary, nor any while `cluster.routing.allocation.enable` is not `all`. Copies are built at
 //! once, and none moves. `none` and `new_primaries` keep back new copies only.
 
@@ -10,6 +10,9 @@ use crate::state::{Node, ShardCopy, State};
 
 /// The setting that says which copies are built.
 const ENABLE: &str = "cluster.routing.allocation.enable";
+
+/// How long copies of a node that left are kept for it: the servers' default.
+const DELAY_MS: i64 = 60_000;
 
 /// A version's numbers, to be compared.
 pub(crate) fn numbers(version: &str) -> Vec<u32> {
@@ -23,6 +26,11 @@ pub(crate) fn numbers(version: &str) -> Vec<u32> {
 fn slots(index: &Index, shard: u32, nodes: usize) -> impl Iterator<Item = usize> {
     let first = index.home + usize::try_from(shard).unwrap_or(0);
     (0..copies(index).min(nodes)).map(move |copy| (first + copy) % nodes)
+}
+
+/// It left, and its copies are kept for it.
+fn is_awaited(node: &Node, now_ms: i64) -> bool {
+    !node.is_up && now_ms - node.left_ms < DELAY_MS
 }
 
 fn copies(index: &Index) -> usize {
@@ -52,17 +60,29 @@ impl State {
     /// Decides anew, once nodes, settings or indices have changed.
     pub(crate) fn allocate(&mut self) {
         let enable = self.cluster_setting(ENABLE).unwrap_or_default();
+        let now = self.now_ms();
+        let is_awaited = |node: &Node| is_awaited(node, now);
+        self.allocated_ms = now;
         let mut indices = std::mem::take(&mut self.indices);
         for index in indices.values_mut() {
             let shards = (0..index.shards()).map(|shard| {
                 let held = usize::try_from(shard)
                     .ok()
                     .and_then(|at| index.whole_on.get(at));
-                place(&self.nodes, &enable, index, shard, held)
+                place(&self.nodes, &is_awaited, &enable, index, shard, held)
             });
             index.whole_on = shards.collect();
         }
         self.indices = indices;
+    }
+
+    /// Decides anew once a node that left is waited for no more.
+    pub(crate) fn allocate_if_due(&mut self) {
+        let (then, now) = (self.allocated_ms, self.now_ms());
+        let is_due = |node: &Node| is_awaited(node, then) && !is_awaited(node, now);
+        if self.nodes.iter().any(is_due) {
+            self.allocate();
+        }
     }
 
     /// Every copy of every shard of `index`, in shard order, primaries first.
@@ -75,7 +95,7 @@ impl State {
                 .filter(|node| self.nodes[*node].is_up)
                 .collect();
             let mut away = slots(index, shard, self.nodes.len())
-                .filter(|node| !self.nodes[*node].is_up)
+                .filter(|node| is_awaited(&self.nodes[*node], self.now_ms()))
                 .count();
             for position in 0..copies(index) {
                 let node = up.get(position).copied();
@@ -100,6 +120,7 @@ impl State {
 /// they can bring it back.
 fn place(
     nodes: &[Node],
+    is_awaited: &impl Fn(&Node) -> bool,
     enable: &str,
     index: &Index,
     shard: u32,
@@ -130,7 +151,7 @@ fn place(
     let mut places: Vec<usize> = slots(index, shard, nodes.len()).collect();
     let delayed = places
         .iter()
-        .filter(|node| !is_up(node) && !placed.contains(node))
+        .filter(|node| is_awaited(&nodes[**node]) && !placed.contains(node))
         .count();
     for node in 0..nodes.len() {
         if !places.contains(&node) {
@@ -212,6 +233,19 @@ mod tests {
         );
         sim.start_node_as(1, NEW).await.unwrap();
         assert_eq!(on(&sim, "one"), ["node-1", "node-2"]);
+    }
+
+    #[tokio::test]
+    async fn copies_of_a_node_that_stays_away_are_built_elsewhere_after_a_minute() {
+        let sim = three_old().await;
+        create(&sim, "pair", 1);
+        sim.stop_node(0).await.unwrap();
+        sim.advance_ms(super::DELAY_MS / 2);
+        assert_eq!(on(&sim, "pair"), ["node-2", "-"]);
+        sim.advance_ms(super::DELAY_MS / 2);
+        assert_eq!(on(&sim, "pair"), ["node-2", "node-3"]);
+        sim.start_node(0).await.unwrap();
+        assert_eq!(on(&sim, "pair"), ["node-2", "node-3"]);
     }
 
     #[tokio::test]

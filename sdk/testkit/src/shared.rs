@@ -145,8 +145,10 @@ impl Shared {
 
     /// Takes a node out of the cluster and closes its port.
     pub(crate) fn take_down(&self, inner: &mut Inner, node: usize) {
+        let now = inner.state.now_ms();
         if let Some(entry) = inner.state.nodes.get_mut(node) {
             entry.is_up = false;
+            entry.left_ms = now;
             // A task dies with the node that runs it.
             inner.state.tasks.retain(|_, t| t.node != node);
             inner.state.changed();

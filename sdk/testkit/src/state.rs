@@ -29,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) http: String,
     pub(crate) port: u16,
     pub(crate) is_up: bool,
+    /// When it left last.
+    pub(crate) left_ms: i64,
     pub(crate) heap_max_bytes: u64,
     pub(crate) disk_total_bytes: u64,
     pub(crate) disk_free_bytes: u64,
@@ -51,6 +53,8 @@ pub(crate) struct State {
     pub(crate) state_uuid: String,
     pub(crate) version: u64,
     pub(crate) nodes: Vec<Node>,
+    /// When places for copies were decided last.
+    pub(crate) allocated_ms: i64,
     /// Who was elected last.
     pub(crate) elected: usize,
     pub(crate) indices: BTreeMap<String, Index>,
@@ -472,6 +476,7 @@ impl State {
         for index in self.indices.values_mut() {
             index.refresh_if_due(now);
         }
+        self.allocate_if_due();
         crate::task::advance(self, self.task_docs_per_request);
         crate::snapshot::advance(self);
     }
