@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use liftlock_types::event::{Event, Intent, Outcome, OutcomeKind};
-use liftlock_types::rules::Class;
+use liftlock_types::rules::{Borrow, Class};
 use liftlock_types::{
     Acted, Attempt, Change, Digest, Exit, Facts, Planned, Probed, RestsOn, StepId,
 };
@@ -16,6 +16,7 @@ use crate::defect::Defect;
 use crate::observer::Happening;
 use crate::runner::{Halt, Runner};
 use crate::settle::Settled;
+use crate::state::GIVE_BACK;
 use crate::{boot_time_ms, iso, now_ms};
 
 /// Oldest reading of what a change rests on when it is sent (gate, rule 1).
@@ -372,6 +373,12 @@ impl Runner {
         })?;
         self.check_identity(&passing.planned.binding).await?;
         self.check_claims().await?;
+        // What is neutral goes back at every end, also where a service that was stopped runs again (gate, rule 4).
+        if passing.id.as_str().starts_with(GIVE_BACK)
+            && matches!(passing.origin, Origin::Undo(of) if of.change.rule().borrows == Some(Borrow::Neutral))
+        {
+            return Ok(());
+        }
         self.check_standing(passing.id).await
     }
 

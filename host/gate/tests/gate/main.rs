@@ -718,6 +718,45 @@ async fn neutral_state_is_given_back_when_the_run_stops_and_borrowed_again_when_
 }
 
 #[tokio::test]
+async fn neutral_state_is_given_back_also_where_a_stopped_service_runs_again() {
+    let mut waits = create("create", "d");
+    waits.opens_when = vec![Condition {
+        label: "a document is gone".into(),
+        binding: binding(),
+        predicate: Predicate::CountIs {
+            index: "i".into(),
+            query: None,
+            count: 0,
+        },
+        negated: false,
+        stable_for_ms: 0,
+        patience_ms: 5_000,
+        on_expiry: OnExpiry::Fail,
+    }];
+    let mut steps = vec![stop(), setting("none"), waits];
+    for step in &mut steps {
+        step.phase = Phase::Switch;
+    }
+    let lab = Lab::new(steps).await;
+    let toy = lab.toy.clone();
+    let other = tokio::spawn(async move {
+        while toy.with(|world| world.setting.is_none()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        toy.with(|world| {
+            world.running = true;
+            world.documents.clear();
+        });
+    });
+    let end = lab.run().await;
+    other.await.unwrap();
+    assert!(why(&end).contains("runs again"), "{}", why(&end));
+    assert_eq!(lab.toy.with(|world| world.setting.clone()), None);
+    let end = lab.runner().await.abort("somebody else works here").await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+}
+
+#[tokio::test]
 async fn protective_state_stays_when_a_run_is_aborted() {
     let mut steps = vec![stop(), task(true)];
     steps[1].own_approval = Some("a look".into());
