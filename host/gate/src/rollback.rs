@@ -39,15 +39,30 @@ pub fn rollback_plan(state: &RunState, plan: &Plan, earlier: &[Plan]) -> Vec<Und
     let made = made_by_run(state, &step_of);
     parts(&state.completed, &step_of)
         .into_iter()
-        .flat_map(|part| part.steps)
-        .filter_map(|step| {
-            let (how, impossible) = how(step, &state.step(&step.id), &made)?;
-            Some(UndoStep {
-                of: step.id.clone(),
-                title: step.title.clone(),
-                how,
-                impossible,
-            })
+        .flat_map(|part| {
+            let of_unit = part.unit.is_some();
+            let undone: Vec<(&Step, UndoStep)> = part
+                .steps
+                .into_iter()
+                .filter_map(|step| {
+                    let (how, impossible) = how(step, &state.step(&step.id), &made)?;
+                    let undo = UndoStep {
+                        of: step.id.clone(),
+                        title: step.title.clone(),
+                        how,
+                        impossible,
+                    };
+                    Some((step, undo))
+                })
+                .collect();
+            // What a unit gave back is borrowed again for what is taken back of it, and not for nothing.
+            let was_given_back = |(step, _): &(&Step, UndoStep)| {
+                let borrows = |planned: &Planned| planned.change.rule().borrows.is_some();
+                step.change().is_some_and(borrows) && state.step(&step.id).gave_back == Some(true)
+            };
+            let is_needless = of_unit && undone.iter().all(was_given_back);
+            let undone = if is_needless { Vec::new() } else { undone };
+            undone.into_iter().map(|(_, undo)| undo)
         })
         .collect()
 }
@@ -56,6 +71,9 @@ pub fn rollback_plan(state: &RunState, plan: &Plan, earlier: &[Plan]) -> Vec<Und
 fn how(step: &Step, state: &StepState, made: &[String]) -> Option<(String, bool)> {
     let change = &step.change()?.change;
     if let Some(borrow) = change.rule().borrows {
+        if matches!(step.undo, Undo::Stays { .. }) {
+            return None;
+        }
         return matches!(state.gave_back, None | Some(true) if borrow == Borrow::Protective && state.is_done())
             .then(|| ("given back at the end, when all else is as before".into(), false));
     }

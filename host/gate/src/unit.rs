@@ -5,7 +5,7 @@
 
 use liftlock_types::event::Event;
 use liftlock_types::rules::Borrow;
-use liftlock_types::{Body, Exit, Plan, Step, StepId, UnitName};
+use liftlock_types::{Body, Exit, Plan, Step, StepId, Undo, UnitName};
 
 use crate::FreezeError;
 use crate::boot_time_ms;
@@ -287,12 +287,14 @@ impl Runner {
             .collect()
     }
 
-    /// Steps that took out or stopped something: of this unit, or of none; given back by the run or not.
+    /// Steps that took out or stopped something: of this unit, or of none; given back by the run or not. Without those
+    /// that stay.
     pub(crate) fn protective(&self, unit: Option<&UnitName>) -> Vec<StepId> {
         let state = self.state();
         let borrows = |step: &Step| {
             step.change()
                 .is_some_and(|planned| planned.change.rule().borrows == Some(Borrow::Protective))
+                && !matches!(step.undo, Undo::Stays { .. })
         };
         state
             .completed

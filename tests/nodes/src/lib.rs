@@ -175,9 +175,7 @@ impl Plugin for Nodes {
         rolling.remove_archived(&cluster, &archived, plan)?;
         let bound = rolling::gather(site, NODES)?;
         let behind = rolling::behind(seen.view(), &bound, &target.to);
-        for member in &behind {
-            rolling.take(site, &cluster, *member, plan)?;
-        }
+        rolling.take(site, &cluster, &behind, plan)?;
         plan.summary(&format!("{} of {} nodes", behind.len(), seen.nodes.len()));
         Ok(())
     }

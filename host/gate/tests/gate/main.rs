@@ -757,6 +757,26 @@ async fn neutral_state_is_given_back_also_where_a_stopped_service_runs_again() {
 }
 
 #[tokio::test]
+async fn what_is_said_to_stay_stopped_is_not_started_by_a_rollback_and_is_named() {
+    let because = "the old version cannot join any more";
+    let mut steps = vec![stop(), task(true)];
+    steps[0].undo = Undo::Stays {
+        because: because.into(),
+    };
+    steps[1].own_approval = Some("a look".into());
+    let lab = Lab::new(steps).await;
+    assert_eq!(lab.run().await.exit, Exit::StepApproval);
+    let end = lab.runner().await.rollback("slow", vec![]).await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    assert!(!lab.toy.with(|world| world.running));
+    assert!(
+        end.left_behind.iter().any(|line| line.contains(because)),
+        "{:?}",
+        end.left_behind
+    );
+}
+
+#[tokio::test]
 async fn protective_state_stays_when_a_run_is_aborted() {
     let mut steps = vec![stop(), task(true)];
     steps[1].own_approval = Some("a look".into());

@@ -102,6 +102,27 @@ async fn a_run_goes_back_unit_by_unit_and_leaves_what_stays() {
 }
 
 #[tokio::test]
+async fn a_unit_of_which_all_stays_is_not_taken_out_again_for_nothing() {
+    let mut steps = rolling();
+    for step in &mut steps {
+        if matches!(
+            step.change().map(|planned| &planned.change),
+            Some(Change::CreateDocument { .. })
+        ) {
+            step.undo = Undo::Stays {
+                because: "the new one runs on it".into(),
+            };
+        }
+    }
+    let lab = Lab::new(steps).await;
+    assert_eq!(lab.run().await.exit, Exit::Done);
+    lab.toy.with(|world| world.sent.clear());
+    let end = lab.runner().await.rollback("slow", vec![]).await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    assert!(lab.sent().is_empty(), "{:?}", lab.sent());
+}
+
+#[tokio::test]
 async fn one_unit_goes_back_and_the_run_can_do_it_anew() {
     let mut lab = Lab::new(waiting()).await;
     assert_eq!(lab.run().await.exit, Exit::StepApproval);

@@ -70,9 +70,7 @@ pub(crate) fn propose(
             .around
             .capture(&writer.storage, BEFORE, Phase::Prepare, "the cluster")?;
         writer.protect()?;
-        for member in &behind {
-            nodes.take(site, &writer.storage, *member, plan)?;
-        }
+        nodes.take(site, &writer.storage, &behind, plan)?;
         plan.not_done(&format!(
             "a rollback leaves nodes at {}: {NODE_STAYS}",
             target.to

@@ -7,6 +7,10 @@ use crate::site::Site;
 
 use super::{Bound, Member, Rolling, conditions, keep_replicas_where_they_are};
 
+/// Why the last node of the old version does not go back once it is stopped.
+const LAST_STAYS: &str = "it was the last node of the old version, and once that has left none can join again: it goes on as the new \
+     one. A resumed run does that; after a rollback switch it to the new version and start it";
+
 impl Rolling<'_> {
     /// Takes off what the server put aside: with it some servers refuse every setting, allocation too. These are keys as
     /// [`Cluster::archived`] gives them; none, no step.
@@ -29,10 +33,10 @@ impl Rolling<'_> {
         .map(drop)
     }
 
-    /// One node in phase `switch`: allocation borrowed, flushed, stopped, switched, started, in the cluster with the new
+    /// All of these nodes, which are those of an older version, in this order, in phase `switch`. Of each: allocation borrowed, flushed, stopped, switched, started, in the cluster with the new
     /// version, allocation given back, shards waited for.
     ///
-    /// Every step is of the unit that the service's binding names. Ids are the unit and `-hold`, `-flush`, `-stop`,
+    /// Every step of a node is of the unit that its service's binding names. Ids are the unit and `-hold`, `-flush`, `-stop`,
     /// `-switch`, `-start`, `-release`.
     ///
     /// # Errors
@@ -41,7 +45,21 @@ impl Rolling<'_> {
         &self,
         site: &Site,
         on: &Cluster,
+        members: &[Member<'_>],
+        plan: &Plan<'_>,
+    ) -> Result<()> {
+        for (at, member) in members.iter().enumerate() {
+            self.take_one(site, on, *member, at + 1 == members.len(), plan)?;
+        }
+        Ok(())
+    }
+
+    fn take_one(
+        &self,
+        site: &Site,
+        on: &Cluster,
         Member { node, bound }: Member<'_>,
+        is_last: bool,
         plan: &Plan<'_>,
     ) -> Result<()> {
         let Bound { unit, binding, .. } = bound;
@@ -65,14 +83,18 @@ impl Rolling<'_> {
             .because("so it has less to read when it starts")
             .does(on.flush(&flushed, &[]))
             .add()?;
-        step("stop", "stop")
+        let stop = step("stop", "stop")
             .opens_when(
                 "another copy of all that it holds is started",
                 conditions::may_stop(&node.name, self.to, self.outages_accepted),
             )
             .does(service.stop())
-            .work("restarts", 1)
-            .add()?;
+            .work("restarts", 1);
+        if is_last {
+            stop.stays(LAST_STAYS).add()?;
+        } else {
+            stop.add()?;
+        }
         step("switch", &format!("to {}", self.to))
             .does(service.switch_artifact(self.to))
             .stays(self.stays)
