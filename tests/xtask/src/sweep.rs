@@ -30,6 +30,7 @@ const SAMPLE_OFFSET: usize = 17;
 enum Product {
     Optimize,
     Camunda,
+    Kuzzle,
 }
 
 /// Of the positions of Camunda 7, each of which takes some seconds of real time: too many of them for the test command.
@@ -37,6 +38,12 @@ const SAMPLE_OF_ENGINES: usize = 120;
 
 /// The first of them.
 const SAMPLE_OF_ENGINES_OFFSET: usize = 31;
+
+/// Of the positions of Kuzzle: some thirty of each plan, ten seconds.
+const SAMPLE_OF_COLLECTIONS: usize = 101;
+
+/// The first of them.
+const SAMPLE_OF_COLLECTIONS_OFFSET: usize = 13;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -86,6 +93,7 @@ impl Options {
         match self.product {
             Product::Optimize => "optimize",
             Product::Camunda => "camunda",
+            Product::Kuzzle => "kuzzle",
         }
     }
 
@@ -94,6 +102,7 @@ impl Options {
         let (sample, offset) = match product {
             Product::Optimize => (SAMPLE, SAMPLE_OFFSET),
             Product::Camunda => (SAMPLE_OF_ENGINES, SAMPLE_OF_ENGINES_OFFSET),
+            Product::Kuzzle => (SAMPLE_OF_COLLECTIONS, SAMPLE_OF_COLLECTIONS_OFFSET),
         };
         Self {
             product,
@@ -148,7 +157,7 @@ impl Options {
 }
 
 pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
-    if matches!(options.product, Product::Camunda) && (options.broken || options.real) {
+    if !matches!(options.product, Product::Optimize) && (options.broken || options.real) {
         bail!("`--broken` and `--real` are there for `sweep optimize` only");
     }
     if options.broken {
@@ -195,11 +204,14 @@ fn must_be_good(tally: &real::Tally) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A quick look, for who tests everything: how many positions it took.
+/// A quick look at what needs no server, for who tests everything: how many positions it took.
 pub(crate) async fn look(summary: &Summary) -> anyhow::Result<u64> {
-    let told = on_the_simulator(&Options::of_a_look(Product::Optimize), summary).await?;
-    let positions = told.number("positions")?;
-    told.must_be_good()?;
+    let mut positions = 0;
+    for product in [Product::Optimize, Product::Kuzzle] {
+        let told = on_the_simulator(&Options::of_a_look(product), summary).await?;
+        positions += told.number("positions")?;
+        told.must_be_good()?;
+    }
     Ok(positions)
 }
 
@@ -238,12 +250,17 @@ async fn on_the_simulator(options: &Options, summary: &Summary) -> anyhow::Resul
             let plugin = summary.step("build the plugin", artifacts::camunda_plugin)?;
             (plugin, None)
         }
+        Product::Kuzzle => {
+            let plugin = summary.step("build the plugin", artifacts::kuzzle_plugin)?;
+            (plugin, None)
+        }
     };
     let program = summary.step("build the sweep", artifacts::sweep)?;
     let what = match options.product {
         _ if options.broken => "broken gates",
         Product::Optimize => "positions on the simulated cluster",
         Product::Camunda => "positions over real databases",
+        Product::Kuzzle => "positions on simulated nodes",
     };
     summary.step(what, || {
         let mut command = Command::new(program);
@@ -302,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_quick_look_takes_some_positions_and_says_which() {
-        for product in [Product::Optimize, Product::Camunda] {
+        for product in [Product::Optimize, Product::Camunda, Product::Kuzzle] {
             let options = Options::of_a_look(product);
             assert!(options.offset < options.sample);
             let arguments = options.arguments();

@@ -83,6 +83,9 @@ const DEADLINES: Deadlines = Deadlines {
     change_ms: 5_000,
 };
 
+/// Between two processes of a run, by the cluster's clock.
+const RESUMED_AFTER_MS: i64 = 90_000;
+
 /// A simulated cluster with Kuzzle on it.
 pub struct Collections {
     pub(super) bench: Bench,
@@ -300,6 +303,8 @@ impl Site for Collections {
     fn repair(&self) -> anyhow::Result<()> {
         self.bench.faults.mend();
         self.machines.api_away(false);
+        // Whoever resumes takes longer than a cluster waits for a node that left.
+        self.sim.advance_ms(RESUMED_AFTER_MS);
         Ok(())
     }
 

@@ -82,7 +82,7 @@ impl<F: Fleet> Stage<'_, F> {
 
     /// As before it, but for what stays.
     pub(crate) fn same_as_before(&mut self) -> anyhow::Result<()> {
-        let found = without(self.world.seen()?, F::STAYS);
+        let found = without(self.world.seen_but_named(&self.left_behind)?, F::STAYS);
         let expected = without(self.reference.before.clone(), F::STAYS);
         self.differ(&expected, &found);
         Ok(())
