@@ -55,12 +55,16 @@ pub fn rollback_plan(state: &RunState, plan: &Plan, earlier: &[Plan]) -> Vec<Und
                     Some((step, undo))
                 })
                 .collect();
-            // What a unit gave back is borrowed again for what is taken back of it, and not for nothing.
-            let was_given_back = |(step, _): &(&Step, UndoStep)| {
-                let borrows = |planned: &Planned| planned.change.rule().borrows.is_some();
-                step.change().is_some_and(borrows) && state.step(&step.id).gave_back == Some(true)
+            // What a unit gave back is borrowed again for what is taken back of it, and not for nothing: a flush altered
+            // nothing.
+            let alters_nothing = |(step, _): &(&Step, UndoStep)| {
+                let is_back = state.step(&step.id).gave_back == Some(true);
+                step.change().is_some_and(|planned| {
+                    matches!(planned.change, Change::Flush { .. })
+                        || (planned.change.rule().borrows.is_some() && is_back)
+                })
             };
-            let is_needless = of_unit && undone.iter().all(was_given_back);
+            let is_needless = of_unit && undone.iter().all(alters_nothing);
             let undone = if is_needless { Vec::new() } else { undone };
             undone.into_iter().map(|(_, undo)| undo)
         })
