@@ -30,7 +30,11 @@ pub fn all() -> Vec<Way> {
 impl Way {
     /// What is to be planned.
     pub fn wish(&self) -> Wish {
-        let options = [("method", self.name), ("quiet-seconds", "0")];
+        let options = [
+            ("method", self.name),
+            ("quiet-seconds", "0"),
+            ("watch-seconds", "0"),
+        ];
         Wish {
             name: self.name,
             from: None,
