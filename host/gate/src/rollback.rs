@@ -271,9 +271,7 @@ impl Runner {
     /// From `RollbackBegun` to the end; safe to begin again after any crash.
     pub(crate) async fn go_back(&self) -> Result<(), Halt> {
         self.claim().await?;
-        let state = self.state();
-        let loans = self.protective(None);
-        if !loans.iter().any(|id| state.step(id).gave_back_last) {
+        if !self.gives_back_last(&self.protective(None))? {
             self.take_all_back().await?;
         }
         // One whose outcome was open has come to it meanwhile.
@@ -509,6 +507,19 @@ impl Runner {
             self.undo_all(id, Origin::Plan).await?;
         }
         Ok(())
+    }
+
+    /// Loans are on their way back, so all else is taken back, and what was borrowed for that does not have to hold any
+    /// more. Known by the first attempt: a crash can cut off the row that says that it was given back.
+    fn gives_back_last(&self, loans: &[StepId]) -> Result<bool, Halt> {
+        let state = self.state();
+        for id in loans {
+            let way = self.give_back_id(id)?;
+            if state.step(id).gave_back_last || !state.step(&way).attempts.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Loans go back when all else is as it was, last one first.

@@ -107,6 +107,21 @@ async fn nothing_goes_forward_after_a_rollback_began_and_resume_continues_it() {
 
 #[tokio::test]
 async fn killed_at_every_call_a_rollback_goes_on_to_the_same_end_and_repeats_nothing() {
+    goes_back_from_every_call(way).await;
+}
+
+#[tokio::test]
+async fn killed_at_every_call_what_was_borrowed_again_for_the_way_back_is_given_back_once() {
+    goes_back_from_every_call(|| {
+        let mut steps = way();
+        let body = Body::GiveBack { step: id("stop") };
+        steps.push(step("start", Phase::Contract, body));
+        steps
+    })
+    .await;
+}
+
+async fn goes_back_from_every_call(way: impl Fn() -> Vec<Step>) {
     let straight = Lab::new(way()).await;
     let before = world(&straight.toy);
     assert_eq!(straight.run().await.exit, Exit::Done);
