@@ -3,6 +3,7 @@
 use liftlock_types::event::{Event, OutcomeKind};
 use liftlock_types::rules::Borrow;
 use liftlock_types::{Change, Exit, Step, StepId};
+use serde_json::Value;
 
 use crate::boot_time_ms;
 use crate::defect::Defect;
@@ -83,11 +84,7 @@ impl Runner {
                 None => format!("what step {step} stopped stays stopped, as the plan has it"),
             });
         }
-        for step in self.state().unrepeatable() {
-            self.leave(format!(
-                "a request of step {step} was never answered: should it land after all, what it makes is to be removed"
-            ));
-        }
+        self.leave_what_may_land();
         for label in &self.state().expired {
             self.leave(format!("passed over: {label}"));
         }
@@ -99,6 +96,30 @@ impl Runner {
         .await?;
         self.write_head().await?;
         self.release().await
+    }
+
+    /// Requests that nobody has accounted for: what each would make, or set once more, should it land after all.
+    fn leave_what_may_land(&self) {
+        let state = self.state();
+        for step in state.unrepeatable() {
+            self.leave(format!(
+                "a request of step {step} was never answered: should it land after all, what it makes is to be removed"
+            ));
+        }
+        for (step, attempt) in state.unaccounted() {
+            let borrowed = attempt.intent.and_then(|intent| intent.borrowed);
+            let Some(borrowed) = borrowed.filter(|it| it.kind == Borrow::Neutral) else {
+                continue;
+            };
+            let old = match borrowed.old {
+                Value::Null => "not set".to_owned(),
+                old => old.to_string(),
+            };
+            self.leave(format!(
+                "a request of step {step} was never answered: should it land after all, {} is {} again, and was {old}",
+                borrowed.key, borrowed.ours
+            ));
+        }
     }
 
     /// What a step took of a balancer; none: it stopped something.

@@ -300,6 +300,20 @@ async fn a_request_without_an_answer_whose_object_a_later_step_changed_again_is_
 }
 
 #[tokio::test]
+async fn a_setting_whose_request_was_never_answered_is_named_at_the_end_with_its_old_value() {
+    let lab = Lab::new(vec![setting("none"), create("create", "d")]).await;
+    lab.toy.with(|world| world.faults = vec![Fault::DropBefore]);
+    let end = lab.run().await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    assert_eq!(lab.toy.with(|world| world.setting.clone()), None);
+    let left = end.left_behind.join("\n");
+    assert!(
+        left.contains("never answered") && left.contains("was not set"),
+        "{left}"
+    );
+}
+
+#[tokio::test]
 async fn a_writer_that_runs_again_stops_the_run() {
     let mut create = create("create", "d");
     create.opens_when = vec![Condition {
