@@ -120,6 +120,18 @@ impl Fleet for Collections {
                 *runs = true.into();
             }
         }
+        // A request can land after the end; then somebody was told which value is to be set.
+        let told = format!("was \"{}\"", ALLOCATION.1);
+        let is_told = |line: &String| {
+            line.contains("never answered") && line.contains(ALLOCATION.0) && line.contains(&told)
+        };
+        let path = format!(
+            "/cluster/cluster_settings/persistent/{}",
+            ALLOCATION.0.replace('.', "/")
+        );
+        if let (true, Some(value)) = (report.iter().any(is_told), seen.pointer_mut(&path)) {
+            *value = ALLOCATION.1.into();
+        }
         Ok(seen)
     }
 
