@@ -19,7 +19,7 @@ const SOURCES: [(&str, &str); 2] = [
     ),
 ];
 
-/// Documents of one request, both ways. Its own default of 100 is a fifth as fast.
+/// Documents of one request, both ways: as many as the server itself takes for its own copy. The default is 100.
 const AT_ONCE: &str = "--limit=1000";
 
 /// An installed one.
