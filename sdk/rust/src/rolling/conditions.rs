@@ -48,6 +48,12 @@ pub(super) fn settled(patience_ms: u64) -> Result<Condition> {
     asked(SETTLED, &json!({})).patience_ms(patience_ms)
 }
 
+/// As [`settled`]; also where this node is not in the cluster. A run that goes on while it has the node down would wait
+/// until all that the node holds is built anew on others, and start it then.
+pub(super) fn settled_or_away(node: &str, patience_ms: u64) -> Result<Condition> {
+    asked(SETTLED, &json!({ "unless-away": node })).patience_ms(patience_ms)
+}
+
 /// Looks at one of the conditions between [`super::Rolling`]'s steps; none: it has no such name. `binding` is the cluster,
 /// and ids of findings begin with `ids`.
 ///
@@ -94,10 +100,9 @@ pub fn observe(
         )),
         SETTLED => {
             let storage = storage()?;
-            holds_where(not_settled(
-                &storage.shards("*")?,
-                &with_own_word(&storage)?,
-            ))
+            let nodes = with_own_word(&storage)?;
+            let node = input.get("unless-away").and_then(Value::as_str);
+            holds_where(not_settled_unless_away(&storage.shards("*")?, &nodes, node))
         }
         _ => return Ok(None),
     }))
@@ -187,6 +192,15 @@ pub(super) fn not_settled(shards: &[Shard], nodes: &[Node]) -> String {
     told::first(all.iter().map(told_why), ", ")
 }
 
+/// The same, but nothing where this node is not in the cluster.
+fn not_settled_unless_away(shards: &[Shard], nodes: &[Node], node: Option<&str>) -> String {
+    let is_away = |name: &str| nodes.iter().all(|node| node.name != name);
+    if node.is_some_and(is_away) {
+        return String::new();
+    }
+    not_settled(shards, nodes)
+}
+
 fn told_why(one: &Unsettled) -> String {
     let why = match &one.why {
         Why::Starts => "a copy starts".to_owned(),
@@ -244,7 +258,11 @@ mod tests {
         let seen = seen();
         assert_eq!(not_settled(&seen.shards, &seen.nodes), "");
         let loose = [shard(INDEX, true, Some("n1")), shard(INDEX, false, None)];
-        let why = not_settled(&loose, &seen.nodes);
-        assert_eq!(why, "`orders` shard 0: a replica could be on `n2`");
+        for unless_away in [None, Some("n2")] {
+            let why = not_settled_unless_away(&loose, &seen.nodes, unless_away);
+            assert_eq!(why, "`orders` shard 0: a replica could be on `n2`");
+        }
+        // What it held is not built anew elsewhere before it is started.
+        assert_eq!(not_settled_unless_away(&loose, &seen.nodes, Some("n4")), "");
     }
 }

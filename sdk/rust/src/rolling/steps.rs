@@ -72,10 +72,12 @@ impl Rolling<'_> {
             )
             .unit(unit)
         };
-        let settled = || conditions::settled(self.settle_ms);
         step("hold", "leave replicas where they are")
             .because("else its replicas would be built anew elsewhere while it is away")
-            .opens_when("no shard is worth waiting for", settled())
+            .opens_when(
+                "no shard is worth waiting for, or it is away already",
+                conditions::settled_or_away(&node.name, self.settle_ms),
+            )
             .does(keep_replicas_where_they_are(on))
             .add()?;
         let flushed: Vec<&str> = self.flushed.iter().map(String::as_str).collect();
@@ -109,7 +111,10 @@ impl Rolling<'_> {
             .add()?;
         step("release", "replicas may be built again")
             .gives_back(&format!("{unit}-hold"))
-            .ends_when("no shard is worth waiting for", settled())
+            .ends_when(
+                "no shard is worth waiting for",
+                conditions::settled(self.settle_ms),
+            )
             .add()?;
         Ok(())
     }
