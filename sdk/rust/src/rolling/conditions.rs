@@ -8,10 +8,14 @@ use crate::plan::asked;
 use crate::site::Site;
 use crate::{Error, Result, told};
 
-use super::{Left, Unsettled, Why, has_joined, is_elected, left_without_copy, unsettled};
+use super::{
+    Left, Unsettled, Why, has_joined, is_elected, is_manager_eligible, left_without_copy, unsettled,
+};
 
 /// Nothing is lost by this node's stop.
 const MAY_STOP: &str = "may-stop";
+/// Enough nodes that can be elected stay.
+const MANAGERS: &str = "managers-stay";
 /// The node is in the cluster.
 const JOINED: &str = "joined";
 /// It has its new version.
@@ -34,6 +38,12 @@ pub(super) fn may_stop(node: &str, to: &str, outages_accepted: bool) -> Result<C
     asked(MAY_STOP, &input)
         .patience_ms(STOP_PATIENCE_MS)
         .when_expired(OnExpiry::Ask)
+}
+
+/// `of`: nodes that could be elected when it was planned. Nobody is asked to pass it over: a cluster without a manager takes
+/// no write, and nothing of it could be read to go on by.
+pub(super) fn managers_stay(node: &str, of: usize) -> Result<Condition> {
+    asked(MANAGERS, &json!({ "node": node, "of": of })).patience_ms(STOP_PATIENCE_MS)
 }
 
 pub(super) fn joined(node: &str) -> Result<Condition> {
@@ -89,6 +99,16 @@ pub fn observe(
                 text("node")?,
                 text("to")?,
                 accepted,
+            ))
+        }
+        MANAGERS => {
+            let of = input.get("of").and_then(Value::as_u64);
+            let of = of.ok_or_else(|| Error::Invalid(format!("`{name}` without `of`: {input}")))?;
+            holds_where(too_few_managers(
+                ids,
+                &storage()?.nodes()?,
+                text("node")?,
+                of,
             ))
         }
         JOINED => holds_where(not_joined(ids, &storage()?.nodes()?, text("node")?)),
@@ -166,6 +186,22 @@ pub(super) fn told_of(left: &Left) -> String {
     format!("`{}` shard {}: {how}", left.index, left.number)
 }
 
+/// Elections need more than half of those that could be elected; one that is down counts among them.
+fn too_few_managers(ids: &str, nodes: &[Node], name: &str, of: u64) -> String {
+    let eligible = || nodes.iter().filter(|node| is_manager_eligible(node));
+    if eligible().all(|node| node.name != name) {
+        return String::new();
+    }
+    let left = eligible().filter(|node| node.name != name).count() as u64;
+    if left * 2 > of {
+        return String::new();
+    }
+    format!(
+        "without `{name}` {left} of {of} nodes that can be elected would be in the cluster, and an election needs more than \
+         half ({ids}.manager-outage): start the others"
+    )
+}
+
 fn not_joined(ids: &str, nodes: &[Node], name: &str) -> String {
     if nodes.iter().any(|node| node.name == name) {
         return String::new();
@@ -240,6 +276,22 @@ mod tests {
         assert!(cannot_stop(IDS, &[], &nodes, "n1", TO, true).contains("`n3` is still"));
         nodes[2] = node("n3", TO, false);
         assert_eq!(cannot_stop(IDS, &[], &nodes, "n1", TO, true), "");
+    }
+
+    #[test]
+    fn a_node_is_not_stopped_while_another_manager_is_down() {
+        let mut nodes = seen().nodes;
+        assert_eq!(too_few_managers(IDS, &nodes, "n2", 3), "");
+        // It is stopped already, or was never one that is elected.
+        assert_eq!(too_few_managers(IDS, &nodes, "n4", 3), "");
+        nodes.remove(2);
+        let why = too_few_managers(IDS, &nodes, "n2", 3);
+        assert!(
+            why.contains("1 of 3") && why.contains("acme.manager-outage"),
+            "{why}"
+        );
+        nodes[1].roles = vec!["data".into()];
+        assert_eq!(too_few_managers(IDS, &nodes, "n2", 3), "");
     }
 
     #[test]

@@ -34,8 +34,8 @@ pub const PAGES: &[[&str; 4]] = &[
     ],
     [
         "manager-outage",
-        "Elections need more than half of the nodes that can be elected. With two of them, the stop of either leaves the cluster without a manager until it is back: nothing is written then.",
-        "add a third; or set the option `outages` to `accepted`",
+        "Elections need more than half of the nodes that can be elected. With two of them, the stop of either leaves the cluster without a manager until it is back: nothing is written then. So does the stop of one of three while another is down.",
+        "add a third, and start those that are down; or set the option `outages` to `accepted`",
         GUIDE,
     ],
     [

@@ -5,11 +5,22 @@ use crate::capability::{Cluster, Service};
 use crate::plan::{Phase, Plan};
 use crate::site::Site;
 
-use super::{Bound, Member, Rolling, conditions, keep_replicas_where_they_are};
+use super::{
+    Bound, Member, Rolling, conditions, is_manager_eligible, keep_replicas_where_they_are,
+};
 
 /// Why the last node of the old version does not go back once it is stopped.
 const LAST_STAYS: &str = "it was the last node of the old version, and once that has left none can join again: it goes on as the new \
      one. A resumed run does that; after a rollback switch it to the new version and start it";
+
+/// What one node is among all.
+#[derive(Debug, Clone, Copy)]
+struct Among {
+    /// The last of the old version.
+    is_last: bool,
+    /// How many can be elected.
+    managers: usize,
+}
 
 impl Rolling<'_> {
     /// Takes off what the server put aside: with it some servers refuse every setting, allocation too. These are keys as
@@ -48,8 +59,15 @@ impl Rolling<'_> {
         members: &[Member<'_>],
         plan: &Plan<'_>,
     ) -> Result<()> {
+        let nodes = on.nodes()?;
+        let managers = nodes.iter().filter(|node| is_manager_eligible(node));
+        let managers = managers.count();
         for (at, member) in members.iter().enumerate() {
-            self.take_one(site, on, *member, at + 1 == members.len(), plan)?;
+            let among = Among {
+                is_last: at + 1 == members.len(),
+                managers,
+            };
+            self.take_one(site, on, *member, among, plan)?;
         }
         Ok(())
     }
@@ -59,7 +77,7 @@ impl Rolling<'_> {
         site: &Site,
         on: &Cluster,
         Member { node, bound }: Member<'_>,
-        is_last: bool,
+        among: Among,
         plan: &Plan<'_>,
     ) -> Result<()> {
         let Bound { unit, binding, .. } = bound;
@@ -92,7 +110,15 @@ impl Rolling<'_> {
             )
             .does(service.stop())
             .work("restarts", 1);
-        if is_last {
+        let stop = if self.outages_accepted {
+            stop
+        } else {
+            stop.opens_when(
+                "enough nodes that can be elected stay",
+                conditions::managers_stay(&node.name, among.managers),
+            )
+        };
+        if among.is_last {
             stop.stays(LAST_STAYS).add()?;
         } else {
             stop.add()?;
