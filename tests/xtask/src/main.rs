@@ -23,6 +23,7 @@ mod golden;
 mod hostile;
 mod lab;
 mod licences;
+mod parts;
 mod plugins;
 mod prove;
 mod prove_camunda;

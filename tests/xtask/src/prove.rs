@@ -10,12 +10,14 @@ use liftlock_e2e::Simulated;
 use liftlock_e2e::Stage;
 use liftlock_e2e::Tally;
 use liftlock_e2e::artifacts;
+use liftlock_e2e::artifacts::Component;
 use liftlock_e2e::proof;
 use liftlock_e2e::proof::Position;
 use liftlock_e2e::proof::Upgrader;
 use liftlock_lab::Server;
 use liftlock_lab::ServerKind;
 
+use crate::parts;
 use crate::plugins;
 use crate::prove_camunda;
 use crate::prove_kuzzle;
@@ -74,9 +76,20 @@ impl Options {
 pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Result<()> {
     summary.step("look for a JDK and Maven", tools::install_for_servers)?;
     match options.product {
-        Product::Camunda => return camunda(&options.part, summary).await,
-        Product::Kuzzle => return kuzzle(&options.part, summary).await,
-        Product::Nodes => return nodes(&options.part, summary).await,
+        Product::Camunda => {
+            let what = "look for databases and balancers";
+            summary.step(what, tools::install_for_camunda)?;
+            let plugin = artifacts::camunda_plugin;
+            return in_parts::<prove_camunda::Part>(&options.part, plugin, summary).await;
+        }
+        Product::Kuzzle => {
+            let plugin = artifacts::kuzzle_plugin;
+            return in_parts::<prove_kuzzle::Part>(&options.part, plugin, summary).await;
+        }
+        Product::Nodes => {
+            let plugin = artifacts::nodes_plugin;
+            return in_parts::<prove_nodes::Part>(&options.part, plugin, summary).await;
+        }
         Product::Optimize => {}
     }
     plugins::ensure(summary)?;
@@ -105,7 +118,7 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
 }
 
 /// The parts of these names; all where none is named.
-fn parts<P: clap::ValueEnum + Copy>(named: &[String]) -> anyhow::Result<Vec<P>> {
+fn named_parts<P: clap::ValueEnum + Copy>(named: &[String]) -> anyhow::Result<Vec<P>> {
     if named.is_empty() {
         return Ok(P::value_variants().to_vec());
     }
@@ -121,37 +134,16 @@ fn parts<P: clap::ValueEnum + Copy>(named: &[String]) -> anyhow::Result<Vec<P>> 
     named.iter().map(of).collect()
 }
 
-async fn kuzzle(named: &[String], summary: &mut Summary) -> anyhow::Result<()> {
-    let parts = parts(named)?;
-    let plugin = summary.step("build the plugin", artifacts::kuzzle_plugin)?;
+/// A proof in parts: those of these names.
+async fn in_parts<P: parts::Part + clap::ValueEnum>(
+    named: &[String],
+    plugin: impl FnOnce() -> anyhow::Result<Component>,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    let parts = named_parts::<P>(named)?;
+    let plugin = summary.step("build the plugin", plugin)?;
     let liftlock = summary.step("build the binary", artifacts::liftlock)?;
-    let tally = prove_kuzzle::prove(&liftlock, &plugin, &parts, summary).await;
-    summary.field("parts", parts.len());
-    summary.field("checks", tally.passed());
-    summary.field("failed", tally.failed().len());
-    tally.into_count().map(drop)
-}
-
-async fn nodes(named: &[String], summary: &mut Summary) -> anyhow::Result<()> {
-    let parts = parts(named)?;
-    let plugin = summary.step("build the plugin", artifacts::nodes_plugin)?;
-    let liftlock = summary.step("build the binary", artifacts::liftlock)?;
-    let tally = prove_nodes::prove(&liftlock, &plugin, &parts, summary).await;
-    summary.field("parts", parts.len());
-    summary.field("checks", tally.passed());
-    summary.field("failed", tally.failed().len());
-    tally.into_count().map(drop)
-}
-
-async fn camunda(named: &[String], summary: &mut Summary) -> anyhow::Result<()> {
-    let parts = parts(named)?;
-    summary.step(
-        "look for databases and balancers",
-        tools::install_for_camunda,
-    )?;
-    let plugin = summary.step("build the plugin", artifacts::camunda_plugin)?;
-    let liftlock = summary.step("build the binary", artifacts::liftlock)?;
-    let tally = prove_camunda::prove(&liftlock, &plugin, &parts, summary).await;
+    let tally = parts::prove(&liftlock, &plugin, &parts, summary).await;
     summary.field("parts", parts.len());
     summary.field("checks", tally.passed());
     summary.field("failed", tally.failed().len());

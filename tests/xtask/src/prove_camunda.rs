@@ -13,7 +13,7 @@ use liftlock_lab::DatabaseKind;
 use liftlock_lab::camunda::EngineVersion;
 use liftlock_lab::camunda::PgJdbc;
 
-use crate::summary::Summary;
+use crate::parts;
 
 /// One part of the proof, on a site of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -45,23 +45,6 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Postgresql => "7.22 to 7.23 on PostgreSQL",
-            Self::Mariadb => "7.22 to 7.23 on MariaDB",
-            Self::Next => "7.23 to 7.24 on MariaDB",
-            Self::NextPostgresql => "7.23 to 7.24 on PostgreSQL",
-            Self::Groups => "six nodes in groups of two",
-            Self::Unit => "one node goes back",
-            Self::Window => "a deployment in the window",
-            Self::Nginx => "behind nginx",
-            Self::Driver => "the driver's defaults",
-            Self::Last => "the last node that serves",
-            Self::Restore => "back as a whole",
-            Self::RestoreMariadb => "back as a whole, on MariaDB",
-        }
-    }
-
     fn spec(self) -> RollingSpec {
         let database = DatabaseKind::MariaDb;
         match self {
@@ -110,6 +93,27 @@ impl Part {
             },
         }
     }
+}
+
+impl parts::Part for Part {
+    const PRODUCT: &str = "camunda";
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Postgresql => "7.22 to 7.23 on PostgreSQL",
+            Self::Mariadb => "7.22 to 7.23 on MariaDB",
+            Self::Next => "7.23 to 7.24 on MariaDB",
+            Self::NextPostgresql => "7.23 to 7.24 on PostgreSQL",
+            Self::Groups => "six nodes in groups of two",
+            Self::Unit => "one node goes back",
+            Self::Window => "a deployment in the window",
+            Self::Nginx => "behind nginx",
+            Self::Driver => "the driver's defaults",
+            Self::Last => "the last node that serves",
+            Self::Restore => "back as a whole",
+            Self::RestoreMariadb => "back as a whole, on MariaDB",
+        }
+    }
 
     async fn prove(
         self,
@@ -138,22 +142,4 @@ impl Part {
             }
         }
     }
-}
-
-/// Proves these parts. An error of one does not keep the next from being looked at: it is a failed check.
-pub(crate) async fn prove(
-    liftlock: &Path,
-    plugin: &Component,
-    parts: &[Part],
-    summary: &Summary,
-) -> Tally {
-    let mut tally = Tally::loud();
-    for part in parts {
-        tally.about(part.name());
-        let what = format!("prove camunda, {}", part.name());
-        let proof = part.prove(liftlock, plugin, &mut tally);
-        let result = summary.wait(&what, proof).await;
-        tally.check("the proof came to its end", result);
-    }
-    tally
 }

@@ -10,7 +10,7 @@ use liftlock_e2e::kuzzle;
 use liftlock_e2e::kuzzle::BesideStage;
 use liftlock_e2e::kuzzle::KuzzleStage;
 
-use crate::summary::Summary;
+use crate::parts;
 
 /// One part of the proof, on a site of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -29,7 +29,9 @@ pub(crate) enum Part {
     Rehearsal,
 }
 
-impl Part {
+impl parts::Part for Part {
+    const PRODUCT: &str = "kuzzle";
+
     fn name(self) -> &'static str {
         match self {
             Self::Rolling => "7.17 to 8.19 node by node",
@@ -67,22 +69,4 @@ impl Part {
             }
         }
     }
-}
-
-/// Proves these parts. An error of one does not keep the next from being looked at: it is a failed check.
-pub(crate) async fn prove(
-    liftlock: &Path,
-    plugin: &Component,
-    parts: &[Part],
-    summary: &Summary,
-) -> Tally {
-    let mut tally = Tally::loud();
-    for part in parts {
-        tally.about(part.name());
-        let what = format!("prove kuzzle, {}", part.name());
-        let proof = part.prove(liftlock, plugin, &mut tally);
-        let result = summary.wait(&what, proof).await;
-        tally.check("the proof came to its end", result);
-    }
-    tally
 }

@@ -8,7 +8,7 @@ use liftlock_e2e::nodes;
 use liftlock_e2e::nodes::NodesStage;
 use liftlock_lab::ServerKind;
 
-use crate::summary::Summary;
+use crate::parts;
 
 /// One part of the proof, on a cluster of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -19,7 +19,9 @@ pub(crate) enum Part {
     Elasticsearch,
 }
 
-impl Part {
+impl parts::Part for Part {
+    const PRODUCT: &str = "nodes";
+
     fn name(self) -> &'static str {
         match self {
             Self::Opensearch => "OpenSearch 1.3 to 2.19 to 3.3",
@@ -52,22 +54,4 @@ impl Part {
             }
         }
     }
-}
-
-/// Proves these parts. An error of one does not keep the next from being looked at: it is a failed check.
-pub(crate) async fn prove(
-    liftlock: &Path,
-    plugin: &Component,
-    parts: &[Part],
-    summary: &Summary,
-) -> Tally {
-    let mut tally = Tally::loud();
-    for part in parts {
-        tally.about(part.name());
-        let what = format!("prove nodes, {}", part.name());
-        let proof = part.prove(liftlock, plugin, &mut tally);
-        let result = summary.wait(&what, proof).await;
-        tally.check("the proof came to its end", result);
-    }
-    tally
 }

@@ -19,9 +19,9 @@ use serde_json::Value;
 
 use crate::fuzz;
 use crate::golden;
+use crate::parts;
 use crate::plugins;
 use crate::prove;
-use crate::prove_camunda;
 use crate::prove_camunda::Part;
 use crate::suite;
 use crate::summary::Summary;
@@ -169,8 +169,7 @@ impl Ground {
         let engines = match artifacts::camunda_plugin() {
             Ok(plugin) => {
                 let parts = [Part::Postgresql];
-                let tally =
-                    prove_camunda::prove(&self.kit.liftlock, &plugin, &parts, summary).await;
+                let tally = parts::prove(&self.kit.liftlock, &plugin, &parts, summary).await;
                 tally.into_count()
             }
             Err(error) => Err(error),
