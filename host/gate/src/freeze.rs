@@ -582,6 +582,17 @@ pub fn differences(approved: &Plan, now: &Plan) -> Vec<String> {
             None => lines.push(format!("`{binding}` is not used any more")),
         }
     }
+    // Before the steps themselves: where the order is another one, so is what follows from it.
+    let in_both = |one: &Plan, other: &Plan| -> Vec<StepId> {
+        let ids = one.steps.iter().map(|step| step.id.clone());
+        ids.filter(|id| other.step(id).is_some()).collect()
+    };
+    let (then, today) = (in_both(approved, now), in_both(now, approved));
+    if let Some((then, today)) = then.iter().zip(&today).find(|(then, today)| then != today) {
+        lines.push(format!(
+            "the order of the steps differs: `{today}` comes now where `{then}` was"
+        ));
+    }
     for step in &approved.steps {
         match now.step(&step.id) {
             None => lines.push(format!("step `{}` is not needed any more", step.id)),
@@ -599,15 +610,6 @@ pub fn differences(approved: &Plan, now: &Plan) -> Vec<String> {
         if approved.step(&step.id).is_none() {
             lines.push(format!("step `{}` is new: {}", step.id, step.title));
         }
-    }
-    let order = |plan: &Plan| {
-        plan.steps
-            .iter()
-            .map(|step| step.id.clone())
-            .collect::<Vec<_>>()
-    };
-    if lines.is_empty() && order(approved) != order(now) {
-        lines.push("the order of the steps differs".into());
     }
     for guard in &approved.guards {
         if !now.guards.contains(guard) {

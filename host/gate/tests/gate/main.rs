@@ -1312,6 +1312,27 @@ async fn estimates_may_differ_when_the_plan_is_made_again_and_facts_may_not() {
 }
 
 #[tokio::test]
+async fn another_order_of_the_steps_is_told_before_what_follows_from_it() {
+    let lab = Lab::new(whole()).await;
+    let mut other = lab.plan.clone();
+    let (first, second) = (other.steps[0].id.clone(), other.steps[1].id.clone());
+    other.steps.swap(0, 1);
+    other.steps[0].title = "otherwise".into();
+    let lines = differences(&lab.plan, &other);
+    assert_eq!(
+        lines[0],
+        format!("the order of the steps differs: `{second}` comes now where `{first}` was")
+    );
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    other.steps.remove(0);
+    assert_eq!(
+        differences(&lab.plan, &other),
+        [format!("step `{second}` is not needed any more")],
+        "a step less is no other order"
+    );
+}
+
+#[tokio::test]
 async fn a_plan_has_one_hash_and_an_edit_another() {
     let lab = Lab::new(whole()).await;
     let file = liftlock_types::PlanFile {
