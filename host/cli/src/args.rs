@@ -132,8 +132,10 @@ pub(crate) enum Command {
     /// change from a rehearsal, whatever the plan says. Options of the plugin that must differ go into
     /// `[rehearsal.options]`.
     ///
-    /// They must serve nobody. Fill them before, from your backup: with the same data, as they are before the upgrade;
-    /// Liftlock does not fill them.
+    /// They must serve nobody, and hold the same data as before the upgrade, from your backup. `--fill` runs the command
+    /// that fills them: `fill = ["./fill.sh"]` under `[rehearsal]`, program and arguments, in the directory of site.toml,
+    /// with your environment. Its output is shown; where it fails nothing is rehearsed. Examples for search clusters and
+    /// PostgreSQL are in examples/rehearsal.
     ///
     /// It plans the real site and the rehearsal, says where the two differ, shows the plan, asks once (`--yes` for CI; that
     /// waives and approves what the plan wants approved by itself), and runs it like any other: through the same gate, with
@@ -360,6 +362,9 @@ pub(crate) struct Rehearse {
     /// Do not ask.
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Run the command first that fills the targets of the rehearsal: `fill` under `[rehearsal]`.
+    #[arg(long)]
+    pub(crate) fill: bool,
     /// Rehearse although blockers stand on the targets of the rehearsal.
     #[arg(long)]
     pub(crate) with_blockers: bool,

@@ -122,6 +122,10 @@ codes! {
         "A target under `[rehearsal]` in `site.toml` is a real one under another address: the same cluster, directory, \
          database, process or store of snapshots. A rehearsal would change it, so nothing was sent. Name a copy that \
          serves nobody.";
+    NotFilled = "E0309-rehearsal-not-filled", Blocked:
+        "The command that fills the targets of a rehearsal, `fill` under `[rehearsal]` in `site.toml`, could not be started \
+         or failed. What it said is above. Nothing was rehearsed; what it did to the targets of the rehearsal stays. Run it \
+         by hand, mend it, and rehearse again with `--fill`, or without where the targets are filled.";
     Unreachable = "E0401-unreachable", Unreachable:
         "A target did not answer, or not in its own form. Nothing was sent that changes anything. The message names \
          the binding and the address.";

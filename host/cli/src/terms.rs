@@ -92,8 +92,8 @@ pub(crate) const TERMS: &[(&str, &str)] = &[
     (
         "rehearsal",
         "The plan performed on other targets that hold a copy of the data, before it is run: `liftlock rehearse VERSION`. \
-         `[rehearsal]` in `site.toml` names them, table by table as the site's own; you fill them from your backup. What it \
-         came to is a file in `rehearsals/`: this plan, these data, this day, how long each step took. `liftlock plan` takes \
+         `[rehearsal]` in `site.toml` names them, table by table as the site's own. They are filled from your backup, by you or by a \
+         command of yours that `--fill` runs first. What it came to is a file in `rehearsals/`: this plan, these data, this day, how long each step took. `liftlock plan` takes \
          its times from it as long as it fits. A plan names its targets, so the two plans have two hashes; what must be equal \
          is their shape: steps, order, verbs, names, conditions and ways back. With `--rehearsal` other commands mean the \
          rehearsal: `liftlock resume RUN --rehearsal` goes on with one that stopped.",

@@ -48,6 +48,7 @@ pub use kills::Position;
 pub use kills::goes_on_after_a_kill;
 pub use refusals::refuses_what_is_not_approved;
 pub use rehearsal::Second;
+pub use rehearsal::fills_the_targets_first;
 pub use rehearsal::goes_on_with_a_rehearsal;
 pub use rehearsal::refuses_to_rehearse_on_the_real_site;
 pub use rehearsal::rehearses_and_plans_by_it;

@@ -6,6 +6,7 @@ pub mod front;
 pub mod stage;
 
 mod backup;
+mod rehearsed;
 mod restore;
 mod ways;
 mod whole;
@@ -13,6 +14,8 @@ mod window;
 
 pub use front::Front;
 pub use front::FrontKind;
+pub use rehearsed::Second;
+pub use rehearsed::rehearses_on_a_copy;
 pub use restore::goes_back_as_a_whole;
 pub use stage::RollingSite;
 pub use stage::RollingSpec;

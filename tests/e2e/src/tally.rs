@@ -123,6 +123,12 @@ pub fn same(expected: &[String], found: &[String]) -> anyhow::Result<()> {
     bail!("{}", lines.join("\n"))
 }
 
+/// Milliseconds as seconds, for a person to read; none is 0.
+#[expect(clippy::cast_precision_loss, reason = "for a person to read")]
+pub fn seconds(ms: Option<u64>) -> f64 {
+    ms.unwrap_or_default() as f64 / 1000.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

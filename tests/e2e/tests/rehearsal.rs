@@ -39,6 +39,11 @@ async fn refuses_to_rehearse_on_what_is_real() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fills_the_targets_of_a_rehearsal_first() {
+    holds(Product::OpenSearch2, proof::fills_the_targets_first).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tells_that_a_rehearsal_fits_no_more() {
     holds(
         Product::OpenSearch2,

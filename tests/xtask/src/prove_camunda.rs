@@ -42,6 +42,8 @@ pub(crate) enum Part {
     Restore,
     /// The same on MariaDB.
     RestoreMariadb,
+    /// On a copy first, filled from a dump: what it takes there and here.
+    Rehearsal,
 }
 
 impl Part {
@@ -86,6 +88,10 @@ impl Part {
                 pgjdbc: PgJdbc::Default,
                 ..RollingSpec::THREE
             },
+            Self::Rehearsal => RollingSpec {
+                nodes: 2,
+                ..RollingSpec::THREE
+            },
             Self::Last => RollingSpec {
                 nodes: 2,
                 minimum: 0,
@@ -112,6 +118,7 @@ impl parts::Part for Part {
             Self::Last => "the last node that serves",
             Self::Restore => "back as a whole",
             Self::RestoreMariadb => "back as a whole, on MariaDB",
+            Self::Rehearsal => "rehearsed on a copy",
         }
     }
 
@@ -127,6 +134,10 @@ impl parts::Part for Part {
             Self::Window => rolling::stops_for_a_deployment(&site, tally).await,
             Self::Last => rolling::leaves_the_last_one(&site, tally).await,
             Self::Driver => rolling::upgrades_with_stale_statements(&site, tally).await,
+            Self::Rehearsal => {
+                let second = rolling::Second::beside(&site).await?;
+                rolling::rehearses_on_a_copy(&site, &second, tally).await
+            }
             Self::Restore | Self::RestoreMariadb => {
                 rolling::goes_back_as_a_whole(&site, tally).await
             }

@@ -25,7 +25,7 @@ pub(crate) enum Part {
     Lost,
     /// By a snapshot into a new cluster, and back to the old one.
     Snapshot,
-    /// The same on a second site first: what it takes there and here.
+    /// The same on a second site first, filled from a snapshot: what it takes there and here.
     Rehearsal,
 }
 
@@ -64,8 +64,8 @@ impl parts::Part for Part {
             }
             Self::Rehearsal => {
                 let stage = BesideStage::start(liftlock, plugin).await?;
-                let stage = stage.with_rehearsal().await?;
-                kuzzle::rehearses_on_a_second_site(&stage, tally).await
+                let second = kuzzle::Second::beside(&stage).await?;
+                kuzzle::rehearses_on_a_second_site(&stage, &second, tally).await
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::grants::Grants;
 use crate::output::{Answer, Ui};
 use crate::planning::{self, Planned, Ready};
 use crate::rehearsal::{self, Times};
-use crate::site::Site;
+use crate::site::{SITE_FILE, Site};
 use crate::store::UNSIGNED;
 use crate::view::{findings, plan as screen};
 use crate::{granting, plans, who};
@@ -25,6 +25,9 @@ pub(super) async fn rehearse(context: &Context, args: args::Rehearse) -> Result<
     let there = context.on_rehearsal(true);
     // First: a site without one is told before anything is contacted.
     let site = there.site()?;
+    if args.fill && site.fill.is_none() {
+        return Err(no_fill());
+    }
     let (ready, planned) = plan_of(&real, &args.version, true).await?;
     let planned = planned?;
     let ui = &context.ui;
@@ -37,6 +40,9 @@ pub(super) async fn rehearse(context: &Context, args: args::Rehearse) -> Result<
     }
     let is_scratch = |binding: &_| site.is_scratch(binding);
     rehearsal::check_plan(is_scratch, &planned.plan, &ready.targets.bindings)?;
+    if args.fill {
+        rehearsal::fill(&there, &site, &args.version).await?;
+    }
     carry_grant(&there, &site, &ready).await?;
     let (ready, rehearsed) = plan_of(&there, &args.version, args.with_blockers).await?;
     let file = rehearsed.map_err(|failure| {
@@ -58,7 +64,9 @@ pub(super) async fn rehearse(context: &Context, args: args::Rehearse) -> Result<
             Code::NoRehearsal,
             "there is nothing to do on the targets of the rehearsal",
         )
-        .remedy("fill them with a copy of the real data, as it was before the upgrade"));
+        .remedy(
+            "fill them with a copy of the real data, as it was before the upgrade; `--fill` runs your command for that",
+        ));
     }
     warn_of_differences(ui, &file, &planned);
     if !args.yes {
@@ -78,6 +86,17 @@ pub(super) async fn rehearse(context: &Context, args: args::Rehearse) -> Result<
         Ok(answer) => Ok(answer.with_options(&there.options())),
         Err(failure) => Err(failure.with_options(&there.options())),
     }
+}
+
+fn no_fill() -> Failure {
+    Failure::new(
+        Code::NoRehearsal,
+        format!("{SITE_FILE} names no command that fills the targets of the rehearsal"),
+    )
+    .untouched("no target was contacted")
+    .remedy(format!(
+        "name one under [rehearsal] in {SITE_FILE}, say fill = [\"./fill.sh\"]; or fill them by hand, and leave out `--fill`"
+    ))
 }
 
 /// The plan of the site that this context means; why there is none, where blockers stand.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use liftlock_gate::{Approval, missing};
+use liftlock_gate::{Approval, RunState, missing};
 use liftlock_journal::Journal;
 use liftlock_types::{Grant, Plan, PlanFile};
 
@@ -144,17 +144,28 @@ pub(crate) async fn check_others(journal: &Journal, plan: &Plan) -> Result<Optio
         if state.plan.as_ref() == Some(&hash) && state.has_sent() {
             used_at_ms = used_at_ms.max(Some(state.begun_at_ms));
         }
-        if state.site == plan.site
-            && state.ended.is_none()
-            && (state.has_sent() || !state.claims.is_empty())
-        {
-            return Err(Failure::new(
-                Code::Claimed,
-                format!("run `{}` of site `{}` is not over", state.run, state.site),
-            )
-            .remedy("resume it, or abort it, before another one begins")
-            .next(format!("liftlock status {}", state.run)));
-        }
+        check_over(&state, &plan.site)?;
     }
     Ok(used_at_ms)
+}
+
+/// No run of this site stands open in this journal.
+pub(crate) async fn check_none_open(journal: &Journal, site: &str) -> Result<(), Failure> {
+    for summary in journal.runs().await.map_err(|e| journal_failure(&e))? {
+        check_over(&runs::state_of(journal, &summary.run).await?, site)?;
+    }
+    Ok(())
+}
+
+fn check_over(state: &RunState, site: &str) -> Result<(), Failure> {
+    let is_open = state.ended.is_none() && (state.has_sent() || !state.claims.is_empty());
+    if state.site != site || !is_open {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Code::Claimed,
+        format!("run `{}` of site `{site}` is not over", state.run),
+    )
+    .remedy("resume it, or abort it, before another one begins")
+    .next(format!("liftlock status {}", state.run)))
 }

@@ -33,7 +33,7 @@ use crate::rehearsal::{self, DiskWatch};
 use crate::{claims, who};
 
 pub(crate) use again::{Over, again, by_other_plan, check_settled, found, json, site_of};
-pub(crate) use checks::{check_approved, check_others, check_unchanged, grant_of};
+pub(crate) use checks::{check_approved, check_none_open, check_others, check_unchanged, grant_of};
 pub(crate) use id::new_id;
 #[cfg(test)]
 pub(crate) use report::EndData;

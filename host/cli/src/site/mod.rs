@@ -152,6 +152,8 @@ pub(crate) struct Site {
     rehearsal: Option<RehearsalToml>,
     /// Of a rehearsal: bindings that lead to its own targets. All others lead to the real ones.
     scratch: Vec<Binding>,
+    /// Of a rehearsal: the command that fills its targets; program and arguments.
+    pub(crate) fill: Option<Vec<String>>,
     /// Of a rehearsal: the site that it stands for.
     pub(crate) real: Option<Box<Site>>,
 }
@@ -221,6 +223,7 @@ impl Site {
             databases: BTreeMap::new(),
             rehearsal: raw.rehearsal,
             scratch: Vec::new(),
+            fill: None,
             real: None,
             file,
             text,
@@ -281,6 +284,7 @@ impl Site {
             databases: self.databases.clone(),
             rehearsal: self.rehearsal.clone(),
             scratch: Vec::new(),
+            fill: None,
             real: None,
         }
     }

@@ -20,6 +20,9 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RehearsalToml {
+    /// Program and arguments.
+    #[serde(default)]
+    fill: Option<Vec<String>>,
     #[serde(default)]
     options: BTreeMap<String, OptionValue>,
     #[serde(default)]
@@ -54,9 +57,20 @@ impl Site {
                  the same form as the site's own"
             )));
         };
+        if own
+            .fill
+            .as_ref()
+            .is_some_and(|words| words.first().is_none_or(|program| program.is_empty()))
+        {
+            return Err(self.wrong(
+                &["rehearsal", "fill"],
+                "expected a program and its arguments, say [\"./fill.sh\"]",
+            ));
+        }
         let mut site = Self {
             rehearsal: None,
             approvals: 1,
+            fill: own.fill,
             ..self.shallow()
         };
         for (name, value) in own.options {

@@ -352,6 +352,26 @@ fn a_mistake_in_a_rehearsal_is_told_with_its_place_before_it_is_needed() {
 }
 
 #[test]
+fn the_command_that_fills_a_rehearsal_has_a_program() {
+    let site = |fill: &str| {
+        let text = with_rehearsal("").replace(
+            "[rehearsal.options]",
+            &format!("[rehearsal]\nfill = {fill}\n\n[rehearsal.options]"),
+        );
+        parse(&text)
+    };
+    let rehearsal = site("[\"./fill.sh\", \"x\"]").unwrap().into_rehearsal();
+    assert_eq!(rehearsal.unwrap().fill.unwrap(), ["./fill.sh", "x"]);
+    for bad in ["[]", "[\"\"]"] {
+        let text = site(bad).unwrap_err().render(Paint::plain());
+        assert!(
+            text.contains("`rehearsal.fill`") && text.contains("a program and its arguments"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_repository_of_a_rehearsal_is_one_of_its_own_clusters() {
     let text = format!(
         "{GOOD}\n[rehearsal.snapshot.backups]\ncluster = \"cluster.database\"\nrepository = \"scratch\"\n"

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use anyhow::bail;
+use liftlock_lab::LabError;
 use liftlock_lab::Server;
 use liftlock_lab::kuzzle::Handed;
 use liftlock_lab::kuzzle::Kuzzle;
@@ -30,15 +31,11 @@ use crate::operator::Operator;
 use crate::proof::last_run;
 use crate::tally::Tally;
 
-/// Variable with the token that Liftlock shows to the second Kuzzle.
-const SECOND_TOKEN: &str = "LIFTLOCK_LAB_SECOND_TOKEN";
-
-/// Two clusters, one store, and a filled Kuzzle on the old one.
+/// Two clusters, one store, and a Kuzzle on the old one.
 #[derive(Debug)]
 pub struct Pair {
     /// Kuzzle, on the old cluster.
     pub kuzzle: Handed,
-    seeded: Seeded,
     /// The old cluster.
     pub old: Server,
     /// The new one.
@@ -47,13 +44,14 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Starts and fills it in this folder.
-    async fn start(home: &Path) -> anyhow::Result<Self> {
+    /// Starts it in this folder, and hands Kuzzle over once this was done with it.
+    pub(super) async fn start<T>(
+        home: &Path,
+        with: impl AsyncFnOnce(&Kuzzle) -> Result<T, LabError>,
+    ) -> anyhow::Result<(Self, T)> {
         let old = Server::start(FROM, home.join("old")).await?;
         let beside = home.join("new");
-        fs::create_dir(&beside).context("cannot make a folder")?;
-        // One store for both, as a shared file system is.
-        symlink(old.repo_dir(), beside.join("repo")).context("cannot share the store")?;
+        share_store(old.repo_dir(), &beside)?;
         let new = Server::start(TO, beside).await?;
         let redis = Redis::start(home.join("redis")).await?;
         let spec = KuzzleSpec {
@@ -62,20 +60,18 @@ impl Pair {
             redis_port: redis.port(),
         };
         let kuzzle = Kuzzle::start(home.join("kuzzle"), &spec).await?;
-        // In a scope of Liftlock braces are an option, so that it cannot name such an index.
-        let seeded = seed::seed_without(&kuzzle, &['{', '}']).await?;
-        let kuzzle = kuzzle.hand_over().await?;
-        Ok(Self {
-            kuzzle,
-            seeded,
+        let done = with(&kuzzle).await?;
+        let pair = Self {
+            kuzzle: kuzzle.hand_over().await?,
             old,
             new,
             _redis: redis,
-        })
+        };
+        Ok((pair, done))
     }
 
     /// What the plugin is told of it; `location` is below the first folder of each cluster's `path.repo`, which are one.
-    fn options(&self, location: &str) -> String {
+    pub(super) fn options(&self, location: &str) -> String {
         format!(
             "address = \"{}\"\nnew-address = \"{}\"\n\
              repository = '{{\"type\": \"fs\", \"settings\": {{\"location\": \"{location}\"}}}}'\n\n",
@@ -84,7 +80,7 @@ impl Pair {
         )
     }
 
-    fn bindings(&self) -> String {
+    pub(super) fn bindings(&self) -> String {
         format!(
             "[cluster.storage]\nnodes = [\"{}\"]\n\n[cluster.new]\nnodes = [\"{}\"]\n\n\
              [snapshot.backups]\ncluster = \"cluster.storage\"\nrepository = \"migration\"\n\n\
@@ -96,17 +92,22 @@ impl Pair {
     }
 }
 
+/// Makes a server's folder with this store in it, as a shared file system is.
+pub(super) fn share_store(store: impl AsRef<Path>, server: &Path) -> anyhow::Result<()> {
+    fs::create_dir(server).context("cannot make a folder")?;
+    symlink(store, server.join("repo")).context("cannot share the store")
+}
+
 /// A site that moves from one cluster to another, and an operator.
 #[derive(Debug)]
 pub struct BesideStage {
     /// The site.
     pub site: Pair,
-    /// What stands for it in a rehearsal.
-    second: Option<Pair>,
+    seeded: Seeded,
     /// Who runs the commands.
     pub operator: Operator,
     plugin: Component,
-    folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 impl BesideStage {
@@ -116,42 +117,27 @@ impl BesideStage {
         let home = folder.path();
         // The servers run as another user, who has to come through.
         open_to_all(home)?;
-        let site = Pair::start(home).await?;
+        // In a scope of Liftlock braces are an option, so that it cannot name such an index.
+        let seed = async |kuzzle: &Kuzzle| seed::seed_without(kuzzle, &['{', '}']).await;
+        let (site, seeded) = Pair::start(home, seed).await?;
         let [files, state] = ["site", "state"].map(|name| home.join(name));
         fs::create_dir(&files).with_context(|| format!("cannot make `{}`", files.display()))?;
         fs::write(files.join("site.toml"), site_toml(&site)).context("cannot write site.toml")?;
-        let operator =
-            Operator::new(liftlock, &files, &state).env(TOKEN, site.seeded.token.reveal());
+        let operator = Operator::new(liftlock, &files, &state).env(TOKEN, seeded.token.reveal());
         Ok(Self {
             site,
-            second: None,
+            seeded,
             operator,
             plugin: plugin.clone(),
             folder,
         })
     }
 
-    /// With a second one like it, which the site file names under `[rehearsal]`.
-    pub async fn with_rehearsal(mut self) -> anyhow::Result<Self> {
-        let home = self.folder.path().join("second");
-        fs::create_dir(&home).context("cannot make a folder")?;
-        open_to_all(&home)?;
-        let second = Pair::start(&home).await?;
-        let file = self.operator.site().join("site.toml");
-        let text = fs::read_to_string(&file).context("cannot read site.toml")?;
-        fs::write(&file, format!("{text}\n{}", rehearsal_toml(&second)))
-            .context("cannot write site.toml")?;
-        let token = second.seeded.token.reveal();
-        self.operator = self.operator.env(SECOND_TOKEN, token);
-        self.second = Some(second);
-        Ok(self)
-    }
-
     /// A client of Kuzzle.
     pub fn client(&self) -> Client<'_> {
         Client {
             kuzzle: &self.site.kuzzle,
-            seeded: &self.site.seeded,
+            seeded: &self.seeded,
         }
     }
 
@@ -160,7 +146,7 @@ impl BesideStage {
         TO.version()
     }
 
-    fn config(&self) -> anyhow::Result<String> {
+    pub(super) fn config(&self) -> anyhow::Result<String> {
         let path = self.site.kuzzle.config_file();
         fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))
     }
@@ -172,14 +158,14 @@ impl BesideStage {
     }
 
     /// Kuzzle is well, on a storage of this version, with everything and everybody in it.
-    async fn serves_from(&self, version: &str) -> anyhow::Result<()> {
+    pub(super) async fn serves_from(&self, version: &str) -> anyhow::Result<()> {
         self.client().is_served_from(version).await?;
         self.client().finds_all().await
     }
 }
 
 /// Name, uuid and documents of each collection; and which alias names which index.
-async fn picture(server: &Server) -> anyhow::Result<Value> {
+pub(super) async fn picture(server: &Server) -> anyhow::Result<Value> {
     let target = server.target();
     let (_, refreshed) = target.send(Method::POST, "/_refresh", None).await?;
     let indices = "/_cat/indices/%26*,%25*?format=json&h=index,uuid,docs.count&s=index";
@@ -243,7 +229,7 @@ pub async fn moves_to_a_new_cluster_and_back(
     Ok(())
 }
 
-async fn is(before: &Value, server: &Server) -> anyhow::Result<()> {
+pub(super) async fn is(before: &Value, server: &Server) -> anyhow::Result<()> {
     let now = picture(server).await?;
     if now != *before {
         bail!("it was {before}, it is {now}");
@@ -251,7 +237,7 @@ async fn is(before: &Value, server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn names(picture: &Value) -> Vec<(&Value, &Value)> {
+pub(super) fn names(picture: &Value) -> Vec<(&Value, &Value)> {
     let rows = picture["indices"].as_array().into_iter().flatten();
     rows.map(|row| (&row["index"], &row["docs.count"]))
         .collect()
@@ -264,94 +250,4 @@ fn site_toml(site: &Pair) -> String {
         site.options("kuzzle"),
         site.bindings(),
     )
-}
-
-/// The same of the site that stands for it.
-fn rehearsal_toml(second: &Pair) -> String {
-    let tables = second.bindings().replace(TOKEN, SECOND_TOKEN);
-    let tables: String = tables
-        .lines()
-        .map(|line| match line.strip_prefix('[') {
-            Some(table) => format!("[rehearsal.{table}\n"),
-            None => format!("{line}\n"),
-        })
-        .collect();
-    // A place of another name: that the folders are others, no address tells.
-    format!(
-        "[rehearsal.options]\n{}{tables}",
-        second.options("rehearsed")
-    )
-}
-
-/// The plan on a second site first, then on the first one; and how well the one told the time of the other.
-pub async fn rehearses_on_a_second_site(
-    stage: &BesideStage,
-    tally: &mut Tally,
-) -> anyhow::Result<()> {
-    stage.granted().await?;
-    let (before, config) = (picture(&stage.site.old).await?, stage.config()?);
-    let told = stage
-        .operator
-        .run(&["rehearse", TO.version(), "--yes"])
-        .await?
-        .expect(0)?;
-    tally.check(
-        "it is the plan of the real site, and certified",
-        (told.says("it is the plan of the real site") && told.says("passed, certified in "))
-            .then_some(())
-            .with_context(|| told.to_string()),
-    );
-    tally.check(
-        "the real old cluster is as it was",
-        is(&before, &stage.site.old).await,
-    );
-    let new = picture(&stage.site.new).await?;
-    tally.check(
-        "the real new cluster is empty, and knows no repository",
-        (names(&new).is_empty() && stage.site.new.target().get("/_snapshot").await? == json!({}))
-            .then_some(())
-            .with_context(|| new.to_string()),
-    );
-    tally.check(
-        "the real Kuzzle was not stopped and its configuration is as it was",
-        (stage.config()? == config)
-            .then_some(())
-            .context("it is another")
-            .and(stage.serves_from(FROM.version()).await),
-    );
-    let second = stage.second.as_ref().context("a second site")?;
-    let rehearsed = picture(&second.new).await?;
-    tally.check(
-        "the second site is in its new cluster",
-        (names(&rehearsed).len() == names(&before).len())
-            .then_some(())
-            .with_context(|| rehearsed.to_string()),
-    );
-    let plan = ["plan", TO.version(), "--json"];
-    let data = stage.operator.run(&plan).await?.expect(0)?.data()?;
-    let estimate = data["rehearsed"]["estimate_ms"].as_u64();
-    tally.check(
-        "the plan takes its time from the rehearsal",
-        estimate
-            .map(drop)
-            .with_context(|| data["rehearsed"].to_string()),
-    );
-    let file = stage.operator.approved(stage.to()).await?;
-    let told = stage.operator.run(&["run", &file, "--json"]).await?;
-    let took = told.expect(0)?.data()?["took_ms"].as_u64();
-    tally.note(&format!(
-        "estimate {:.1} s, the real run took {:.1} s",
-        seconds(estimate),
-        seconds(took)
-    ));
-    tally.check(
-        "Kuzzle serves from the new cluster, with the token of before",
-        stage.serves_from(TO.version()).await,
-    );
-    Ok(())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for a person to read")]
-fn seconds(ms: Option<u64>) -> f64 {
-    ms.unwrap_or_default() as f64 / 1000.0
 }

@@ -89,7 +89,7 @@ fn of_rehearsal(optimize: &Pretend) -> String {
 fn set_rehearsal(operator: &Operator, tables: &[String]) -> anyhow::Result<()> {
     let path = operator.site().join("site.toml");
     let text = fs::read_to_string(&path)?;
-    let own = text.split("\n[rehearsal.").next().unwrap_or_default();
+    let own = text.split("\n[rehearsal").next().unwrap_or_default();
     write(&path, &format!("{own}\n{}", tables.concat()))
 }
 
@@ -345,6 +345,65 @@ pub async fn refuses_to_rehearse_on_the_real_site(
     Ok(())
 }
 
+/// `[rehearsal]` with a command that runs this in the site's directory.
+fn filled_by(script: &str) -> String {
+    format!("[rehearsal]\nfill = [\"/bin/sh\", \"-c\", \"{script}\"]\n\n")
+}
+
+/// The operator's command fills the targets before anything is planned there; where it fails, nothing is rehearsed.
+pub async fn fills_the_targets_first(
+    real: &Stage,
+    scratch: &Stage,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let both = Both::fresh(real, scratch).await?;
+    let operator = both.operator();
+    let fill = ["rehearse", TO, "--yes", "--fill"];
+    let told = operator.run(&fill).await?.expect(3)?;
+    tally.check(
+        "without a command that fills them it is told where to name one",
+        ensure(
+            told.says("E0307-no-rehearsal") && told.says("fill = [\"./fill.sh\"]"),
+            told.to_string(),
+        ),
+    );
+    let with = |script: &str| {
+        let tables = both.second.tables();
+        let tables = [&[filled_by(script)][..], &tables].concat();
+        set_rehearsal(operator, &tables)
+    };
+    with("echo the store is away; exit 7")?;
+    let told = operator.run(&fill).await?.expect(3)?;
+    tally.check(
+        "a command that fails is named with what it said",
+        ensure(
+            told.says("E0309-rehearsal-not-filled")
+                && told.says("exit status: 7")
+                && told.says("the store is away")
+                && told.says("liftlock rehearse 8.8.0 --fill"),
+            told.to_string(),
+        ),
+    );
+    tally.check(
+        "and nothing reached the second cluster",
+        same(&[], &scratch.changes()),
+    );
+    with("pwd > where")?;
+    let told = operator.run(&fill).await?.expect(0)?;
+    let pwd = fs::read_to_string(operator.site().join("where"))?;
+    tally.check(
+        "one that ends well ran in the directory of the site, and then it was rehearsed",
+        ensure(
+            pwd.trim() == operator.site().canonicalize()?.to_string_lossy()
+                && told.says("filled in ")
+                && told.says("passed, certified in "),
+            format!("{pwd}{told}"),
+        ),
+    );
+    both.check_untouched(tally);
+    Ok(())
+}
+
 /// A certificate says nothing any more of more data, or of another plan.
 pub async fn tells_a_rehearsal_that_fits_no_more(
     real: &Stage,
@@ -450,6 +509,21 @@ pub async fn goes_on_with_a_rehearsal(
         .as_str()
         .context("no rehearsal in the history")?
         .to_owned();
+    let tables = [&[filled_by("touch filled")][..], &both.second.tables()].concat();
+    set_rehearsal(operator, &tables)?;
+    let told = operator
+        .run(&["rehearse", TO, "--yes", "--fill"])
+        .await?
+        .expect(30)?;
+    tally.check(
+        "what a rehearsal that is not over goes on with is not filled anew",
+        ensure(
+            told.says(&format!("liftlock status {run}"))
+                && told.says(" --rehearsal")
+                && !operator.site().join("filled").exists(),
+            told.to_string(),
+        ),
+    );
     let told = operator
         .run(&["resume", &run, "--rehearsal"])
         .await?

@@ -35,18 +35,27 @@ pub enum Front {
 impl Front {
     /// Starts it in `dir` and waits until every server gets requests.
     pub async fn start(kind: FrontKind, dir: &Path, behind: &[BehindIt]) -> anyhow::Result<Self> {
-        match kind {
-            FrontKind::HaProxy => {
-                let balancer = HaProxy::start(dir, behind, CHECK).await?;
-                for server in behind {
-                    balancer
-                        .wait_status(&server.name, "UP", UP_PATIENCE)
-                        .await?;
-                }
-                Ok(Self::HaProxy(balancer))
+        let front = Self::start_alone(kind, dir, behind).await?;
+        if let Self::HaProxy(balancer) = &front {
+            for server in behind {
+                balancer
+                    .wait_status(&server.name, "UP", UP_PATIENCE)
+                    .await?;
             }
-            FrontKind::Nginx => Ok(Self::Nginx(Nginx::start(dir, behind).await?)),
         }
+        Ok(front)
+    }
+
+    /// Starts it in `dir`, whether there is a server or not.
+    pub async fn start_alone(
+        kind: FrontKind,
+        dir: &Path,
+        behind: &[BehindIt],
+    ) -> anyhow::Result<Self> {
+        Ok(match kind {
+            FrontKind::HaProxy => Self::HaProxy(HaProxy::start(dir, behind, CHECK).await?),
+            FrontKind::Nginx => Self::Nginx(Nginx::start(dir, behind).await?),
+        })
     }
 
     /// Where clients send requests: `http://127.0.0.1:PORT`.

@@ -42,7 +42,7 @@ const SITE: &str = "engines";
 pub const DATABASE: &str = "camunda";
 
 /// Variables with the password of the database's owner, for Liftlock and for the engines that it starts.
-const PASSWORD: &str = "LIFTLOCK_LAB_DATABASE_PASSWORD";
+pub(super) const PASSWORD: &str = "LIFTLOCK_LAB_DATABASE_PASSWORD";
 
 /// Longest start of an engine: 7 s on a quiet machine of two cores, 125 s were seen on a busy one.
 const START_PATIENCE: Duration = Duration::from_secs(180);
@@ -99,7 +99,8 @@ pub struct RollingNode {
     /// Its port on 127.0.0.1.
     pub port: u16,
     /// The folder with `current` and `versions`.
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
+    database: &'static str,
 }
 
 impl RollingNode {
@@ -109,6 +110,15 @@ impl RollingNode {
             "http://127.0.0.1:{}/engine-rest",
             self.port
         ))?)
+    }
+
+    /// What runs it.
+    pub(super) async fn java(
+        &self,
+        server: &DatabaseServer,
+        spec: RollingSpec,
+    ) -> anyhow::Result<PathBuf> {
+        Ok(start_command(self, server, spec.from, spec).await?.program)
     }
 
     /// The version whose folder it runs from.
@@ -169,20 +179,12 @@ impl RollingSite {
         database.address().copy(TEMPLATE, DATABASE).await?;
         let mut nodes = Vec::new();
         for number in 1..=spec.nodes {
-            let node = RollingNode {
-                name: format!("n{number}"),
-                port: machine::free_port()?,
-                dir: folder.path().join(format!("n{number}")),
-            };
-            install(&node, &database, spec).await?;
+            let node = install(folder.path(), number, &database, DATABASE, spec).await?;
             start(&node, &database).await?;
             nodes.push(node);
         }
-        let behind: Vec<BehindIt> = nodes
-            .iter()
-            .map(|node| BehindIt::new(&node.name, node.port))
-            .collect();
-        let balancer = Front::start(spec.front, &folder.path().join("balancer"), &behind).await?;
+        let dir = folder.path().join("balancer");
+        let balancer = Front::start(spec.front, &dir, &behind(&nodes)).await?;
         let [site, state, engine] =
             ["site", "state", "engine"].map(|name| folder.path().join(name));
         for dir in [&site, &engine] {
@@ -240,17 +242,11 @@ impl RollingSite {
     }
 
     async fn site_toml(&self) -> anyhow::Result<String> {
-        let kind = match self.spec.database {
-            DatabaseKind::PostgreSql => "postgresql",
-            DatabaseKind::MariaDb => "mariadb",
-        };
         let mut text = format!(
             "name = \"{SITE}\"\nproduct-plugin = \"camunda-7\"\n\n\
              [options]\ngroup = \"{}\"\nminimum-available = \"{}\"\ncanary-process = \"{CANARY}\"\nsoak-seconds = 1\ncached-plans = \"{}\"\n\
              backup = \"{}\"\n\n\
-             [database.engine]\nkind = \"{kind}\"\nhost = \"127.0.0.1\"\nport = {}\ndatabase = \"{DATABASE}\"\n\
-             user = \"{}\"\npassword = {{ env = \"{PASSWORD}\" }}\ntls = \"off\"\n\n\
-             [disk.engine]\npath = \"{}\"\n\n\
+             {}[disk.engine]\npath = \"{}\"\n\n\
              {}\n",
             self.spec.group,
             self.spec.minimum,
@@ -259,8 +255,7 @@ impl RollingSite {
                 PgJdbc::Default => "accepted",
             },
             if self.spec.backup { "required" } else { "none" },
-            self.database.address().port(),
-            Login::Owner.user(),
+            database_toml(&self.database, DATABASE),
             self.folder.path().join("engine").display(),
             self.balancer.site_toml()?,
         );
@@ -272,10 +267,46 @@ impl RollingSite {
             )?);
         }
         for node in &self.nodes {
-            let RollingNode { name, port, dir } = node;
-            let command = start_command(node, &self.database, self.spec.from, self.spec).await?;
-            text.push_str(&format!(
-                "[endpoint.{name}]\nurl = \"http://127.0.0.1:{port}/engine-rest\"\n\n\
+            text.push_str(&node_toml(node, &self.database, self.spec).await?);
+        }
+        Ok(text)
+    }
+}
+
+/// What a balancer has behind it.
+pub(super) fn behind(nodes: &[RollingNode]) -> Vec<BehindIt> {
+    let nodes = nodes.iter();
+    nodes
+        .map(|node| BehindIt::new(&node.name, node.port))
+        .collect()
+}
+
+/// The table of the engines' database.
+pub(super) fn database_toml(server: &DatabaseServer, database: &str) -> String {
+    let kind = match server.kind() {
+        DatabaseKind::PostgreSql => "postgresql",
+        DatabaseKind::MariaDb => "mariadb",
+    };
+    format!(
+        "[database.engine]\nkind = \"{kind}\"\nhost = \"127.0.0.1\"\nport = {}\ndatabase = \"{database}\"\n\
+         user = \"{}\"\npassword = {{ env = \"{PASSWORD}\" }}\ntls = \"off\"\n\n",
+        server.address().port(),
+        Login::Owner.user(),
+    )
+}
+
+/// The tables of an engine.
+pub(super) async fn node_toml(
+    node: &RollingNode,
+    server: &DatabaseServer,
+    spec: RollingSpec,
+) -> anyhow::Result<String> {
+    let RollingNode {
+        name, port, dir, ..
+    } = node;
+    let command = start_command(node, server, spec.from, spec).await?;
+    Ok(format!(
+        "[endpoint.{name}]\nurl = \"http://127.0.0.1:{port}/engine-rest\"\n\n\
                  [service.{name}]\n\
                  start = [\"{java}\", \"@{dir}/current/java.args\"]\n\
                  directory = \"{dir}\"\nhost = \"127.0.0.1\"\nport = {port}\n\
@@ -287,24 +318,30 @@ impl RollingSite {
                  [service.{name}.labels]\npool = \"rest\"\nserver = \"camunda/{name}\"\nendpoint = \"endpoint.{name}\"\n\
                  jobs = \"yes\"\n\n\
                  [service.{name}.artifact]\nlink = \"{dir}/current\"\nversions = \"{dir}/versions\"\n\n",
-                java = command.program.display(),
-                dir = dir.display(),
-            ));
-        }
-        Ok(text)
-    }
+        java = command.program.display(),
+        dir = dir.display(),
+    ))
 }
 
-/// Puts both versions into the engine's folder, the older one as the current one.
-async fn install(
-    node: &RollingNode,
-    database: &DatabaseServer,
+/// Makes the engine `nN` in a folder: both versions lie there, the older one is the current one. It is not started.
+pub(super) async fn install(
+    folder: &Path,
+    number: usize,
+    server: &DatabaseServer,
+    database: &'static str,
     spec: RollingSpec,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<RollingNode> {
+    let name = format!("n{number}");
+    let node = RollingNode {
+        port: machine::free_port()?,
+        dir: folder.join(&name),
+        name,
+        database,
+    };
     for version in [spec.from, spec.to] {
         let home = node.dir.join("versions").join(version.name());
         fs::create_dir_all(&home).with_context(|| format!("cannot make `{}`", home.display()))?;
-        let command = start_command(node, database, version, spec).await?;
+        let command = start_command(&node, server, version, spec).await?;
         let arguments: Vec<String> = command
             .arguments
             .iter()
@@ -321,7 +358,7 @@ async fn install(
         node.dir.join("versions").join(spec.from.name()),
         node.dir.join("current"),
     )?;
-    Ok(())
+    Ok(node)
 }
 
 async fn start_command(
@@ -330,7 +367,7 @@ async fn start_command(
     version: EngineVersion,
     spec: RollingSpec,
 ) -> anyhow::Result<StartCommand> {
-    let of = EngineDatabase::owned(database.address(), DATABASE);
+    let of = EngineDatabase::owned(database.address(), node.database);
     let mut its = NodeSpec::new(version, &node.name, of);
     its.pgjdbc = spec.pgjdbc;
     Ok(StartCommand::new(&its, node.port, &node.dir).await?)
@@ -338,7 +375,7 @@ async fn start_command(
 
 /// Starts the engine as its own supervisor would have, and waits until it answers.
 async fn start(node: &RollingNode, database: &DatabaseServer) -> anyhow::Result<()> {
-    let of = EngineDatabase::owned(database.address(), DATABASE);
+    let of = EngineDatabase::owned(database.address(), node.database);
     let spec = NodeSpec::new(EngineVersion::V7_22, &node.name, of);
     let command = StartCommand::new(&spec, node.port, &node.dir).await?;
     let log = fs::File::create(node.dir.join("server.log"))?;
