@@ -277,7 +277,7 @@ impl Grant {
                             "the grant of `{}` on `{}` is wider than what the plugin asks for",
                             verb.verb, granted.binding
                         ),
-                        allowed_by: "a narrower line in grants.toml; `liftlock grant` writes the one asked for".into(),
+                        allowed_by: "a narrower line in grants.toml, with options written out; `liftlock grant` writes the one asked for".into(),
                     });
                 }
             }

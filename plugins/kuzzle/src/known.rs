@@ -58,12 +58,6 @@ const KNOWN: &[[&str; 4]] = &[
         SEEN,
     ],
     [
-        "braces",
-        "The name of a collection has braces. Kuzzle and Elasticsearch take them; in a scope of Liftlock they are an option, so that such an index can be named in no read and no snapshot.",
-        "copy the collection to one without braces in its name",
-        SEEN,
-    ],
-    [
         "clients-not-told",
         "The server does not list who talks to it by HTTP.",
         "look for other clients in the configuration of whatever stands around Kuzzle: collectors of logs, dashboards, scripts",

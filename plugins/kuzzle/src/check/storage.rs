@@ -61,9 +61,6 @@ fn blocks(seen: &Seen, options: &Options, all: &mut Vec<Finding>) {
                 told::first(&index.blocks, ", "),
             ));
         }
-        if index.name.contains(['{', '}']) {
-            all.push(blocker("kuzzle.braces", &index.name, "its name has braces"));
-        }
         if !index.open {
             all.push(warning(
                 "kuzzle.closed",

@@ -201,7 +201,7 @@ fn what_is_wrong_with_the_storage_is_found() {
         seen.indices.push(index("&4711.[1]{2}", 7_171_599));
         seen.aliases.push(alias("@&4711.[1]{2}", "&4711.[1]{2}"));
     });
-    assert_eq!(found, ["braces"]);
+    assert!(found.is_empty(), "a collection may have such a name");
     assert_eq!(
         ids_with(|seen| seen.aliases.push(alias("@&nyc.taxi", "&nyc.taxi.4711"))),
         ["alias-of-several"]

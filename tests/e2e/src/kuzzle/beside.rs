@@ -117,9 +117,8 @@ impl BesideStage {
         let home = folder.path();
         // The servers run as another user, who has to come through.
         open_to_all(home)?;
-        // In a scope of Liftlock braces are an option, so that it cannot name such an index.
-        let seed = async |kuzzle: &Kuzzle| seed::seed_without(kuzzle, &['{', '}']).await;
-        let (site, seeded) = Pair::start(home, seed).await?;
+        let (site, seeded) =
+            Pair::start(home, async |kuzzle: &Kuzzle| seed::seed(kuzzle).await).await?;
         let [files, state] = ["site", "state"].map(|name| home.join(name));
         fs::create_dir(&files).with_context(|| format!("cannot make `{}`", files.display()))?;
         fs::write(files.join("site.toml"), site_toml(&site)).context("cannot write site.toml")?;

@@ -39,8 +39,6 @@ traps! {
         "no snapshot holds it, and nobody misses it";
     Rolling "collection-blocked", collections::blocked,
         "the first write after the upgrade fails, and the upgrade is blamed";
-    Rolling "name-with-braces", collections::braces,
-        "works; no scope of ours can name it";
     Rolling "stray-index", collections::stray,
         "Kuzzle gives it an alias at its next start, and it is a collection";
     Rolling "alias-of-several", collections::alias_of_several,

@@ -71,11 +71,6 @@ pub struct Seeded {
 /// Makes the first administrator, which takes its rights from everybody without a token; then users, collections and
 /// documents. Once for each Kuzzle.
 pub async fn seed(kuzzle: &Kuzzle) -> Result<Seeded, LabError> {
-    seed_without(kuzzle, &[]).await
-}
-
-/// The same without collections that have one of these letters in their name.
-pub async fn seed_without(kuzzle: &Kuzzle, letters: &[char]) -> Result<Seeded, LabError> {
     let admin = json!({ "content": { "name": "Lab" }, "credentials": credentials(ADMIN) });
     // In the body `reset` would be ignored, and whoever has no token would keep all rights.
     let path = format!("/_createFirstAdmin/{ADMIN}?reset=true");
@@ -94,9 +89,6 @@ pub async fn seed_without(kuzzle: &Kuzzle, letters: &[char]) -> Result<Seeded, L
     }
     let mut collections = Vec::new();
     for (index, name, documents) in COLLECTIONS {
-        if name.contains(letters) {
-            continue;
-        }
         let collection = Collection {
             index: index.to_owned(),
             name: name.to_owned(),

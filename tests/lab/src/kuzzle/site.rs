@@ -47,8 +47,7 @@ impl KuzzleSite {
             redis_port: redis.port(),
         };
         let kuzzle = Kuzzle::start(dir.join("kuzzle"), &spec).await?;
-        // In a scope of Liftlock braces are an option, so that it cannot name such an index.
-        let seeded = seed::seed_without(&kuzzle, &['{', '}']).await?;
+        let seeded = seed::seed(&kuzzle).await?;
         let repo = cluster.repo_dir();
         Ok(Self {
             kuzzle: kuzzle.hand_over().await?,

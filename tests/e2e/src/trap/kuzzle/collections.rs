@@ -91,20 +91,6 @@ pub(super) async fn no_replica(scene: &mut Scene) -> anyhow::Result<()> {
     is_found(scene, 1, (Blocker, "kuzzle.no-replica"), alone).await
 }
 
-/// Kuzzle and the storage take such a name.
-pub(super) async fn braces(scene: &mut Scene) -> anyhow::Result<()> {
-    let storage = scene.storage()?;
-    let path = "/%26trap.%7Bcollection%7D";
-    let aliases = json!({ "aliases": { "@&trap.{collection}": {} } });
-    storage.put(path, &aliases).await?;
-    is_green(&storage, path).await?;
-    scene
-        .finds_one(Blocker, "kuzzle.braces", &["&trap.{collection}"])
-        .await?;
-    remove(&storage, path).await?;
-    scene.is_mended().await
-}
-
 /// Made by somebody who worked around Kuzzle.
 pub(super) async fn stray(scene: &mut Scene) -> anyhow::Result<()> {
     let storage = scene.storage()?;
