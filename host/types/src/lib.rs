@@ -59,7 +59,7 @@ pub use names::{
     STEP_ID_PLANNED_MAX, ServerName, SnapshotName, StepId, TemplateName, UnitName, Verb, hex,
     is_invisible,
 };
-pub use options::{resolve, resolve_options, resolve_verb};
+pub use options::{resolve, resolve_options, resolve_verb, waits};
 pub use plan::{
     Body, Facts, HandOver, PLAN_FORMAT, PLAN_STEPS_MAX, Phase, Plan, PlanFile, PlanFileError,
     PluginRef, Proposal, RecordedRead, RestsOn, Step, TargetIdentity, Undo, Work,

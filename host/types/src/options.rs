@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Descriptor, GrantedVerb, OptionKind, Scope, VerbRequest};
+use crate::{Descriptor, GrantedVerb, OptionKind, Request, Scope, VerbRequest};
 
 /// Puts the options' values into a text: `{prefix}-*` becomes `optimize-*`.
 pub fn resolve(text: &str, options: &BTreeMap<String, String>) -> Result<String, String> {
@@ -28,24 +28,56 @@ pub fn resolve(text: &str, options: &BTreeMap<String, String>) -> Result<String,
     Ok(out)
 }
 
-/// A requested verb with its options resolved.
+/// A requested verb with its options resolved; none where each of its scopes waits for an option that is empty here.
 pub fn resolve_verb(
     request: &VerbRequest,
     options: &BTreeMap<String, String>,
-) -> Result<GrantedVerb, String> {
-    let scopes = |texts: &[String]| -> Result<Vec<Scope>, String> {
-        texts
-            .iter()
-            .filter(|text| !options_empty(text, options))
-            .map(|text| Scope::new(resolve(text, options)?).map_err(|error| error.to_string()))
-            .collect()
-    };
-    Ok(GrantedVerb {
+) -> Result<Option<GrantedVerb>, String> {
+    let mut is_asked = request.scope.is_empty();
+    let mut scope = Vec::new();
+    for text in &request.scope {
+        let Some(text) = asked(text, options)? else {
+            continue;
+        };
+        is_asked = true;
+        if !text.is_empty() {
+            scope.push(Scope::new(resolve(text, options)?).map_err(|error| error.to_string())?);
+        }
+    }
+    if !is_asked {
+        return Ok(None);
+    }
+    Ok(Some(GrantedVerb {
         verb: request.verb.clone(),
-        scope: scopes(&request.scope)?,
+        scope,
         except: excepted(&request.except, options)?,
         at_most: request.at_most,
-    })
+    }))
+}
+
+/// All that is asked for on a binding waits for options that are empty here.
+pub fn waits(request: &Request, options: &BTreeMap<String, String>) -> bool {
+    let of_nothing = |verb: &VerbRequest| matches!(resolve_verb(verb, options), Ok(None));
+    !request.verbs.is_empty() && request.verbs.iter().all(of_nothing)
+}
+
+/// The scope without the mark `{option?}` that it may begin with; none where it counts for nothing here: that option is
+/// empty, or the whole of it is one option that is. What is only a mark asks for a verb that names nothing.
+fn asked<'a>(text: &'a str, options: &BTreeMap<String, String>) -> Result<Option<&'a str>, String> {
+    if options_empty(text, options) {
+        return Ok(None);
+    }
+    let mark = text
+        .strip_prefix('{')
+        .and_then(|rest| rest.split_once('}'))
+        .and_then(|(name, rest)| Some((name.strip_suffix('?')?, rest)));
+    let Some((name, rest)) = mark else {
+        return Ok(Some(text));
+    };
+    let value = options
+        .get(name)
+        .ok_or_else(|| format!("`{text}` waits for the option `{name}`, which is not set"))?;
+    Ok((!value.is_empty()).then_some(rest))
 }
 
 /// What is taken away: an option in it may be a list with commas, and stands for each of its parts. An empty list
@@ -156,7 +188,8 @@ mod tests {
                 ("neighbours".to_owned(), neighbours.to_owned()),
             ]);
             resolve_verb(&request, &options).map(|verb| {
-                verb.except
+                let taken = verb.unwrap().except;
+                taken
                     .iter()
                     .map(|scope| scope.as_str().to_owned())
                     .collect::<Vec<_>>()
@@ -169,5 +202,50 @@ mod tests {
             ["acme-a-*", "acme-b-*", "acme-x*"]
         );
         assert!(resolved("acme*").is_err());
+    }
+
+    #[test]
+    fn a_marked_scope_counts_only_where_its_option_has_a_value() {
+        let resolved = |scopes: &[&str], database: &str| {
+            let request = VerbRequest {
+                verb: Verb::new("cluster.set-cluster-setting").unwrap(),
+                scope: scopes.iter().map(ToString::to_string).collect(),
+                except: vec![],
+                at_most: Some(2),
+                why: String::new(),
+            };
+            let options = BTreeMap::from([
+                ("prefix".to_owned(), "acme".to_owned()),
+                ("database".to_owned(), database.to_owned()),
+            ]);
+            resolve_verb(&request, &options).map(|verb| {
+                verb.map(|verb| {
+                    assert_eq!(verb.at_most, Some(2));
+                    let texts = verb.scope.iter().map(|scope| scope.as_str().to_owned());
+                    texts.collect::<Vec<_>>()
+                })
+            })
+        };
+        let marked = ["{database?}a.b", "{database?}{prefix}-*"];
+        assert_eq!(resolved(&marked, ""), Ok(None));
+        let counts = vec!["a.b".to_owned(), "acme-*".to_owned()];
+        assert_eq!(resolved(&marked, "2.19.1"), Ok(Some(counts)));
+        // The others of its verb are asked for as they were.
+        let one = vec!["c".to_owned()];
+        assert_eq!(resolved(&["{database?}a.b", "c"], ""), Ok(Some(one)));
+        // A verb that names nothing.
+        assert_eq!(resolved(&["{database?}"], ""), Ok(None));
+        assert_eq!(resolved(&["{database?}"], "2.19.1"), Ok(Some(vec![])));
+        assert_eq!(resolved(&[], ""), Ok(Some(vec![])));
+        // So does one that is named by the option alone.
+        assert_eq!(resolved(&["{database}"], ""), Ok(None));
+        for bad in [
+            "{datebase?}a",
+            "a{database?}",
+            "{database?}*b",
+            "{database?}{database?}",
+        ] {
+            assert!(resolved(&[bad], "2.19.1").is_err(), "{bad}");
+        }
     }
 }

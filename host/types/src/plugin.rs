@@ -20,7 +20,8 @@ pub struct Edge {
 pub struct VerbRequest {
     /// The verb.
     pub verb: Verb,
-    /// Literals or literals with one trailing `*`; `{option}` is resolved before the operator sees it.
+    /// Literals or literals with one trailing `*`; `{option}` is resolved before the operator sees it. One that begins with
+    /// `{option?}` counts only where that option is not empty.
     pub scope: Vec<String>,
     /// Taken away.
     pub except: Vec<String>,

@@ -258,7 +258,7 @@ impl Grant {
                     })
                     .flat_map(|request| &request.verbs)
                     .filter(|request| request.verb == verb.verb)
-                    .filter_map(|request| resolve_verb(request, &self.options).ok())
+                    .filter_map(|request| resolve_verb(request, &self.options).ok().flatten())
                     .collect();
                 let covered = |scope: &Scope| {
                     asked.iter().any(|asked| {
@@ -858,5 +858,12 @@ mod tests {
                 .is_err(),
             "verb"
         );
+        // What waits for an option is asked for only with it.
+        let waits = descriptor(&["{database?}a-*"], &[], None);
+        let mut marked = grant("cluster.delete-index", &["a-b"], &[], None);
+        for (value, is_asked) in [("", false), ("2.19.1", true)] {
+            marked.options.insert("database".into(), value.into());
+            assert_eq!(marked.within(&waits).is_ok(), is_asked, "`{value}`");
+        }
     }
 }

@@ -65,7 +65,7 @@ fn texts(texts: &[&str]) -> Vec<String> {
 
 impl Request {
     /// Asks for a verb. A scope is a literal or a literal with one trailing `*` and may hold `{option}`; none
-    /// where the verb names nothing.
+    /// where the verb names nothing. One that begins with `{option?}` is asked for only where that option is not empty.
     #[must_use]
     pub fn verb(self, verb: &str, scope: &[&str], why: &str) -> Self {
         self.push(verb, scope, None, why)

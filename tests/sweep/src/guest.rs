@@ -42,6 +42,7 @@ use liftlock_types::TargetIdentity;
 use liftlock_types::binding_matches;
 use liftlock_types::resolve_options;
 use liftlock_types::resolve_verb;
+use liftlock_types::waits;
 use serde_json::Value;
 use serde_json::json;
 
@@ -80,11 +81,12 @@ impl Guest {
     ) -> anyhow::Result<Grant> {
         let options = resolve_options(&self.descriptor, given).map_err(|why| anyhow!(why))?;
         let mut bindings: Vec<GrantedBinding> = Vec::new();
-        for request in &self.descriptor.requests {
+        let requests = self.descriptor.requests.iter();
+        for request in requests.filter(|request| !waits(request, &options)) {
             let verbs = request
                 .verbs
                 .iter()
-                .map(|verb| resolve_verb(verb, &options))
+                .filter_map(|verb| resolve_verb(verb, &options).transpose())
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|why| anyhow!(why))?;
             for (binding, identity) in identities

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use liftlock_cluster::{Auth, Cluster, ClusterConfig};
 use liftlock_types::facts::cluster::{Distribution, Identity};
-use liftlock_types::{Binding, Capability, Descriptor, Need, OptionSpec, Read, Request, SecretRef};
+use liftlock_types::{
+    Binding, Capability, Descriptor, Need, OptionSpec, Read, Request, SecretRef, waits,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -289,10 +291,19 @@ impl Draft<'_> {
             Some(ca) => out.push_str(&format!("ca = {}\n", quoted(&ca.display().to_string()))),
             None => out.push_str("# ca = \"ca.pem\"\n"),
         }
-        for request in &descriptor.requests {
+        let options = self.options();
+        let requests = descriptor.requests.iter();
+        for request in requests.filter(|request| !waits(request, &options)) {
             self.request(request, &cluster, &mut out, &mut open);
         }
         (out, open, candidates)
+    }
+
+    /// What is set, and the defaults of the others that have one.
+    fn options(&self) -> BTreeMap<String, String> {
+        let options = self.guest.descriptor.options.iter();
+        let defaults = options.filter_map(|it| Some((it.name.clone(), it.default.clone()?)));
+        defaults.chain(self.set.clone()).collect()
     }
 
     /// The name that the plugin has for its first binding of a capability.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use liftlock_types::{
     Binding, Descriptor, Digest, Grant, GrantedBinding, GrantedVerb, Need, Request, TargetIdentity,
-    binding_matches, resolve_verb,
+    binding_matches, resolve_verb, waits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +156,9 @@ impl Asking<'_> {
     pub(crate) fn grant(&self) -> Result<Grant, Failure> {
         let mut bindings: Vec<GrantedBinding> = Vec::new();
         for request in &self.descriptor.requests {
+            if waits(request, self.options) {
+                continue;
+            }
             let verbs = self.verbs(request)?;
             let named: Vec<&Binding> = self
                 .site
@@ -198,8 +201,8 @@ impl Asking<'_> {
         request
             .verbs
             .iter()
-            .map(|verb| {
-                resolve_verb(verb, self.options).map_err(|why| {
+            .filter_map(|verb| {
+                let resolved = resolve_verb(verb, self.options).map_err(|why| {
                     Failure::new(
                         Code::Options,
                         format!(
@@ -210,7 +213,8 @@ impl Asking<'_> {
                     .cause(why)
                     .remedy("set the option under [options] in site.toml")
                     .next(format!("liftlock plugin show {}", self.descriptor.name))
-                })
+                });
+                resolved.transpose()
             })
             .collect()
     }
@@ -274,7 +278,7 @@ pub(crate) fn covers(old: &Grant, binding: &Binding, verb: &GrantedVerb) -> bool
 
 #[cfg(test)]
 mod tests {
-    use liftlock_types::{Scope, Verb, VerbRequest};
+    use liftlock_types::{Change, FileName, Planned, Scope, Verb, VerbRequest};
 
     use super::*;
 
@@ -309,6 +313,10 @@ mod tests {
     }
 
     fn asked(site: &Site, descriptor: &Descriptor) -> Result<Grant, Failure> {
+        granted(site, descriptor, "acme")
+    }
+
+    fn granted(site: &Site, descriptor: &Descriptor, prefix: &str) -> Result<Grant, Failure> {
         let identity = TargetIdentity {
             fingerprint: "1:2".into(),
             product: "directory".into(),
@@ -317,7 +325,7 @@ mod tests {
             descriptor,
             digest: &Digest::of(b"p"),
             site,
-            options: &BTreeMap::from([("prefix".into(), "acme".into())]),
+            options: &BTreeMap::from([("prefix".into(), prefix.into())]),
             identities: &site
                 .names()
                 .map(|binding| (binding.clone(), identity.clone()))
@@ -381,6 +389,46 @@ mod tests {
                 .bindings
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn what_waits_for_an_option_is_granted_only_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        let asking = |scopes: &[&str], option: &str| {
+            let mut descriptor = descriptor(Need::Many, "disk.*");
+            let verb = &mut descriptor.requests[0].verbs[0];
+            verb.scope = scopes.iter().map(ToString::to_string).collect();
+            let also = VerbRequest {
+                verb: Verb::new("disk.keep").unwrap(),
+                ..verb.clone()
+            };
+            descriptor.requests[0].verbs.push(also);
+            descriptor.requests[0].verbs[1].scope = vec!["{prefix?}acme-a".into()];
+            granted(&site, &descriptor, option).unwrap()
+        };
+        let verbs = |grant: &Grant| -> Vec<String> {
+            let of = |verb: &GrantedVerb| verb.verb.to_string();
+            grant.bindings[0].verbs.iter().map(of).collect()
+        };
+        assert_eq!(verbs(&asking(&["a"], "")), ["disk.read"]);
+        let with = asking(&["a"], "yes");
+        assert_eq!(verbs(&with), ["disk.read", "disk.keep"]);
+        let keep = |name: &str| Planned {
+            binding: Binding::new("disk.config").unwrap(),
+            change: Change::KeepFile {
+                dir: vec![],
+                name: FileName::new(name).unwrap(),
+            },
+            fills: vec![],
+        };
+        assert!(with.allow_change(&keep("acme-a")).is_ok());
+        assert!(with.allow_change(&keep("acme-b")).is_err());
+        let without = asking(&["a"], "").allow_change(&keep("acme-a"));
+        let told = without.unwrap_err().rule;
+        assert!(told.contains("`disk.keep` is not granted"), "{told}");
+        // Nothing is left: not even the binding.
+        assert!(asking(&["{prefix?}a"], "").bindings.is_empty());
     }
 
     #[test]
