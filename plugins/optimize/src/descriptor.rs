@@ -3,7 +3,7 @@
 use liftlock_sdk::prelude::*;
 
 use crate::edges::HOPS;
-use crate::{heap, known, shipped, tuned, upgraded, vendor};
+use crate::{heap, known, rolling, shipped, tuned, upgraded, vendor};
 
 /// The search cluster that Optimize keeps its data in.
 pub(crate) const DATABASE: &str = "cluster.database";
@@ -64,6 +64,7 @@ pub(crate) fn descriptor() -> Descriptor {
             database(),
             backups(),
             optimize(),
+            rolling::nodes(),
             config(),
             shipped::request(),
             upgraded::request(),
@@ -105,7 +106,10 @@ pub(crate) fn descriptor() -> Descriptor {
                 "which indices are compared document by document: `fixed` leaves out those of process and \
                  decision instances, which are then compared by uuid and count",
             ),
-        ],
+        ]
+        .into_iter()
+        .chain(rolling::options())
+        .collect(),
         findings: known::findings(),
         more: vec![
             ("vendor".into(), "Camunda".into()),
@@ -172,7 +176,7 @@ fn moved() -> Vec<&'static str> {
 fn database() -> Request {
     let doomed = DOOMED;
     let (log, metadata) = (UPDATE_LOG, "{prefix}-metadata_v3");
-    describe::one(DATABASE, "Optimize keeps all of its data there")
+    let request = describe::one(DATABASE, "Optimize keeps all of its data there")
         .verb("cluster.observe", &[], "version of each node, health, disk, heap and running tasks")
         .verb(
             "cluster.read",
@@ -240,7 +244,8 @@ fn database() -> Request {
             tuned::CHANGES_MAX,
             "replicas and refresh intervals that the vendor's sync resets, put back; a mark that shows that it came",
         )
-        .except(&["{neighbours}-*"])
+        .except(&["{neighbours}-*"]);
+    rolling::verbs(request)
 }
 
 fn backups() -> Request {

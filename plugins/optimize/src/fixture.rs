@@ -119,6 +119,7 @@ pub(crate) fn site(schema: &str) -> Seen {
         neighbours: Vec::new(),
         checksums_of_all: true,
         quiet_ms: 10_000,
+        wanted: None,
         identities: vec![identity(Distribution::Elasticsearch, "8.19.13")],
         unasked: None,
         health: Health {

@@ -89,11 +89,15 @@ pub(crate) fn inventory(seen: &Seen) -> Inventory {
 
 /// `OpenSearch 2.19.1`.
 pub(crate) fn product(identity: &Identity) -> String {
-    let name = match identity.distribution {
+    format!("{} {}", named(identity.distribution), identity.version)
+}
+
+/// `OpenSearch`.
+pub(crate) fn named(product: Distribution) -> &'static str {
+    match product {
         Distribution::Elasticsearch => "Elasticsearch",
         Distribution::Opensearch => "OpenSearch",
-    };
-    format!("{name} {}", identity.version)
+    }
 }
 
 /// `ready`, `stopped`, ...

@@ -3,6 +3,9 @@
 //! A finding itself says what was seen on this site; these are the pages behind them, one for each id.
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::rolling;
+
+use crate::rolling::IDS;
 
 const GUIDE: &str = "the vendor's guide for the upgrade";
 const ENVIRONMENTS: &str = "the vendor's list of supported environments for 8.8";
@@ -129,9 +132,30 @@ const KNOWN: &[[&str; 4]] = &[
         SEEN,
     ],
     [
+        "database-first",
+        "The option `database` names a newer version than the nodes of the database have. They get it first, one after \
+         another, by a plan of its own.",
+        "plan and run it, then plan again for Optimize itself",
+        GUIDE,
+    ],
+    [
+        "database-leaves-line",
+        "The line of Optimize that runs is not known to run on the version that the option `database` names: it stays \
+         stopped between the plan of the database and its own.",
+        "have the time for both plans",
+        ENVIRONMENTS,
+    ],
+    [
         "database-not-listed",
         "The version of the database is not on the vendor's list, and nothing is known to speak against it.",
         "ask the vendor before Optimize is started on it",
+        ENVIRONMENTS,
+    ],
+    [
+        "database-target",
+        "The option `database` names a version that a line of Optimize on the way does not run on. No node goes back to \
+         an older version, so that the database is not upgraded where Optimize could not follow.",
+        "name a version that the vendor lists for every line on the way",
         ENVIRONMENTS,
     ],
     [
@@ -143,7 +167,8 @@ const KNOWN: &[[&str; 4]] = &[
     [
         "database-too-old",
         "The database is older than what the target supports.",
-        "upgrade the database first, one node after the other, then plan again",
+        "upgrade the database first, one node after the other, then plan again; with its nodes bound and the option \
+         `database` a plan of this plugin does it",
         ENVIRONMENTS,
     ],
     [
@@ -604,8 +629,10 @@ pub(crate) fn findings() -> Vec<KnownFinding> {
     KNOWN
         .iter()
         .map(|[id, means, remedy, source]| {
-            describe::finding(&format!("optimize.{id}"), means, remedy, source)
+            describe::finding(&format!("{IDS}.{id}"), means, remedy, source)
         })
+        .chain(rolling::known(IDS))
+        .chain(rolling::known_of_cluster(IDS))
         .collect()
 }
 

@@ -16,12 +16,14 @@
 //! | `way` | a way of several hops |
 //! | `check` | what speaks against the upgrade: pure functions over `seen` |
 //! | `outline` | what is left to do: pure |
+//! | `around` | what every plan does around its own steps: Optimize stopped, the state of before kept, a snapshot |
 //! | `plan` | the steps |
 //! | `renew` | the steps that bring one index to a new version |
 //! | `vendor` | the steps by the vendor's own upgrader, and what must be true before and after it |
 //! | `told` | the configuration that the vendor's upgrader will read |
 //! | `tuned` | settings that the vendor's sync resets |
 //! | `shipped` | the new distribution: its release, the configuration carried into it |
+//! | `rolling` | the database's own upgrade before Optimize's: a plan of its own |
 //! | `heap` | the database's heap |
 //! | `upgraded` | the start of the new release |
 //! | `handover` | what people have to do, with the values of the site |
@@ -29,6 +31,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod archives;
+mod around;
 mod by_name;
 mod check;
 mod descriptor;
@@ -44,6 +47,7 @@ mod names;
 mod outline;
 mod plan;
 mod renew;
+mod rolling;
 mod seen;
 mod shipped;
 mod standing;
@@ -77,6 +81,16 @@ impl Plugin for Optimize {
         let first = check::Look::take(site)?;
         let seen = Seen::gather(site)?;
         let goal = Goal::new(&seen, target, run)?;
+        if let Some(wanted) = rolling::first(&seen, &goal) {
+            let mut found = rolling::findings(site, &seen, &goal, wanted)?;
+            // A run that goes on is in the middle of it: its own conditions look at what it has not left whole.
+            if goal.moment != Moment::OnResume {
+                found.extend(check::findings(&seen, &goal));
+                heap::remedy(&seen, site, &mut found);
+                check::others(site, &seen, &goal, run, &first, &mut found)?;
+            }
+            return Ok(check::graded(found, &goal));
+        }
         let ways = vendor::Ways::gather(site)?;
         let mut found = check::findings(&seen, &goal);
         heap::remedy(&seen, site, &mut found);
@@ -97,7 +111,10 @@ impl Plugin for Optimize {
     ) -> std::result::Result<(), Refusal> {
         let seen = Seen::gather(site)?;
         let goal = Goal::new(&seen, target, run)?;
-        plan::propose(site, &seen, &goal, plan)
+        match rolling::first(&seen, &goal) {
+            Some(wanted) => rolling::propose(site, &seen, &goal, run, wanted, plan),
+            None => plan::propose(site, &seen, &goal, plan),
+        }
     }
 
     fn validate(site: &Site, run: &Run, target: &Target) -> Result<Vec<Finding>> {
@@ -106,6 +123,15 @@ impl Plugin for Optimize {
         let kept = validate::Kept::of(run)?;
         let neighbours = seen.indices_of_neighbours(site)?;
         let settled = upgraded::settled(seen.clone(), run)?;
+        if let Some(wanted) = rolling::first(&seen, &goal) {
+            return Ok(rolling::validate(
+                &seen,
+                &settled,
+                wanted,
+                &kept,
+                &neighbours,
+            ));
+        }
         let mut found = validate::findings(&settled, &goal, &kept, &neighbours);
         found.extend(vendor::findings(run)?);
         found.extend(upgraded::findings(&seen, &settled));
@@ -114,4 +140,16 @@ impl Plugin for Optimize {
     }
 }
 
-liftlock_sdk::export!(Optimize);
+impl Observing for Optimize {
+    fn observe(
+        site: &Site,
+        _: &Run,
+        name: &str,
+        input: &Value,
+        _: Option<&Value>,
+    ) -> Result<Observation> {
+        rolling::observe(site, name, input)
+    }
+}
+
+liftlock_sdk::export!(Optimize, observing);

@@ -13,6 +13,16 @@ pub(crate) struct Database {
     pub(crate) java: &'static str,
 }
 
+impl Database {
+    /// The least that a line runs on, of this product; later ones of its major do too.
+    pub(crate) fn least(&self, product: Distribution) -> &'static str {
+        match product {
+            Distribution::Elasticsearch => self.elasticsearch,
+            Distribution::Opensearch => self.opensearch,
+        }
+    }
+}
+
 /// Lines as schema versions begin, the oldest first, with what they want. The oldest is only ever left.
 const LINES: &[(&str, Option<Database>)] = &[
     ("3.13", None),
@@ -47,6 +57,12 @@ pub(crate) fn database(to: &Version) -> Option<&'static Database> {
     LINES.get(place(to)?)?.1.as_ref()
 }
 
+/// The vendor lists that version of a database for this version of the product.
+pub(crate) fn lists(of: &Version, product: Distribution, version: &Version) -> bool {
+    let least = database(of).and_then(|wants| wants.least(product).parse::<Version>().ok());
+    least.is_some_and(|least| *version >= least && version.major() == least.major())
+}
+
 /// The line before this version's.
 pub(crate) fn before(version: &Version) -> Option<&'static str> {
     let (line, _) = LINES.get(place(version)?.checked_sub(1)?)?;
@@ -77,6 +93,22 @@ mod tests {
         assert!(is_gap(&version("8.8.9")) && is_gap(&version("8.8.23")));
         assert!(
             !is_gap(&version("8.8.8")) && !is_gap(&version("8.8.24")) && !is_gap(&version("8.7.9"))
+        );
+    }
+
+    #[test]
+    fn a_database_is_listed_from_its_least_version_on_within_one_major() {
+        use Distribution::{Elasticsearch, Opensearch};
+        let lists = |of: &str, product, is: &str| lists(&version(of), product, &version(is));
+        assert!(lists("8.7.0", Opensearch, "2.11.1") && lists("8.8.0", Opensearch, "2.19.1"));
+        assert!(lists("8.7.0", Elasticsearch, "8.14.1") && lists("8.8.0", Elasticsearch, "8.16.0"));
+        assert!(!lists("8.8.0", Opensearch, "2.11.1") && !lists("8.8.0", Opensearch, "3.3.2"));
+        assert!(
+            !lists("8.7.0", Elasticsearch, "8.12.2") && !lists("8.8.0", Elasticsearch, "8.15.5")
+        );
+        assert!(
+            !lists("3.13.4", Elasticsearch, "8.19.13"),
+            "nothing is known of it"
         );
     }
 

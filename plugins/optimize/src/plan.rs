@@ -5,31 +5,17 @@ use std::collections::BTreeMap;
 use liftlock_sdk::prelude::*;
 
 use crate::archives::Archive;
+use crate::around::{Around, CONTENT_AFTER, CONTENT_BEFORE};
 use crate::check::Goal;
-use crate::descriptor::{BACKUPS, CONFIG, DATABASE, OPTIMIZE};
+use crate::descriptor::{CONFIG, DATABASE};
 use crate::names::Kind;
 use crate::outline::{Deletion, Left, Outline, update_log_body};
 use crate::seen::{METADATA_ID, Seen};
 use crate::vendor::{Strategy, Ways};
 use crate::{handover, way};
 
-/// Capture of lists: indices, aliases, templates, metadata.
-pub(crate) const BASELINE: &str = "baseline";
-/// Captures of checksums; a number follows.
-pub(crate) const CONTENT_BEFORE: &str = "content-before";
-/// Likewise, at the end.
-pub(crate) const CONTENT_AFTER: &str = "content-after";
-
 /// The step that makes the vendor's update log.
 pub(crate) const CREATE_LOG: &str = "create-update-log";
-
-/// Checksums in one capture. The host takes lists of at most 1,000; half of that leaves room.
-const CHECKSUMS_PER_CAPTURE: usize = 500;
-
-/// How long a running snapshot of someone else is waited for.
-///
-/// One hour: a first snapshot of a large site takes that; an incremental one takes minutes.
-pub(crate) const SNAPSHOT_PATIENCE_MS: u64 = 3_600_000;
 
 pub(crate) fn propose(
     site: &Site,
@@ -70,7 +56,7 @@ pub(crate) fn propose(
         plan,
     };
     writer.prepare()?;
-    let snapshot = writer.protect()?;
+    let snapshot = writer.around().protect(&outline.to.to_string())?;
     writer.carry_config(ways.shipped.as_ref())?;
     match strategy {
         Strategy::Native => {
@@ -95,32 +81,30 @@ pub(crate) struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    pub(crate) fn around(&self) -> Around<'_> {
+        Around {
+            site: self.site,
+            seen: self.seen,
+            database: self.database,
+            plan: self.plan,
+        }
+    }
+
+    fn capture_content(&self, name: &str, phase: Phase, title: &str) -> Result<()> {
+        let compared = compared(self.seen, self.outline, name == CONTENT_AFTER);
+        self.around().capture_content(name, phase, title, &compared)
+    }
+
     /// Writers stopped, then the state of before.
     fn prepare(&self) -> Result<()> {
-        self.stop()?;
+        self.around().stop()?;
         self.raise_heap()?;
-        // Before the lists: a checksum refreshes its index, so that the counts in the lists are the true ones.
         self.capture_content(
             CONTENT_BEFORE,
             Phase::Prepare,
             "checksums of what must not change",
         )?;
-        let names = &self.seen.names;
-        let mut baseline = vec![
-            self.database.read_indices(&names.all()),
-            self.database.read_aliases(&names.all()),
-            self.database
-                .read_templates(TemplateKind::Legacy, &names.all()),
-            self.database.read_document(&names.metadata(), METADATA_ID),
-        ];
-        for neighbour in &self.seen.neighbours {
-            baseline.push(self.database.read_indices(&format!("{neighbour}-*")));
-        }
-        self.plan
-            .step(BASELINE, Phase::Prepare, "keep the state of before")
-            .because("after the writers have stopped, so that the end can be compared with it")
-            .captures(BASELINE, baseline)
-            .add()?;
+        self.around().baseline()?;
         if let Some(files) = &self.seen.config {
             let directory = Directory::open(self.site, CONFIG)?;
             for file in files {
@@ -133,121 +117,6 @@ impl Writer<'_> {
             }
         }
         Ok(())
-    }
-
-    fn stop(&self) -> Result<()> {
-        let step = if self.site.has(OPTIMIZE) {
-            let optimize = Service::open(self.site, OPTIMIZE)?;
-            self.plan
-                .step("stop-optimize", Phase::Prepare, "stop Optimize")
-                .because("it imports while it runs; what it writes during the upgrade would be lost or half-upgraded")
-                .does(optimize.stop())
-                .ends_when("Optimize is stopped", optimize.stopped())
-                .work("restarts", 1)
-        } else {
-            self.plan
-                .step("attest-stopped", Phase::Prepare, "attest that Optimize is stopped")
-                .because("no service is bound, so that the host cannot stop it or look")
-                .hands_over(
-                    "Stop every instance of Optimize that uses this database, and keep it stopped until this run \
-                     has ended; then attest it.",
-                )
-        };
-        let quiet = self.quiet_names();
-        let quiet: Vec<&str> = quiet.iter().map(String::as_str).collect();
-        step.ends_when(
-            "nothing writes to Optimize's indices, import positions stand still",
-            self.database
-                .quiet(&quiet)
-                .stable_for_ms(self.seen.quiet_ms),
-        )
-        .add()
-        .map(drop)
-    }
-
-    /// Indices whose silence shows that Optimize is stopped, without those of neighbours.
-    fn quiet_names(&self) -> Vec<String> {
-        let mut quiet: Vec<String> = self
-            .seen
-            .indices
-            .iter()
-            .filter(|index| {
-                index.open && matches!(self.seen.names.kind(&index.name), Kind::Fixed(_))
-            })
-            .map(|index| index.name.clone())
-            .collect();
-        quiet.sort();
-        quiet.push(self.seen.names.alias("process-instance-*"));
-        quiet.push(self.seen.names.alias("decision-instance-*"));
-        quiet
-    }
-
-    fn capture_content(&self, name: &str, phase: Phase, title: &str) -> Result<()> {
-        let compared = compared(self.seen, self.outline, name == CONTENT_AFTER);
-        let documents: u64 = compared.iter().map(|(_, docs)| docs).sum();
-        for (at, part) in compared.chunks(CHECKSUMS_PER_CAPTURE).enumerate() {
-            let id = format!("{name}-{}", at + 1);
-            self.plan
-                .step(id.as_str(), phase, title)
-                .because("counts alone do not show that a document was replaced")
-                .captures(
-                    &id,
-                    part.iter()
-                        .map(|(index, _)| self.database.read_checksum(index)),
-                )
-                .work("documents", if at == 0 { documents } else { 0 })
-                .add()?;
-        }
-        Ok(())
-    }
-
-    /// The way back; the id of the step that takes the snapshot.
-    fn protect(&self) -> Result<Option<String>> {
-        if !self.site.has(BACKUPS) {
-            return Ok(None);
-        }
-        let backups = Repository::open(self.site, BACKUPS)?;
-        let names = &self.seen.names;
-        let except: Vec<String> = self
-            .seen
-            .neighbours
-            .iter()
-            .map(|neighbour| format!("{neighbour}-*"))
-            .collect();
-        let bytes = self.seen.primary_bytes();
-        let snapshot = self
-            .plan
-            .step("snapshot", Phase::Protect, "snapshot Optimize's indices")
-            .because(
-                "the way back once something is deleted; templates are kept beside it by the host",
-            )
-            .does(backups.take(
-                &format!("{}-before-{}", names.prefix(), self.outline.to),
-                &[names.all()],
-                &except,
-            ))
-            .opens_when(
-                "no snapshot runs",
-                backups.none_running().patience_ms(SNAPSHOT_PATIENCE_MS),
-            )
-            .work("bytes", bytes)
-            .add()?;
-        let mut prove = self
-            .plan
-            .step(
-                "prove-snapshot",
-                Phase::Protect,
-                "restore it on trial and compare",
-            )
-            .because("a backup that was never restored is no backup")
-            .does(backups.prove(&snapshot))
-            .after(&snapshot)
-            .work("bytes", bytes);
-        for (node, bytes) in trial_restore_peaks(self.seen) {
-            prove = prove.peak_disk(&node, bytes);
-        }
-        prove.add()?;
-        Ok(Some(snapshot))
     }
 
     fn expand(&self) -> Result<()> {
@@ -449,21 +318,4 @@ pub(crate) fn compared(seen: &Seen, outline: &Outline, afterwards: bool) -> Vec<
         .collect();
     compared.sort();
     compared
-}
-
-/// What the trial restore takes on each data node: an even share, at least the largest shard, since the copies
-/// have no replicas.
-pub(crate) fn trial_restore_peaks(seen: &Seen) -> Vec<(String, u64)> {
-    let nodes: Vec<&str> = seen.data_nodes().map(|node| node.name.as_str()).collect();
-    let share = seen.primary_bytes().div_ceil(nodes.len().max(1) as u64);
-    let largest = seen
-        .shards
-        .iter()
-        .filter(|shard| shard.primary)
-        .map(|shard| shard.bytes)
-        .max();
-    nodes
-        .into_iter()
-        .map(|node| (node.to_owned(), share.max(largest.unwrap_or_default())))
-        .collect()
 }

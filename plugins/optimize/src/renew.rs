@@ -18,8 +18,9 @@
 
 use liftlock_sdk::prelude::*;
 
+use crate::around::BASELINE;
 use crate::outline::{Left, Update};
-use crate::plan::{BASELINE, CREATE_LOG, Writer, back};
+use crate::plan::{CREATE_LOG, Writer, back};
 
 impl Writer<'_> {
     pub(crate) fn copies(&self) -> Result<()> {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use liftlock_sdk::prelude::*;
+use liftlock_sdk::rolling::View;
 
 use crate::archives::{self, Archive};
 use crate::by_name::map_of;
 use crate::descriptor::{BACKUPS, CONFIG, CONFIG_FILES, DATABASE, OPTIMIZE};
 use crate::edges::HOPS;
 use crate::names::{Kind, Names};
+use crate::rolling::Wanted;
 use crate::step::VendorStep;
 
 /// The document that holds the schema version.
@@ -62,6 +64,8 @@ pub(crate) struct Seen {
     pub(crate) checksums_of_all: bool,
     /// How long nothing may be written before Optimize counts as stopped.
     pub(crate) quiet_ms: u64,
+    /// What the operator wants of the database's own version.
+    pub(crate) wanted: Option<Wanted>,
     pub(crate) identities: Vec<Identity>,
     /// Why not every node could be asked.
     pub(crate) unasked: Option<String>,
@@ -195,7 +199,8 @@ impl Seen {
             },
             config: read_config(site)?,
             checksums_of_all: site.option("checksums")? == "all",
-            quiet_ms: seconds(&site.option("quiet-seconds")?)?,
+            quiet_ms: seconds("quiet-seconds", &site.option("quiet-seconds")?)?,
+            wanted: Wanted::of(site)?,
             everything,
             indices,
             neighbours,
@@ -223,6 +228,26 @@ impl Seen {
         }
     }
 
+    /// Which product the database is.
+    pub(crate) fn distribution(&self) -> Option<Distribution> {
+        self.identities.first().map(|it| it.distribution)
+    }
+
+    /// Versions of all nodes of the database, by the node's own word where it could be asked.
+    pub(crate) fn versions(&self) -> BTreeMap<&str, &str> {
+        self.rolling().versions()
+    }
+
+    /// What the nodes are upgraded by, with the shards of this site alone.
+    pub(crate) fn rolling(&self) -> View<'_> {
+        View {
+            identities: &self.identities,
+            nodes: &self.nodes,
+            shards: &self.shards,
+            settings: &self.settings,
+        }
+    }
+
     /// For one name; [`ByName`](crate::by_name::ByName) is for many.
     pub(crate) fn index(&self, name: &str) -> Option<&Index> {
         self.indices.iter().find(|index| index.name == name)
@@ -244,12 +269,12 @@ impl Seen {
 }
 
 /// Seconds as milliseconds; a day at most.
-fn seconds(text: &str) -> Result<u64> {
+pub(crate) fn seconds(option: &str, text: &str) -> Result<u64> {
     const SECONDS_MAX: u64 = 86_400;
     match text.parse::<u64>() {
         Ok(seconds) if seconds <= SECONDS_MAX => Ok(seconds * 1_000),
         _ => Err(Error::Invalid(format!(
-            "the option `quiet-seconds` is `{}`, at most {SECONDS_MAX} are taken",
+            "the option `{option}` is `{}`, at most {SECONDS_MAX} are taken",
             text.escape_debug()
         ))),
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use liftlock_sdk::prelude::*;
 
+use crate::around::SETTLED;
 use crate::by_name::map_of;
 use crate::check::Goal;
 use crate::descriptor::OPTIMIZE;
@@ -17,11 +18,8 @@ use crate::seen::Seen;
 /// Optimize of the new release.
 pub(crate) const UPGRADED: &str = "service.upgraded";
 
-/// Capture of the indices right before the new release starts: from then on it writes.
-const SETTLED: &str = "settled";
-
-/// How long the new release may take to be ready: its own sync of a large site takes minutes.
-const READY_MS: u64 = 1_200_000;
+/// How long Optimize may take to be ready: a new release's own sync of a large site takes minutes.
+pub(crate) const READY_MS: u64 = 1_200_000;
 
 /// It must not run before the schema is its own.
 pub(crate) fn check(site: &Site, goal: &Goal, found: &mut Vec<Finding>) -> Result<()> {
@@ -56,16 +54,7 @@ impl Writer<'_> {
             return Ok(());
         }
         let upgraded = Service::open(self.site, UPGRADED)?;
-        self.plan
-            .step(SETTLED, Phase::Contract, "keep the state of after")
-            .because(
-                "from its start on the new release writes, so that the end is compared with this",
-            )
-            .captures(
-                SETTLED,
-                [self.database.read_indices(&self.seen.names.all())],
-            )
-            .add()?;
+        self.around().settle(Phase::Contract)?;
         self.plan
             .step(
                 "start-upgraded",
@@ -84,7 +73,7 @@ impl Writer<'_> {
     }
 }
 
-/// What stood there before the new release began to write, where the run has kept it.
+/// What stood there before an Optimize began to write, where the run has kept it.
 pub(crate) fn settled(mut seen: Seen, run: &Run) -> Result<Seen> {
     let Some(kept) = run.capture(SETTLED)? else {
         return Ok(seen);

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use liftlock_sdk::prelude::*;
 
+use crate::around::{BASELINE, CONTENT_AFTER, CONTENT_BEFORE};
 use crate::by_name::ByName;
 use crate::check::{Goal, some};
-use crate::edges::Hop;
+use crate::edges::{Hop, NO_STEPS};
 use crate::names::FIXED;
-use crate::plan::{BASELINE, CONTENT_AFTER, CONTENT_BEFORE};
 use crate::seen::{Metadata, Seen};
 use crate::step::VendorStep;
 
@@ -68,6 +68,12 @@ pub(crate) fn findings(
     }
     writers(seen, &mut found);
     versions(seen, &mut found);
+    health(seen, &mut found);
+    found
+}
+
+/// No data is out of reach.
+pub(crate) fn health(seen: &Seen, found: &mut Vec<Finding>) {
     if !matches!(seen.health.status.as_str(), "green" | "yellow") {
         found.push(
             Finding::blocker("optimize.health-red")
@@ -78,7 +84,16 @@ pub(crate) fn findings(
                 .evidence("reasons", some(&seen.health.reasons)),
         );
     }
-    found
+}
+
+/// All is as it was: for a plan without a step of the vendor's.
+pub(crate) fn nothing_changed(
+    seen: &Seen,
+    kept: &Kept,
+    neighbours: &[Index],
+    found: &mut Vec<Finding>,
+) {
+    unchanged(seen, &NO_STEPS, kept, neighbours, found);
 }
 
 fn version(seen: &Seen, goal: &Goal, kept: &Kept, found: &mut Vec<Finding>) {

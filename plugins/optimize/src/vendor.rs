@@ -381,7 +381,7 @@ impl Writer<'_> {
                 "no snapshot runs",
                 backups
                     .none_running()
-                    .patience_ms(crate::plan::SNAPSHOT_PATIENCE_MS),
+                    .patience_ms(crate::around::SNAPSHOT_PATIENCE_MS),
             );
         }
         step = match snapshot {

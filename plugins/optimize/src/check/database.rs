@@ -11,10 +11,13 @@ use crate::seen::Seen;
 const REASONS_MAX: usize = 3;
 
 pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
-    if let Some(wanted) = database(&goal.to) {
-        versions(seen, goal, wanted, found);
+    if !goal.is_of_database {
+        // That plan ends what these find.
+        if let Some(wanted) = database(&goal.to) {
+            versions(seen, goal, wanted, found);
+        }
+        mix(seen, found);
     }
-    mix(seen, found);
     health(seen, found);
     heap(seen, found);
     cluster_blocks(seen, found);
@@ -22,10 +25,7 @@ pub(super) fn check(seen: &Seen, goal: &Goal, found: &mut Vec<Finding>) {
 
 fn versions(seen: &Seen, goal: &Goal, wanted: &Database, found: &mut Vec<Finding>) {
     for identity in &seen.identities {
-        let minimum = match identity.distribution {
-            Distribution::Elasticsearch => wanted.elasticsearch,
-            Distribution::Opensearch => wanted.opensearch,
-        };
+        let minimum = wanted.least(identity.distribution);
         let (Ok(have), Ok(least)) = (
             identity.version.parse::<Version>(),
             minimum.parse::<Version>(),
@@ -50,7 +50,7 @@ fn versions(seen: &Seen, goal: &Goal, wanted: &Database, found: &mut Vec<Finding
                     ))
                     .remedy(format!(
                         "upgrade the database first, node by node (a rolling upgrade), to {minimum} or later within \
-                         major {}",
+                         major {}; with its nodes bound and the option `database` a plan of this plugin does it",
                         least.major()
                     )),
             );

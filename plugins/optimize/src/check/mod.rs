@@ -33,6 +33,8 @@ pub(crate) struct Goal {
     pub(crate) moment: Moment,
     /// Indices that the run in hand made: not somebody else's half-done work.
     pub(crate) made: BTreeSet<String>,
+    /// The plan, or the run in hand, is of the database's nodes alone; the way is gone after it.
+    pub(crate) is_of_database: bool,
 }
 
 impl Goal {
@@ -41,7 +43,10 @@ impl Goal {
         let planned = target.from.as_deref().map(str::parse).transpose()?;
         let from = planned.or_else(|| seen.version().cloned());
         let mut goal = Self::of(from, target.to.parse()?, run.moment());
-        for step in run.steps().iter().filter(|step| step.is_done()) {
+        let steps = run.steps();
+        let wanted = seen.wanted.as_ref();
+        goal.is_of_database = wanted.is_some_and(|wanted| wanted.is_first(seen, &steps));
+        for step in steps.iter().filter(|step| step.is_done()) {
             let memo = step.memo_as::<Value>()?.unwrap_or_default();
             goal.made
                 .extend(memo["makes"].as_str().map(ToOwned::to_owned));
@@ -60,6 +65,7 @@ impl Goal {
             asked,
             moment,
             made: BTreeSet::new(),
+            is_of_database: false,
         }
     }
 
