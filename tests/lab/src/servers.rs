@@ -217,6 +217,7 @@ struct Prepared {
 async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepared, LabError> {
     match kind {
         ServerKind::OpenSearch1
+        | ServerKind::OpenSearch211
         | ServerKind::OpenSearch2
         | ServerKind::OpenSearch3
         | ServerKind::Elasticsearch710 => opensearch::prepare(kind, layout).await,

@@ -48,6 +48,11 @@ async fn opensearch_1_keeps_its_data() {
 }
 
 #[tokio::test]
+async fn opensearch_2_11_keeps_its_data() {
+    keeps_its_data(ServerKind::OpenSearch211).await;
+}
+
+#[tokio::test]
 async fn elasticsearch_7_10_keeps_its_data() {
     keeps_its_data(ServerKind::Elasticsearch710).await;
 }

@@ -27,6 +27,9 @@ pub enum ServerKind {
     /// OpenSearch 1.3.13, as the runner starts it.
     #[serde(rename = "opensearch-1")]
     OpenSearch1,
+    /// OpenSearch 2.11.0, as the runner starts it: older than what new lines of products want.
+    #[serde(rename = "opensearch-2.11")]
+    OpenSearch211,
     /// Elasticsearch 7.10.2, the last under the Apache licence, as the runner starts it.
     #[serde(rename = "elasticsearch-7.10")]
     Elasticsearch710,
@@ -60,8 +63,9 @@ impl ServerKind {
     ];
 
     /// Those that an upgrade of the cluster itself begins at or ends with, beside [`ServerKind::ALL`].
-    pub const NEIGHBOURS: [Self; 4] = [
+    pub const NEIGHBOURS: [Self; 5] = [
         Self::OpenSearch1,
+        Self::OpenSearch211,
         Self::Elasticsearch710,
         Self::Elasticsearch7,
         Self::Elasticsearch9,
@@ -76,6 +80,7 @@ impl ServerKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::OpenSearch1 => "opensearch-1",
+            Self::OpenSearch211 => "opensearch-2.11",
             Self::OpenSearch2 => "opensearch-2",
             Self::OpenSearch3 => "opensearch-3",
             Self::Elasticsearch710 => "elasticsearch-7.10",
@@ -90,6 +95,7 @@ impl ServerKind {
     pub fn version(self) -> &'static str {
         match self {
             Self::OpenSearch1 => "1.3.13",
+            Self::OpenSearch211 => "2.11.0",
             Self::OpenSearch2 => "2.19.1",
             Self::OpenSearch3 => "3.3.2",
             Self::Elasticsearch710 => "7.10.2",
@@ -113,7 +119,7 @@ impl ServerKind {
     pub fn is_opensearch(self) -> bool {
         matches!(
             self,
-            Self::OpenSearch1 | Self::OpenSearch2 | Self::OpenSearch3
+            Self::OpenSearch1 | Self::OpenSearch211 | Self::OpenSearch2 | Self::OpenSearch3
         )
     }
 
@@ -125,9 +131,11 @@ impl ServerKind {
     /// The modules without which it is of no use here.
     pub(super) fn needed_modules(self) -> &'static [&'static str] {
         match self {
-            Self::OpenSearch1 | Self::OpenSearch2 | Self::OpenSearch3 | Self::Elasticsearch710 => {
-                &NEEDED_OF_RUNNER
-            }
+            Self::OpenSearch1
+            | Self::OpenSearch211
+            | Self::OpenSearch2
+            | Self::OpenSearch3
+            | Self::Elasticsearch710 => &NEEDED_OF_RUNNER,
             Self::Elasticsearch7 => &NEEDED_ELASTICSEARCH_7,
             Self::Elasticsearch8 | Self::Elasticsearch8Secured | Self::Elasticsearch9 => {
                 &NEEDED_ELASTICSEARCH

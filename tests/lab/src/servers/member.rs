@@ -29,7 +29,7 @@ impl NodeRole {
     pub(crate) fn name(self, kind: ServerKind) -> &'static str {
         match self {
             // OpenSearch renamed it in 2.0; 1.3 ends with `unknown role [cluster_manager]`.
-            Self::Manager if matches!(kind, ServerKind::OpenSearch2 | ServerKind::OpenSearch3) => {
+            Self::Manager if kind.is_opensearch() && kind != ServerKind::OpenSearch1 => {
                 "cluster_manager"
             }
             Self::Manager => "master",

@@ -61,6 +61,13 @@ fn release(kind: ServerKind) -> Release {
             java_oldest: 21,
             java_newest: 25,
         },
+        ServerKind::OpenSearch211 => Release {
+            of: &RUNNER,
+            runner: "2.11.0.0",
+            digest: "6a650905e05bb7db8de2ada13783c0879b48af66e22e6518614926d86aed986f",
+            java_oldest: 17,
+            java_newest: 23,
+        },
         ServerKind::OpenSearch1 => Release {
             of: &RUNNER,
             runner: "1.3.13.0",
@@ -164,7 +171,7 @@ fn launcher(runner: &Runner) -> String {
 fn write_settings(kind: ServerKind, layout: &Layout) -> Result<PathBuf, LabError> {
     // What 2.0 renamed: the old servers refuse the new name, and 3.x one of the old ones.
     let (founders_key, remote_key) = match kind {
-        ServerKind::OpenSearch2 | ServerKind::OpenSearch3 => (
+        ServerKind::OpenSearch211 | ServerKind::OpenSearch2 | ServerKind::OpenSearch3 => (
             "cluster.initial_cluster_manager_nodes",
             "reindex.remote.allowlist",
         ),
