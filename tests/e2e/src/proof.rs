@@ -3,12 +3,14 @@
 //! The same checks run on simulated clusters and on real servers: [`upgrades_cleanly`],
 //! [`refuses_what_is_not_approved`], [`goes_on_after_a_kill`], [`upgrades_with_a_waiver`],
 //! [`finds_a_backup_that_cannot_be_restored`], [`goes_hop_by_hop`], [`updates_an_index_through_kills`],
-//! [`renews_many_indices_under_readers`]; and with the vendor's own upgrader, or a stand-in for it:
+//! [`renews_many_indices_under_readers`]; on nodes that are services of the site,
+//! [`upgrades_the_database_first`], [`goes_on_once_every_node_is_new`]; and with the vendor's own upgrader, or a stand-in for it:
 //! [`upgrades_by_the_vendors_tool`], [`finds_its_upgrader_again`], [`goes_on_natively_with_its_work`],
 //! [`refuses_what_the_upgrader_would_ruin`], [`finds_out_a_lying_upgrader`],
 //! [`takes_the_vendors_work_back`].
 
 mod clean;
+mod database;
 mod decide;
 mod documented;
 mod heap;
@@ -32,6 +34,10 @@ use anyhow::bail;
 use serde_json::Value;
 
 pub use clean::upgrades_cleanly;
+pub use database::Searching;
+pub use database::goes_on_once_every_node_is_new;
+pub use database::plans_the_database_first;
+pub use database::upgrades_the_database_first;
 pub use decide::decides_a_doubt;
 pub use decide::stops_now_at_the_second_interrupt;
 pub use documented::expected_changes;

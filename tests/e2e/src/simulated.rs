@@ -18,7 +18,7 @@ const REPOSITORIES: &str = "/simulated-repositories";
 /// Seed of every id, so that two runs of a test meet the same cluster.
 const SEED: u64 = 87;
 
-/// A running simulated cluster of one node. It stops when this is dropped.
+/// A running simulated cluster. It stops when this is dropped.
 pub struct Simulated {
     cluster: SimCluster,
     target: HttpTarget,
@@ -40,6 +40,26 @@ impl Simulated {
             .context("cannot start a simulated cluster")?;
         let target = HttpTarget::new(cluster.url())?;
         Ok(Self { cluster, target })
+    }
+
+    /// Starts one of three nodes of OpenSearch that have another version than 2.19.
+    pub async fn start_of_version(version: &str) -> anyhow::Result<Self> {
+        let mut cluster = SimCluster::builder(Product::OpenSearch2)
+            .seed(SEED)
+            .path_repo(&[REPOSITORIES])
+            .nodes(3);
+        for node in 0..3 {
+            cluster = cluster.node_version(node, version);
+        }
+        let cluster = cluster.start().await;
+        let cluster = cluster.context("cannot start a simulated cluster")?;
+        let target = HttpTarget::new(cluster.url())?;
+        Ok(Self { cluster, target })
+    }
+
+    /// The addresses of its nodes: of `node-1` first.
+    pub fn urls(&self) -> Vec<String> {
+        self.cluster.urls()
     }
 
     /// Does this proof on one; every check of it must be good.

@@ -105,6 +105,8 @@ pub struct Stage {
     repository: PathBuf,
     /// Where the binary is to go instead of the switch: a server with TLS.
     direct: Option<(String, PathBuf)>,
+    /// Nodes that are services of the site: their addresses, which are gone to past the proxy, and their tables.
+    nodes: Vec<(String, String)>,
     login: Login,
     has_backups: bool,
 }
@@ -138,6 +140,7 @@ impl Stage {
             switch,
             repository: repository.to_owned(),
             direct: None,
+            nodes: Vec::new(),
             login: Login::None,
             has_backups: true,
         })
@@ -161,6 +164,14 @@ impl Stage {
     #[must_use]
     pub fn direct(mut self, url: &str, authority: &Path) -> Self {
         self.direct = Some((url.to_owned(), authority.to_owned()));
+        self
+    }
+
+    /// Binds the nodes of the cluster as services, each by its address and its table, and lets the binary talk to them, so
+    /// that the proxy sees nothing.
+    #[must_use]
+    pub fn with_nodes(mut self, nodes: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.nodes = nodes.into_iter().collect();
         self
     }
 
@@ -234,10 +245,15 @@ impl Stage {
     }
 
     fn site_toml(&self, facts: &SiteFacts, config: &Path, optimize: &Pretend) -> String {
-        let (url, ca) = match &self.direct {
-            Some((url, ca)) => (url.clone(), format!("ca = \"{}\"\n", ca.display())),
-            None => (self.switch.url(), String::new()),
+        let (urls, ca) = match &self.direct {
+            Some((url, ca)) => (vec![url.clone()], format!("ca = \"{}\"\n", ca.display())),
+            None if self.nodes.is_empty() => (vec![self.switch.url()], String::new()),
+            None => (
+                self.nodes.iter().map(|(url, _)| url.clone()).collect(),
+                String::new(),
+            ),
         };
+        let services: String = self.nodes.iter().map(|(_, table)| table.as_str()).collect();
         let auth = match &self.login {
             Login::None => String::new(),
             Login::Basic { user, .. } => format!(
@@ -263,8 +279,8 @@ impl Stage {
             "name = \"{SITE}\"\n\
              product-plugin = \"camunda-optimize\"\n\n\
              [options]\nprefix = \"{}\"\nquiet-seconds = {QUIET_SECONDS}\n{neighbours}\n\
-             [cluster.database]\nnodes = [\"{url}\"]\n{ca}{auth}\n\
-             {backups}\
+             [cluster.database]\nnodes = {urls:?}\n{ca}{auth}\n\
+             {backups}{services}\
              [disk.config]\npath = \"{}\"\n\n\
              {}",
             facts.prefix,
@@ -275,7 +291,7 @@ impl Stage {
 
     /// Whether the binary's requests go through the proxy.
     pub fn is_watched(&self) -> bool {
-        self.direct.is_none()
+        self.direct.is_none() && self.nodes.is_empty()
     }
 
     /// The password or key that must be nowhere.
@@ -313,6 +329,17 @@ impl Round {
     /// A folder of this round for whatever a test needs.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Puts a text of `site.toml` in the place of another, which must be there, and grants what is asked for then.
+    pub async fn change_site(&self, old: &str, new: &str) -> anyhow::Result<()> {
+        let file = self.operator.site().join("site.toml");
+        let text = fs::read_to_string(&file).context("cannot read `site.toml`")?;
+        if !text.contains(old) {
+            bail!("`site.toml` has no `{old}`:\n{text}");
+        }
+        write(&file, &text.replacen(old, new, 1))?;
+        self.operator.grant().await
     }
 
     /// Keeps the compiled plugin for the rounds to come: compiling takes seconds, each time the same.

@@ -82,6 +82,16 @@ async fn upgrades_a_site_without_backups_only_with_a_waiver() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn plans_the_nodes_of_the_database_first_where_the_option_says_so() {
+    let mut tally = Tally::default();
+    let kit = Kit::build().unwrap();
+    proof::plans_the_database_first(&kit, &mut tally)
+        .await
+        .unwrap();
+    tally.into_count().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn goes_on_after_a_kill_at_each_position_of_the_proof() {
     holds(
         Product::Elasticsearch8,

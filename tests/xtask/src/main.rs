@@ -29,6 +29,7 @@ mod prove;
 mod prove_camunda;
 mod prove_kuzzle;
 mod prove_nodes;
+mod prove_optimize;
 mod suite;
 mod summary;
 mod sweep;

@@ -29,15 +29,14 @@ pub(crate) async fn prove<P: Part>(
     liftlock: &Path,
     plugin: &Component,
     parts: &[P],
+    tally: &mut Tally,
     summary: &Summary,
-) -> Tally {
-    let mut tally = Tally::loud();
+) {
     for part in parts {
         tally.about(part.name());
         let what = format!("prove {}, {}", P::PRODUCT, part.name());
-        let proof = part.prove(liftlock, plugin, &mut tally);
+        let proof = part.prove(liftlock, plugin, tally);
         let result = summary.wait(&what, proof).await;
         tally.check("the proof came to its end", result);
     }
-    tally
 }

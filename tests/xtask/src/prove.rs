@@ -22,6 +22,7 @@ use crate::plugins;
 use crate::prove_camunda;
 use crate::prove_kuzzle;
 use crate::prove_nodes;
+use crate::prove_optimize;
 use crate::summary::Summary;
 use crate::tools;
 
@@ -42,7 +43,7 @@ pub(crate) struct Options {
     /// Only the checks of the strategy `vendor`, with the stand-in for the vendor's upgrader.
     #[arg(long, conflicts_with = "distribution")]
     vendor: bool,
-    /// Only this part of the proof of Camunda, Kuzzle or nodes; may be given again.
+    /// Only this part of the proof of Camunda, Kuzzle or nodes, or of Optimize's on several nodes; may be given again.
     #[arg(long, conflicts_with_all = ["server", "distribution", "vendor", "ways_out"])]
     part: Vec<String>,
     /// Only the checks of what leads out of a run that went wrong: rollback, takeover, replan.
@@ -90,6 +91,10 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
             let plugin = artifacts::nodes_plugin;
             return in_parts::<prove_nodes::Part>(&options.part, plugin, summary).await;
         }
+        Product::Optimize if !options.part.is_empty() => {
+            let plugin = artifacts::optimize_plugin;
+            return in_parts::<prove_optimize::Part>(&options.part, plugin, summary).await;
+        }
         Product::Optimize => {}
     }
     plugins::ensure(summary)?;
@@ -108,7 +113,15 @@ pub(crate) async fn run(options: &Options, summary: &mut Summary) -> anyhow::Res
     };
     let tally = match &upgrader {
         None if options.ways_out => ways_out_of(&kit, kinds, summary).await?,
-        None => optimize(&kit, kinds, Extent::Whole, summary).await?,
+        None => {
+            let mut tally = optimize(&kit, kinds, Extent::Whole, summary).await?;
+            if options.server.is_empty() {
+                let parts = <prove_optimize::Part as clap::ValueEnum>::value_variants();
+                let (liftlock, plugin) = (&kit.liftlock, &kit.plugin);
+                parts::prove(liftlock, plugin, parts, &mut tally, summary).await;
+            }
+            tally
+        }
         Some(upgrader) => by_the_vendor(&kit, kinds, upgrader, summary).await?,
     };
     summary.field("servers", kinds.len());
@@ -143,7 +156,8 @@ async fn in_parts<P: parts::Part + clap::ValueEnum>(
     let parts = named_parts::<P>(named)?;
     let plugin = summary.step("build the plugin", plugin)?;
     let liftlock = summary.step("build the binary", artifacts::liftlock)?;
-    let tally = parts::prove(&liftlock, &plugin, &parts, summary).await;
+    let mut tally = Tally::loud();
+    parts::prove(&liftlock, &plugin, &parts, &mut tally, summary).await;
     summary.field("parts", parts.len());
     summary.field("checks", tally.passed());
     summary.field("failed", tally.failed().len());

@@ -169,7 +169,8 @@ impl Ground {
         let engines = match artifacts::camunda_plugin() {
             Ok(plugin) => {
                 let parts = [Part::Postgresql];
-                let tally = parts::prove(&self.kit.liftlock, &plugin, &parts, summary).await;
+                let mut tally = Tally::loud();
+                parts::prove(&self.kit.liftlock, &plugin, &parts, &mut tally, summary).await;
                 tally.into_count()
             }
             Err(error) => Err(error),
