@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::{CLOCK_START_MS, CLOCK_TICK_MS, Clock, Rng};
+use crate::folders::Folders;
 use crate::product::Product;
 use crate::server;
 use crate::settings::Flat;
@@ -86,6 +87,7 @@ pub struct SimBuilder {
     credentials: Option<(String, String)>,
     path_repo: Vec<String>,
     node_settings: Flat,
+    folders: Folders,
 }
 
 impl SimBuilder {
@@ -106,6 +108,7 @@ impl SimBuilder {
             credentials: None,
             path_repo: vec!["/snapshots".to_owned()],
             node_settings: Flat::new(),
+            folders: Folders::default(),
         }
     }
 
@@ -196,6 +199,14 @@ impl SimBuilder {
         self
     }
 
+    /// The folders of another cluster's repositories, as if both stood on one shared file system: what either takes the
+    /// other finds once it is finished.
+    #[must_use]
+    pub fn folders_of(mut self, other: &SimCluster) -> Self {
+        self.folders = other.shared.lock().state.folders.clone();
+        self
+    }
+
     /// A setting that every node was started with, as its list of settings shows it.
     #[must_use]
     pub fn node_setting(mut self, key: &str, value: &str) -> Self {
@@ -262,7 +273,7 @@ impl SimBuilder {
             persistent: Flat::new(),
             transient: Flat::new(),
             repositories: BTreeMap::new(),
-            stores: BTreeMap::new(),
+            folders: self.folders,
             tasks: BTreeMap::new(),
             next_task: 100,
             pits: BTreeMap::new(),

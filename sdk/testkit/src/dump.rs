@@ -38,12 +38,12 @@ pub(crate) fn dump(state: &State, full: bool) -> Value {
         }
         indices.insert(index.name.clone(), entry);
     }
+    let folders = state.folders.held();
     let repositories: Map<String, Value> = state
         .repositories
         .iter()
         .map(|(name, repository)| {
-            let snapshots: Vec<Value> = state
-                .stores
+            let snapshots: Vec<Value> = folders
                 .get(&repository.location)
                 .into_iter()
                 .flat_map(|s| &s.snapshots)

@@ -27,6 +27,7 @@
 //! | `state`, `index`, `settings`, `mapping`, `admit`, `names`, `pattern` | the cluster and its indices |
 //! | `allocation` | which nodes hold the copies of a shard, as nodes leave and join |
 //! | `query`, `search`, `aggregate`, `script`, `task`, `snapshot` | searching, scripted changes, server tasks, snapshots |
+//! | `folders` | where snapshots lie, which several clusters can share |
 //! | [`suite`] | behaviour checks for this cluster and for real ones |
 //!
 //! Not simulated, so that nobody relies on it: relevance scores, analysis chains, `_search?q=`,
@@ -43,6 +44,7 @@ mod clock;
 mod dump;
 mod error;
 mod fault;
+mod folders;
 mod handlers;
 mod http;
 mod index;

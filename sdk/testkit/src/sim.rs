@@ -1,5 +1,6 @@
 //! The simulated cluster as a test holds it: look, break, rewind, compare.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::record::Record;
 use crate::router;
 use crate::settings::ARCHIVED_PREFIX;
 use crate::shared::Shared;
+use crate::snapshot::Store;
 use crate::state::State;
 
 /// How long a node may take to listen again on its old port.
@@ -24,7 +26,11 @@ const LISTEN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The state of a cluster at one moment, to go back to.
 #[derive(Debug, Clone)]
-pub struct SavedState(State);
+pub struct SavedState {
+    state: State,
+    /// What lay in the repositories.
+    stores: BTreeMap<String, Store>,
+}
 
 /// A running simulated cluster. It stops when the last handle is dropped.
 pub struct SimCluster {
@@ -288,24 +294,22 @@ impl SimCluster {
         }
     }
 
-    /// Copies what the snapshot repositories of another cluster hold, as if both stood on one shared file system. A copy:
-    /// what is taken there later takes another call.
-    pub fn share_repositories_of(&self, other: &SimCluster) {
-        let stores = other.shared.lock().state.stores.clone();
-        self.shared.lock().state.stores.extend(stores);
-    }
-
     /// Keeps the whole state, to go back to with [`SimCluster::restore_state`].
     pub fn snapshot_state(&self) -> SavedState {
-        SavedState(self.shared.lock().state.clone())
+        let state = self.shared.lock().state.clone();
+        let stores = state.folders.held().clone();
+        SavedState { state, stores }
     }
 
-    /// Puts a kept state back, clock and identity included: the target has been rewound.
+    /// Puts a kept state back, clock and identity included: the target has been rewound, and the folders of its
+    /// repositories with it, for whoever shares them too.
     ///
     /// Which nodes are up does not change, and neither do faults, records and late deliveries.
     pub fn restore_state(&self, saved: &SavedState) {
         let mut inner = self.shared.lock();
-        let mut state = saved.0.clone();
+        let mut state = saved.state.clone();
+        state.folders = inner.state.folders.clone();
+        state.folders.held().clone_from(&saved.stores);
         for (node, now) in state.nodes.iter_mut().zip(&inner.state.nodes) {
             node.is_up = now.is_up;
         }

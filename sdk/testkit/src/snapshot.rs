@@ -1,6 +1,7 @@
 //! Snapshot repositories: what a snapshot keeps, and what a restore makes of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
@@ -40,9 +41,11 @@ impl Repository {
 pub(crate) struct Snapshot {
     pub(crate) name: String,
     pub(crate) uuid: String,
+    /// The cluster that takes it, or has.
+    taken_by: String,
     version: String,
     version_id: u32,
-    indices: BTreeMap<String, Kept>,
+    indices: Arc<BTreeMap<String, Kept>>,
     failed: Vec<Value>,
     state: &'static str,
     global: Option<Global>,
@@ -71,6 +74,11 @@ struct Global {
 impl Snapshot {
     pub(crate) fn is_running(&self) -> bool {
         self.requests_left > 0
+    }
+
+    /// A running one is known to the cluster that takes it: in the folder it is when it is finished.
+    fn is_known_to(&self, state: &State) -> bool {
+        !self.is_running() || self.taken_by == state.cluster_uuid
     }
 
     /// Names of the indices in it.
@@ -248,13 +256,13 @@ pub(crate) fn repository<'a>(state: &'a State, name: &str) -> Result<&'a Reposit
     })
 }
 
-/// The snapshots of a repository.
-pub(crate) fn store<'a>(state: &'a State, name: &str) -> Result<&'a [Snapshot], ApiError> {
+/// The snapshots of a repository, as far as this cluster knows of them.
+pub(crate) fn store(state: &State, name: &str) -> Result<Vec<Snapshot>, ApiError> {
     let repository = repository(state, name)?;
-    Ok(state
-        .stores
-        .get(&repository.location)
-        .map_or(&[], |s| s.snapshots.as_slice()))
+    let folders = state.folders.held();
+    let store = folders.get(&repository.location);
+    let all = store.into_iter().flat_map(|store| &store.snapshots);
+    Ok(all.filter(|s| s.is_known_to(state)).cloned().collect())
 }
 
 /// Begins a snapshot; its contents are those of this moment, searchable or not.
@@ -358,9 +366,10 @@ pub(crate) fn create(
     let snapshot = Snapshot {
         name: name.to_owned(),
         uuid: state.rng.uuid(),
+        taken_by: state.cluster_uuid.clone(),
         version_id: state.product.index_version_id(&version),
         version,
-        indices,
+        indices: Arc::new(indices),
         failed,
         state: outcome,
         global: with_global.then(|| Global {
@@ -374,7 +383,8 @@ pub(crate) fn create(
         requests_left: state.snapshot_requests.max(1),
     };
     state
-        .stores
+        .folders
+        .held()
         .entry(repository.location)
         .or_default()
         .snapshots
@@ -401,9 +411,9 @@ fn expression_of(value: Option<&Value>) -> String {
 /// Brings running snapshots one request nearer to their end.
 pub(crate) fn advance(state: &mut State) {
     let now = state.now_ms();
-    for store in state.stores.values_mut() {
+    for store in state.folders.held().values_mut() {
         for snapshot in &mut store.snapshots {
-            if snapshot.requests_left > 0 {
+            if snapshot.is_running() && snapshot.is_known_to(state) {
                 snapshot.requests_left -= 1;
                 snapshot.end_ms = now;
             }
@@ -422,12 +432,13 @@ pub(crate) fn complete(state: &mut State, repository: &str, name: &str) {
         return;
     };
     for snapshot in state
-        .stores
+        .folders
+        .held()
         .get_mut(&location)
         .into_iter()
         .flat_map(|s| &mut s.snapshots)
     {
-        if snapshot.name == name {
+        if snapshot.name == name && snapshot.is_known_to(state) {
             snapshot.requests_left = 0;
             snapshot.end_ms = now;
         }
@@ -436,12 +447,13 @@ pub(crate) fn complete(state: &mut State, repository: &str, name: &str) {
 
 /// The running snapshot that holds `index`, as `repository:snapshot`, if there is one.
 pub(crate) fn running_over(state: &State, index: &str) -> Option<String> {
+    let folders = state.folders.held();
     state.repositories.iter().find_map(|(name, repository)| {
-        let store = state.stores.get(&repository.location)?;
+        let store = folders.get(&repository.location)?;
         store
             .snapshots
             .iter()
-            .find(|s| s.is_running() && s.indices.contains_key(index))
+            .find(|s| s.is_running() && s.is_known_to(state) && s.indices.contains_key(index))
             .map(|s| format!("{name}:{}", s.name))
     })
 }
@@ -465,8 +477,9 @@ pub(crate) fn delete(state: &mut State, repository_name: &str, list: &str) -> Re
             return Err(missing(repository_name, part));
         }
     }
-    if let Some(store) = state.stores.get_mut(&repository.location) {
-        store.snapshots.retain(|s| !glob_list(list, &s.name));
+    if let Some(store) = state.folders.held().get_mut(&repository.location) {
+        let is_meant = |s: &Snapshot| s.is_known_to(state) && glob_list(list, &s.name);
+        store.snapshots.retain(|s| !is_meant(s));
     }
     state.changed();
     Ok(())
@@ -480,7 +493,6 @@ pub(crate) fn restore(
     body: &Map<String, Value>,
 ) -> Result<Value, ApiError> {
     let product = state.product;
-    let repository = repository(state, repository_name)?.clone();
     let error = |snapshot: &str, why: String| {
         ApiError::new(
             500,
@@ -488,12 +500,8 @@ pub(crate) fn restore(
             format!("[{repository_name}:{snapshot}] {why}"),
         )
     };
-    let Some(snapshot) = state
-        .stores
-        .get(&repository.location)
-        .and_then(|s| s.snapshots.iter().find(|s| s.name == name))
-        .cloned()
-    else {
+    let all = store(state, repository_name)?;
+    let Some(snapshot) = all.into_iter().find(|s| s.name == name) else {
         return Err(error(name, "snapshot does not exist".to_owned()));
     };
     let full = format!("{name}/{}", snapshot.uuid);

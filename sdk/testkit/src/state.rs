@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::{Clock, Rng};
 use crate::error::ApiError;
+use crate::folders::Folders;
 use crate::index::{Alias, Condition, Index, NewIndex, Written};
 use crate::mapping;
 use crate::names;
@@ -14,7 +15,7 @@ use crate::pattern::glob;
 use crate::product::Product;
 use crate::search::{Pit, Scroll};
 use crate::settings::{self, Flat};
-use crate::snapshot::{Repository, Store};
+use crate::snapshot::Repository;
 use crate::task::Task;
 
 /// One node as the others see it.
@@ -63,8 +64,8 @@ pub(crate) struct State {
     pub(crate) persistent: Flat,
     pub(crate) transient: Flat,
     pub(crate) repositories: BTreeMap<String, Repository>,
-    /// Contents by location.
-    pub(crate) stores: BTreeMap<String, Store>,
+    /// What lies in the repositories; whoever copies the state copies it apart.
+    pub(crate) folders: Folders,
     pub(crate) tasks: BTreeMap<u64, Task>,
     pub(crate) next_task: u64,
     pub(crate) pits: BTreeMap<String, Pit>,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use liftlock_cluster::{Call, Cluster, ClusterConfig, Credentials};
 use liftlock_lab::{Server, ServerKind};
 use liftlock_snapshot::{Repository, SnapshotConfig};
-use liftlock_testkit::{Product, SimCluster};
+use liftlock_testkit::{Product, SimBuilder, SimCluster};
 use liftlock_types::{
     Acted, Attempt, Binding, Capability, Change, Facts, Json, Planned, Probed, Read, RunId,
     SnapshotName, StepId,
@@ -211,13 +211,12 @@ fn restore_into(replicas: Option<u32>) -> Change {
     }
 }
 
-/// Both clusters see one store; `share` is what makes it so where they are simulated.
-async fn suite(old: &Side, new: &Side, share: impl Fn()) {
+/// Both clusters see one store.
+async fn suite(old: &Side, new: &Side) {
     old.register(false).await;
     old.seed().await;
     let taken = old.take("site").await;
     assert_eq!(taken["indices"], 4);
-    share();
     new.register(true).await;
     let change = restore_into(Some(0));
 
@@ -373,11 +372,10 @@ async fn goes_back_unless_written(
 }
 
 /// What the newer cluster took, the older one is not even asked to restore.
-async fn an_older_cluster_is_refused(newer: &Side, older: &Side, share: impl Fn()) {
+async fn an_older_cluster_is_refused(newer: &Side, older: &Side) {
     newer.register(false).await;
     newer.seed().await;
     let taken = newer.take("newer").await;
-    share();
     older.register(true).await;
     let attempt = older.attempt(Some(&taken));
     older
@@ -385,13 +383,18 @@ async fn an_older_cluster_is_refused(newer: &Side, older: &Side, share: impl Fn(
         .await;
 }
 
-async fn simulated(product: Product, version: &str) -> SimCluster {
+fn simulated(product: Product, version: &str) -> SimBuilder {
     SimCluster::builder(product)
         .node_version(0, version)
         .path_repo(&["/backups"])
-        .start()
-        .await
-        .unwrap()
+}
+
+/// The second one stands on the folders of the first.
+async fn pair(product: Product, [first, second]: [&str; 2]) -> [SimCluster; 2] {
+    let first = simulated(product, first).start().await.unwrap();
+    let second = simulated(product, second).folders_of(&first);
+    let second = second.start().await.unwrap();
+    [first, second]
 }
 
 #[tokio::test]
@@ -400,7 +403,7 @@ async fn what_was_taken_is_restored_into_another_simulated_cluster() {
         (Product::Elasticsearch8, "7.17.15", "8.19.13"),
         (Product::OpenSearch2, "1.3.13", "2.19.1"),
     ] {
-        let (old, new) = (simulated(product, from).await, simulated(product, to).await);
+        let [old, new] = pair(product, [from, to]).await;
         let kept = tempfile::tempdir().unwrap();
         let side = |name: &str, sim: &SimCluster, location: &str| {
             Side::new(name, &sim.url(), location, kept.path())
@@ -408,7 +411,6 @@ async fn what_was_taken_is_restored_into_another_simulated_cluster() {
         suite(
             &side("old", &old, "/backups/a"),
             &side("new", &new, "/backups/a"),
-            || new.share_repositories_of(&old),
         )
         .await;
     }
@@ -416,13 +418,11 @@ async fn what_was_taken_is_restored_into_another_simulated_cluster() {
 
 #[tokio::test]
 async fn an_older_simulated_cluster_is_not_asked() {
-    let newer = simulated(Product::Elasticsearch8, "8.19.13").await;
-    let older = simulated(Product::Elasticsearch8, "7.17.15").await;
+    let [newer, older] = pair(Product::Elasticsearch8, ["8.19.13", "7.17.15"]).await;
     let kept = tempfile::tempdir().unwrap();
     an_older_cluster_is_refused(
         &Side::new("newer", &newer.url(), "/backups/b", kept.path()),
         &Side::new("older", &older.url(), "/backups/b", kept.path()),
-        || older.share_repositories_of(&newer),
     )
     .await;
 }
@@ -445,11 +445,11 @@ async fn what_elasticsearch_7_took_is_restored_into_elasticsearch_8() {
         let location = server.repo_dir().join(folder).display().to_string();
         Side::new(name, server.base_url(), &location, kept.path())
     };
-    suite(&side("old", &old, "a"), &side("new", &new, "a"), || ()).await;
+    suite(&side("old", &old, "a"), &side("new", &new, "a")).await;
     let (older, newer) = (side("old", &old, "b"), side("new", &new, "b"));
     newer.send(Call::delete(["_snapshot", "migration"])).await;
     older.send(Call::delete(["_snapshot", "migration"])).await;
-    an_older_cluster_is_refused(&newer, &older, || ()).await;
+    an_older_cluster_is_refused(&newer, &older).await;
     new.stop().await;
     old.stop().await;
 }

@@ -201,9 +201,8 @@ fn create(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     }
     snapshot::complete(ctx.state, &repository, &name);
     let product = ctx.state.product;
-    let made = snapshot::store(ctx.state, &repository)?
-        .iter()
-        .find(|s| s.name == name);
+    let all = snapshot::store(ctx.state, &repository)?;
+    let made = all.iter().find(|s| s.name == name);
     Ok(Reply::ok(
         json!({"snapshot": made.map(|s| s.to_json(product, &repository))}),
     ))
