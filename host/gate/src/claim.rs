@@ -62,12 +62,39 @@ impl Runner {
                 // A removal of an earlier one that had no answer may land late: it must not meet this one.
                 None => {
                     let earlier = self.state().epochs.get(&binding).copied().unwrap_or(0);
-                    self.make_claim(binding, self.new_claim(earlier + 1))
+                    self.make_claim(binding.clone(), self.new_claim(earlier + 1))
                         .await?;
+                    self.keep_with_the_others(&binding).await?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Who froze between two claims may have been taken over meanwhile. Then the first one is gone, and the one that was
+    /// made now would stay behind, in the way of everybody after it.
+    async fn keep_with_the_others(&self, made: &Binding) -> Result<(), Halt> {
+        let claims = self.state().claims.clone();
+        if claims.len() < 2 {
+            return Ok(());
+        }
+        let Err(halt) = self.check_claims().await else {
+            return Ok(());
+        };
+        if halt.exit == Exit::ClaimLost
+            && let Some((epoch, nonce)) = claims.get(made)
+        {
+            let there = self
+                .capability(made)?
+                .claims()
+                .await
+                .map_err(|error| self.unreachable(made, &error))?;
+            // Another run's of this number is not ours to take off.
+            if there.iter().any(|claim| claim.nonce == *nonce) {
+                self.take_off(made, *epoch).await?;
+            }
+        }
+        Err(halt)
     }
 
     /// Makes this claim and writes it down, once it was read.
@@ -216,15 +243,20 @@ impl Runner {
             .iter()
             .map(|(binding, (epoch, _))| (binding.clone(), *epoch));
         for (binding, epoch) in state.superseded.iter().cloned().chain(held) {
-            self.reach(&["release", "before"], None, 0).await;
-            self.capability(&binding)?.remove_claim(epoch).await.map_err(|error| {
-                Halt::new(Exit::Resumable, format!("the run is over, but its claim on `{binding}` could not be removed: {error}"))
-                    .remedy("`liftlock resume` removes it")
-            })?;
-            self.reach(&["release", "after"], None, 0).await;
-            self.write(Event::Released { binding, epoch }).await?;
+            self.take_off(&binding, epoch).await?;
         }
         Ok(())
+    }
+
+    async fn take_off(&self, binding: &Binding, epoch: u64) -> Result<(), Halt> {
+        self.reach(&["release", "before"], None, 0).await;
+        self.capability(binding)?.remove_claim(epoch).await.map_err(|error| {
+            Halt::new(Exit::Resumable, format!("the run is over, but its claim on `{binding}` could not be removed: {error}"))
+                .remedy("`liftlock resume` removes it")
+        })?;
+        self.reach(&["release", "after"], None, 0).await;
+        let binding = binding.clone();
+        self.write(Event::Released { binding, epoch }).await
     }
 
     pub(crate) fn new_claim(&self, epoch: u64) -> Claim {

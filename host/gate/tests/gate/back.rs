@@ -9,7 +9,7 @@ use liftlock_types::{Body, Change, Claim, Exit, Json, Phase, Probed, Read, Readi
 use serde_json::{Value, json};
 
 use crate::lab::*;
-use crate::toy::{Fault, Toy};
+use crate::toy::{self, Fault, Toy};
 
 fn baseline() -> Step {
     step(
@@ -401,6 +401,40 @@ async fn a_claim_whose_row_was_never_written_goes_with_the_run_that_took_over() 
     // It reads its claim before it believes in it, and it is gone.
     assert_eq!(thawed.exit, Exit::Unreachable, "{}", why(&thawed));
     assert_eq!(lab.sent().len(), sent);
+}
+
+#[tokio::test]
+async fn a_runner_that_froze_between_two_claims_leaves_none_behind() {
+    struct Freezes(Toy, tokio::sync::Semaphore);
+    #[async_trait::async_trait]
+    impl liftlock_gate::Points for Freezes {
+        async fn reach(&self, point: liftlock_gate::Point) {
+            let is_first = |world: &mut toy::World| {
+                let now = point.label == "journal.claimed.after" && !world.frozen;
+                world.frozen |= now;
+                now
+            };
+            if self.0.with(is_first) {
+                self.1.acquire().await.unwrap().forget();
+            }
+        }
+    }
+    let mut lab = Lab::new(way()).await;
+    let held = tokio::sync::Semaphore::new(0);
+    let points = std::sync::Arc::new(Freezes(lab.toy.clone(), held));
+    let frozen = lab.runner().await.with_points(points.clone());
+    let frozen = tokio::spawn(frozen.run());
+    lab.until(|world| world.frozen).await;
+    let copied = lab.copy_journal();
+    let _of_the_frozen = std::mem::replace(&mut lab.dir, copied);
+    let attested = Some("its machine is off".to_owned());
+    let end = lab.runner().await.takeover(attested, vec![]).await;
+    assert_eq!(end.exit, Exit::Done, "{}", why(&end));
+    points.1.add_permits(1);
+    let thawed = frozen.await.unwrap();
+    assert_eq!(thawed.exit, Exit::ClaimLost, "{}", why(&thawed));
+    let left = lab.toy.with(|world| world.claims.clone());
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[tokio::test]
