@@ -124,9 +124,9 @@ pub(crate) fn validate(site: &Site, run: &Run, target: &Target) -> Result<Vec<Fi
 }
 
 /// A condition of this method, by its name.
-pub(crate) fn observe(run: &Run, name: &str) -> Result<Option<Observation>> {
+pub(crate) fn observe(site: &Site, run: &Run, name: &str) -> Result<Option<Observation>> {
     match name {
-        same::SAME => same::observe(run).map(Some),
+        same::SAME => same::observe(site, run).map(Some),
         _ => Ok(None),
     }
 }

@@ -124,7 +124,7 @@ impl Observing for Kuzzle {
         input: &Value,
         _: Option<&Value>,
     ) -> Result<Observation> {
-        match by_snapshot::observe(run, name)? {
+        match by_snapshot::observe(site, run, name)? {
             Some(seen) => Ok(seen),
             None => observe::observe(site, name, input),
         }

@@ -45,8 +45,6 @@ impl Writer<'_> {
             &old,
             "what it writes after the last snapshot would not be on the new cluster",
         )?;
-        self.around
-            .capture(&old, BEFORE, Phase::Prepare, "the old cluster")?;
         self.take(&backups, SNAPSHOT, Phase::Protect)?;
         if let Some((kind, settings)) = &self.choices.repository {
             let mut settings = settings.clone();
@@ -84,6 +82,9 @@ impl Writer<'_> {
             .add()?;
         self.around
             .capture(&new, AFTER, Phase::Expand, "the new cluster")?;
+        // The old one last: what somebody writes to it after the snapshot shows as a difference.
+        self.around
+            .capture(&old, BEFORE, Phase::Expand, "the old cluster")?;
         for configuration in &self.around.kuzzles.configurations {
             self.tell(configuration)?;
         }

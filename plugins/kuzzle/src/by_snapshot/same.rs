@@ -1,4 +1,4 @@
-//! Whether the new cluster holds what the old one held, collection by collection, by what the run kept of both.
+//! Whether the new cluster holds what the old one holds, collection by collection, by what the run kept of both.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +6,7 @@ use liftlock_sdk::prelude::*;
 use liftlock_sdk::told;
 
 use crate::around::{AFTER, BEFORE};
+use crate::descriptor::STORAGE;
 
 /// The condition's name.
 pub(crate) const SAME: &str = "same-collections";
@@ -36,9 +37,16 @@ pub(crate) fn compared(run: &Run) -> Result<Vec<String>> {
     Ok(differences(&before, &after))
 }
 
-/// Looks at it.
-pub(crate) fn observe(run: &Run) -> Result<Observation> {
-    let found = compared(run)?;
+/// Looks at it, and whether the old cluster is still what was kept of it.
+pub(crate) fn observe(site: &Site, run: &Run) -> Result<Observation> {
+    let mut found = compared(run)?;
+    let old = Cluster::open(site, STORAGE)?;
+    for then in kept(run, BEFORE)?.iter().filter(|it| it.kind == "indices") {
+        let pattern = then.argument("pattern").unwrap_or_default();
+        if let Some(list) = &then.answer {
+            found.extend(written_since(list, &old.indices(pattern)?));
+        }
+    }
     Ok(Observation {
         holds: found.is_empty(),
         seen: json!(found.len()),
@@ -68,6 +76,25 @@ fn differences(before: &[Captured], after: &[Captured]) -> Vec<String> {
         }
     }
     found
+}
+
+/// Collections of the old cluster with other documents than when it was kept: Kuzzle would not find them on the new one.
+/// Counts alone, since the checksums of a large site take long; they were kept last, so this is about minutes.
+fn written_since(then: &Value, now: &[Index]) -> Vec<String> {
+    let rows = then.as_array().into_iter().flatten();
+    let had = |name: &str| {
+        let mut rows = rows.clone();
+        rows.find(|row| row["name"] == name)?["docs"].as_u64()
+    };
+    now.iter()
+        .filter(|index| had(&index.name) != Some(index.docs))
+        .map(|index| {
+            format!(
+                "somebody writes to `{}` of the old cluster: `liftlock rollback`, then stop whoever it is, then plan anew",
+                index.name
+            )
+        })
+        .collect()
 }
 
 fn texts(list: &Value, field: &str) -> BTreeSet<String> {
@@ -117,6 +144,7 @@ fn checksums(index: &str, then: &Value, now: &Value, found: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
 
     fn captured(kind: &str, argument: (&str, &str), answer: Value) -> Captured {
         let (key, value) = argument;
@@ -151,6 +179,19 @@ mod tests {
         }
         let found = differences(&before, &[taxi(3, "i", "c"), alias("&nyc.other")]);
         assert_eq!(found.len(), 2, "{found:?}");
+    }
+
+    #[test]
+    fn what_is_written_to_the_old_cluster_meanwhile_is_named() {
+        let seen = fixture::seen();
+        let (name, docs) = (&seen.indices[0].name, seen.indices[0].docs);
+        let kept = json!([{"name": name, "docs": docs}]);
+        assert_eq!(written_since(&kept, &seen.indices), Vec::<String>::new());
+        let fewer = json!([{"name": name, "docs": docs + 1}]);
+        for then in [fewer, json!([])] {
+            let found = written_since(&then, &seen.indices);
+            assert!(found.len() == 1 && found[0].contains(name), "{found:?}");
+        }
     }
 
     #[test]
