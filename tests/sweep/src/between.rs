@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use liftlock_types::Acted;
 use liftlock_types::Attempt;
+use liftlock_types::Binding;
 use liftlock_types::Capability;
 use liftlock_types::Change;
 use liftlock_types::Claim;
@@ -101,6 +102,19 @@ impl<B: Between> Capability for Through<B> {
 
     fn automatic_undo(&self, change: &Change, attempt: &Attempt) -> Option<Vec<Planned>> {
         self.0.inner().automatic_undo(change, attempt)
+    }
+
+    async fn undo_now(
+        &self,
+        change: &Change,
+        attempt: &Attempt,
+    ) -> Result<Option<Vec<Planned>>, ReadError> {
+        self.0.readable()?;
+        self.0.inner().undo_now(change, attempt).await
+    }
+
+    fn undone_on(&self, change: &Change) -> Option<Binding> {
+        self.0.inner().undone_on(change)
     }
 
     async fn cancellation(

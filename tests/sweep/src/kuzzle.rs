@@ -1,19 +1,24 @@
-//! The sweep of Kuzzle: a simulated cluster whose nodes, versions and elected manager follow from simulated services.
+//! The sweep of Kuzzle: simulated clusters, and Kuzzle as a simulated service on them.
 //!
 //! | module | what |
 //! |---|---|
 //! | `ways` | the plans |
-//! | `collections` | the site, put back for each position |
-//! | `machines` | the nodes of the cluster and Kuzzle as services, and what clients had of them |
+//! | `ground` | what both sites are made of |
+//! | `machines` | the nodes of a cluster and Kuzzle as services, and what clients had of them |
 //! | `api` | what Kuzzle answers |
-//! | `fleet` | what `rolling` asks of it, and what must be true of it at every end |
-//! | `position` | disturbances that only this site has |
-//! | `perform` | one of them, from its beginning to its verdict |
 //! | `truth` | what the targets themselves show of a change |
+//! | `disturbed` | disturbances that both sites have |
+//! | `collections` | the site of plan `rolling`: a cluster whose nodes, versions and elected manager follow from services |
+//! | `fleet` | what `rolling` asks of it, and what must be true of it at every end |
+//! | `position`, `perform` | disturbances that only it has |
+//! | `beside` | the site of plan `snapshot`: a new cluster beside the old one |
 
 pub mod api;
+pub mod beside;
 pub mod collections;
+pub mod disturbed;
 mod fleet;
+pub mod ground;
 pub mod machines;
 mod perform;
 pub mod position;

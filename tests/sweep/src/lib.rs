@@ -18,7 +18,7 @@
 //! | `script`, `parts` | a plan made once, and what a process that runs it is made of |
 //! | `rolling` | what sweeps of rolling upgrades share |
 //! | `camunda` | Camunda 7: simulated engines over a real database |
-//! | `kuzzle` | Kuzzle: a simulated cluster whose nodes are simulated services |
+//! | `kuzzle` | Kuzzle: a simulated cluster whose nodes are simulated services; and one beside another |
 //! | `ways` | the plans |
 //! | `position` | where and how a run is disturbed |
 //! | `reference` | the uninterrupted run |

@@ -15,8 +15,9 @@ use liftlock_sweep::camunda;
 use liftlock_sweep::camunda::engines::Engines;
 use liftlock_sweep::guest::Guest;
 use liftlock_sweep::guest::Guests;
-use liftlock_sweep::kuzzle;
+use liftlock_sweep::kuzzle::beside::Pair;
 use liftlock_sweep::kuzzle::collections::Collections;
+use liftlock_sweep::kuzzle::ways::Way;
 use liftlock_sweep::rolling::Rolling;
 use liftlock_sweep::sweep;
 use liftlock_sweep::sweep::Choice;
@@ -32,7 +33,7 @@ enum Product {
     Optimize,
     /// Simulated engines over a real database.
     Camunda,
-    /// A simulated cluster whose nodes are simulated services.
+    /// Simulated clusters: one whose nodes are simulated services, and one beside another.
     Kuzzle,
 }
 
@@ -179,13 +180,21 @@ fn engines(options: &Options, choice: &Choice) -> anyhow::Result<Tally> {
 fn collections(options: &Options, choice: &Choice) -> anyhow::Result<Tally> {
     let guest = guests(options)?.released;
     let mut total = Tally::default();
-    for way in chosen(options, kuzzle::ways::all(), |way| way.name)? {
+    for way in chosen(options, Way::ALL.to_vec(), Way::name)? {
         let of = Subject {
             product: options.product.name(),
-            plan: way.name,
+            plan: way.name(),
         };
-        let build = || Rolling::of(Collections::build(&guest, &way)?);
-        total.add(sweep::sweep(of, &build, choice, &say)?);
+        total.add(match way {
+            Way::Rolling => {
+                let build = || Rolling::of(Collections::build(&guest)?);
+                sweep::sweep(of, &build, choice, &say)?
+            }
+            Way::Snapshot => {
+                let build = || Rolling::of(Pair::build(&guest)?);
+                sweep::sweep(of, &build, choice, &say)?
+            }
+        });
     }
     Ok(total)
 }

@@ -9,14 +9,22 @@ use super::machines::KUZZLE_VERSION;
 use super::machines::Machines;
 use crate::rolling::rest;
 
-/// Its address, as long as the runtime lives that it is served on.
-pub async fn serve(machines: Machines, sim: Arc<SimCluster>) -> anyhow::Result<String> {
+/// Its address, as long as the runtime lives that it is served on. `storages`: clusters, by the address that Kuzzle's
+/// configuration has of them.
+pub async fn serve(
+    machines: Machines,
+    storages: Vec<(&'static str, Arc<SimCluster>)>,
+) -> anyhow::Result<String> {
+    let storages = Arc::new(storages);
     rest::serve(move |request| {
-        let (machines, sim) = (machines.clone(), sim.clone());
+        let (machines, storages) = (machines.clone(), storages.clone());
         async move {
             if !machines.ask_kuzzle() {
                 return None;
             }
+            let told = machines.told()?;
+            let mut named = storages.iter().filter(|(address, _)| *address == told.node);
+            let (_, sim) = named.next()?;
             let (status, health) = sim.call("GET", "/_cluster/health", "");
             Some(match request.path.as_str() {
                 "/_healthCheck" if status == 200 && health["status"] != "red" => {

@@ -6,10 +6,11 @@ use serde_json::json;
 
 use super::collections::ALLOCATION;
 use super::collections::Collections;
-use super::collections::REPOSITORY;
+use super::disturbed;
+use super::ground;
+use super::ground::REPOSITORY;
 use super::machines::NEIGHBOUR;
 use super::perform;
-use super::position;
 use super::position::Own;
 use super::ways::TO;
 use crate::perform::Stage;
@@ -19,12 +20,6 @@ use crate::rolling::bench::Bench;
 use crate::rolling::node::Machine;
 use crate::rolling::reference::Reference;
 use crate::site::Round;
-
-/// What names of Liftlock's own things begin with.
-const OURS: &str = "liftlock";
-
-/// Looks at a service that starts, until it has.
-const LOOKS_MAX: usize = 10;
 
 /// What names of the copies of the plan's trial restore hold.
 const TRIAL: &str = "-prove-snapshot-";
@@ -46,21 +41,6 @@ impl Collections {
         let path = "/_cluster/settings?flat_settings=true";
         self.sim.call("GET", path, "").1["persistent"][ALLOCATION.0].clone()
     }
-
-    /// Things of Liftlock in the cluster.
-    fn own_things(&self) -> Vec<String> {
-        let state = self.sim.state_json();
-        let of = |things: &Value| -> Vec<String> {
-            let names = things.as_object().into_iter().flatten();
-            names
-                .map(|(name, _)| name.clone())
-                .filter(|name| name.contains(OURS))
-                .collect()
-        };
-        let templates = of(&state["templates"]["component"]);
-        let indices = of(&state["indices"]);
-        templates.into_iter().chain(indices).collect()
-    }
 }
 
 impl Fleet for Collections {
@@ -70,7 +50,7 @@ impl Fleet for Collections {
     const STAYS: &'static [&'static str] = &[
         "versions",
         "restarts",
-        "mode",
+        "told",
         "configuration",
         "kept",
         "snapshots",
@@ -96,30 +76,15 @@ impl Fleet for Collections {
         cluster["indices"][NEIGHBOUR]["mappings"].take();
         seen["cluster"] = cluster;
         seen["configuration"] = json!(self.machines.configuration());
-        seen["kept"] = json!(self.kept_texts());
+        seen["kept"] = json!(ground::kept_texts(&self.bench));
         Ok(seen)
     }
 
     fn seen_but_named(&self, report: &[String]) -> anyhow::Result<Value> {
         let mut seen = self.seen()?;
         let is_named = |name: &str| is_named(report, name);
-        for of in ["/cluster/indices", "/cluster/templates/component"] {
-            if let Some(all) = seen.pointer_mut(of).and_then(Value::as_object_mut) {
-                all.retain(|name, _| {
-                    !((name.contains(OURS) || name == ".tasks") && is_named(name))
-                });
-            }
-        }
-        for (name, runs) in seen["running"].as_object_mut().into_iter().flatten() {
-            // It stays stopped, and what starts it is told.
-            let stays = format!("step {name}-stop (");
-            if report
-                .iter()
-                .any(|line| line.starts_with(&stays) && line.contains("stays:"))
-            {
-                *runs = true.into();
-            }
-        }
+        ground::without_named(&mut seen["cluster"], &is_named);
+        ground::started_as_told(&mut seen, report);
         // A request can land after the end; then somebody was told which value is to be set.
         let told = format!("was \"{}\"", ALLOCATION.1);
         let is_told = |line: &String| {
@@ -150,7 +115,7 @@ impl Fleet for Collections {
         let is_old = |(name, node): (&String, &Value)| {
             name.starts_with("node-") && !node["runs"].is_null() && node["runs"] != TO
         };
-        if seen["mode"] == "8" && nodes.into_iter().any(is_old) {
+        if seen["told"][0] == "8" && nodes.into_iter().any(is_old) {
             wrongs
                 .lost
                 .push("Kuzzle runs in mode 8 on nodes of the old version".into());
@@ -159,7 +124,7 @@ impl Fleet for Collections {
     }
 
     fn ours(&self, report: &[String]) -> anyhow::Result<Vec<String>> {
-        let things = self.own_things().into_iter();
+        let things = ground::own_things(&self.sim).into_iter();
         Ok(things
             .filter(|name| !is_named(report, name))
             .map(|name| format!("`{name}`"))
@@ -167,14 +132,7 @@ impl Fleet for Collections {
     }
 
     fn taken_and_not_named(&self, report: &str) -> anyhow::Result<Vec<String>> {
-        let mut taken = Vec::new();
-        for name in self.machines.names() {
-            let is_named = report.contains(&format!("{name}-stop"))
-                || report.contains(&format!("{name}-start"));
-            if self.machines.of(&name).runs().is_none() && !is_named {
-                taken.push(format!("service {name} stopped"));
-            }
-        }
+        let mut taken = ground::stopped_and_not_named(&self.machines, report);
         let value = self.allocation();
         // Neutral: it is given back at every end.
         if value != ALLOCATION.1 && !report.contains(ALLOCATION.0) && !report.contains("-hold") {
@@ -196,20 +154,15 @@ impl Fleet for Collections {
             if is_new && name.starts_with("node-") && service.runs().is_none() {
                 service.switch(TO);
             }
-            self.bench.server.block_on(service.start(""));
-            for _ in 0..LOOKS_MAX {
-                if service.look().is_some_and(|node| node.is_ready()) {
-                    break;
-                }
-            }
+            ground::start_by_hand(&self.bench, &self.machines, &name);
         }
         let body = json!({"persistent": {ALLOCATION.0: ALLOCATION.1}});
         self.sim
             .call("PUT", "/_cluster/settings", &body.to_string());
         // Copies of a trial restore of which nobody knows the end.
-        for name in self.own_things() {
+        for name in ground::own_things(&self.sim) {
             if name.contains(TRIAL) {
-                let path = format!("/{}", name.replace('%', "%25").replace('&', "%26"));
+                let path = format!("/{}", ground::in_path(&name));
                 self.sim.call("DELETE", &path, "");
             }
         }
@@ -217,24 +170,16 @@ impl Fleet for Collections {
     }
 
     fn is_claimed(&self) -> anyhow::Result<bool> {
-        Ok(self.own_things().iter().any(|name| name.contains("claim")))
+        let things = ground::own_things(&self.sim);
+        Ok(things.iter().any(|name| name.contains("claim")))
     }
 
-    /// What is asked of a service manager or a file system on the same machine is done when it is read; a request over a
-    /// network can land when nobody expects it.
     fn can_land_late(&self, change: &Change) -> bool {
-        !matches!(
-            change,
-            Change::StopService {}
-                | Change::StartService {}
-                | Change::SwitchArtifact { .. }
-                | Change::KeepFile { .. }
-                | Change::EditFile { .. }
-        )
+        ground::can_land_late(change)
     }
 
     fn own(&self, reference: &Reference) -> Vec<Own> {
-        position::all(reference)
+        disturbed::all(reference)
     }
 
     fn perform(stage: &mut Stage<'_, Self>, own: &Own) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -35,8 +36,8 @@ pub struct State {
     services: BTreeMap<String, Node>,
     /// Of each service how often it was stopped and started.
     restarts: BTreeMap<String, (u32, u32)>,
-    /// The mode that the running Kuzzle has read; none: it does not run.
-    mode: Option<String>,
+    /// What the running Kuzzle has read in its configuration; none: it does not run.
+    told: Option<Told>,
     /// Ids of documents whose write somebody else was told of.
     written: BTreeSet<String>,
     /// What nobody could use at one moment.
@@ -53,17 +54,33 @@ pub struct Machines {
     files: PathBuf,
 }
 
-/// The mode that a configuration names.
-fn mode(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("\"majorVersion\": \"")?;
-    Some(rest.split_once('"')?.0.to_owned())
+/// What a configuration tells Kuzzle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Of which major version its storage is.
+    pub mode: String,
+    /// Where its storage is.
+    pub node: String,
+}
+
+impl Told {
+    fn of(text: &str) -> Option<Self> {
+        let value = |key: &str| {
+            let (_, rest) = text.split_once(&format!("\"{key}\": \""))?;
+            Some(rest.split_once('"')?.0.to_owned())
+        };
+        Some(Self {
+            mode: value("majorVersion")?,
+            node: value("node")?,
+        })
+    }
 }
 
 impl Machines {
-    /// All run. `files`: the folder with Kuzzle's configuration.
-    pub fn new(sim: Arc<SimCluster>, files: PathBuf) -> Self {
+    /// All run. `nodes`: how many nodes of the cluster are services too; `files`: the folder with Kuzzle's configuration.
+    pub fn new(sim: Arc<SimCluster>, nodes: usize, files: PathBuf) -> Self {
         let mut state = State::default();
-        for at in 1..=sim.urls().len() {
+        for at in 1..=nodes {
             let name = format!("node-{at}");
             state.services.insert(name, Node::running(FROM));
         }
@@ -74,7 +91,7 @@ impl Machines {
             sim,
             files,
         };
-        machines.held().mode = mode(&machines.configuration());
+        machines.held().told = Told::of(&machines.configuration());
         machines
     }
 
@@ -97,12 +114,27 @@ impl Machines {
         std::fs::read_to_string(self.files.join(CONFIGURATION)).unwrap_or_default()
     }
 
+    /// Writes it anew.
+    pub fn configure(&self, text: &str) -> std::io::Result<()> {
+        std::fs::write(self.files.join(CONFIGURATION), text)
+    }
+
+    /// The folder that it lies in.
+    pub fn files(&self) -> &Path {
+        &self.files
+    }
+
+    /// What the running Kuzzle has read in it; none: it does not run.
+    pub fn told(&self) -> Option<Told> {
+        self.held().told.clone()
+    }
+
     /// Names of all services.
     pub fn names(&self) -> Vec<String> {
         self.held().services.keys().cloned().collect()
     }
 
-    /// Services, how often each was stopped and started, and the mode of the running Kuzzle.
+    /// Services, how often each was stopped and started, and what the running Kuzzle has read.
     pub fn seen(&self) -> Value {
         let state = self.held();
         let of = |what: fn(&Node) -> Value| -> BTreeMap<&String, Value> {
@@ -113,7 +145,7 @@ impl Machines {
             "running": of(|node| json!(node.runs().is_some())),
             "versions": of(|node| json!({"runs": node.runs(), "artifact": node.artifact})),
             "restarts": state.restarts,
-            "mode": state.mode,
+            "told": state.told.as_ref().map(|told| [&told.mode, &told.node]),
         })
     }
 
@@ -222,7 +254,7 @@ impl Machine for Service {
             let restarts = state.restarts.entry(self.name.clone()).or_default();
             restarts.0 += 1;
             if self.position().is_none() {
-                state.mode = None;
+                state.told = None;
             }
         }
         if let Some(at) = self.position() {
@@ -246,7 +278,7 @@ impl Machine for Service {
             let restarts = state.restarts.entry(self.name.clone()).or_default();
             restarts.1 += 1;
             if self.position().is_none() {
-                state.mode = mode(&self.machines.configuration());
+                state.told = Told::of(&self.machines.configuration());
             }
             artifact
         };

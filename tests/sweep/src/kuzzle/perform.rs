@@ -84,7 +84,8 @@ impl Meddles<Collections> for Meddling {
                 json!({"persistent": {ALLOCATION.0: "new_primaries"}}),
             ),
             Self::Configuration => {
-                fleet.append_to_configuration(LINE)?;
+                let text = fleet.machines.configuration() + LINE;
+                fleet.machines.configure(&text)?;
                 true
             }
             Self::Document => call(

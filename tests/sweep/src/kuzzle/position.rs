@@ -1,10 +1,10 @@
-//! Positions that only this site has.
+//! Positions that only a cluster has whose nodes are upgraded one after another.
 
-use std::fmt;
+use super::disturbed::Disturbed;
+use super::disturbed::Kinds;
 
-use crate::ledger::Place;
-use crate::rolling::reference::Reference;
-use crate::sweep::Disturbance;
+/// One disturbance.
+pub type Own = Disturbed<Away, Meddling>;
 
 /// A target that nobody can ask any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub enum Away {
     Api,
 }
 
-impl Away {
-    const ALL: [Self; 2] = [Self::Storage, Self::Api];
+impl Kinds for Away {
+    const ALL: &'static [Self] = &[Self::Storage, Self::Api];
 }
 
 /// What somebody else does.
@@ -40,8 +40,8 @@ pub enum Meddling {
     Claim,
 }
 
-impl Meddling {
-    const ALL: [Self; 8] = [
+impl Kinds for Meddling {
+    const ALL: &'static [Self] = &[
         Self::Artifact,
         Self::Started,
         Self::Stopped,
@@ -51,49 +51,4 @@ impl Meddling {
         Self::Index,
         Self::Claim,
     ];
-}
-
-/// One disturbance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Own {
-    /// From there on a target cannot be asked.
-    Away(Place, Away),
-    /// Somebody else changed something.
-    Meddled(Place, Meddling),
-}
-
-impl Disturbance for Own {
-    fn family(&self) -> &'static str {
-        match self {
-            Self::Away(..) => "away",
-            Self::Meddled(..) => "meddled",
-        }
-    }
-}
-
-impl fmt::Display for Own {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Away(place, away) => write!(f, "{away:?} away from {place} on"),
-            Self::Meddled(place, meddling) => {
-                write!(f, "killed at {place}, and somebody changed: {meddling:?}")
-            }
-        }
-    }
-}
-
-/// All of them, in an order that does not change while the plan does not.
-pub fn all(reference: &Reference) -> Vec<Own> {
-    let mut positions = Vec::new();
-    for place in &reference.distinct {
-        for away in Away::ALL {
-            positions.push(Own::Away(place.clone(), away));
-        }
-    }
-    for place in reference.begun() {
-        for meddling in Meddling::ALL {
-            positions.push(Own::Meddled(place.clone(), meddling));
-        }
-    }
-    positions
 }

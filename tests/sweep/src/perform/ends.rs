@@ -63,7 +63,7 @@ impl<S: Site> Stage<'_, S> {
             Finish::Stopped(exit, why) => {
                 if self.verdict.doubts.is_empty() {
                     // Which row of which file is another one at each position.
-                    let why = why.split(": run `").next().unwrap_or_default();
+                    let why = why.split(": r").next().unwrap_or_default();
                     self.verdict.doubts.push(Doubt {
                         step: String::new(),
                         why: format!("exit {}, {why}", exit.code()),
