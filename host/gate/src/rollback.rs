@@ -338,18 +338,18 @@ impl Runner {
                     step.id, step.title
                 ));
             }
+            let state = self.state().step(&step.id);
             if let Some(Change::RestoreInto { .. }) = step.change().map(|planned| &planned.change)
                 && matches!(step.undo, Undo::Automatic)
-                && self
-                    .state()
-                    .step(&step.id)
-                    .undo
-                    .is_some_and(|changes| changes.is_empty())
+                && state.undo.as_ref().is_some_and(Vec::is_empty)
             {
+                let names: Vec<&str> = state.indices().collect();
                 self.leave(format!(
                     "what step {} (`{}`) restored stays, since it was written to meanwhile: delete it by hand once nobody \
-                     needs it",
-                    step.id, step.title
+                     needs it ({})",
+                    step.id,
+                    step.title,
+                    names.join(", ")
                 ));
             }
         }

@@ -105,6 +105,13 @@ impl StepState {
             .filter(|attempt| attempt.intent.is_some() && attempt.outcome.is_none())
     }
 
+    /// The indices that it is known to have made or changed, by the facts that were read when it was done.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = &str> {
+        let facts = self.outcome().map(|outcome| &outcome.facts_after);
+        let keys = facts.into_iter().flat_map(|facts| facts.keys());
+        keys.filter_map(|key| key.strip_prefix("index/")?.strip_suffix("/uuid"))
+    }
+
     /// A request of ours went out for it, or may have.
     pub fn was_sent(&self) -> bool {
         self.attempts.iter().any(|attempt| attempt.intent.is_some())

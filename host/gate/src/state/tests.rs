@@ -38,18 +38,15 @@ fn capture(state: &mut RunState, name: &str) {
     state.apply(&row(state, name, &event)).unwrap();
 }
 
-#[test]
-fn what_is_kept_after_another_cluster_was_filled_is_no_state_of_before() {
-    let mut state = RunState::new("r-1");
-    state.rows = 1;
-    capture(&mut state, "old");
+/// The intent of a step that fills another cluster.
+fn restore() -> Event {
     let change = Change::RestoreInto {
         taken_by: StepId::new("take").unwrap(),
         indices: vec!["a*".into()],
         except: Vec::new(),
         replicas: None,
     };
-    let intent = Event::Intent(Intent {
+    Event::Intent(Intent {
         epoch: 1,
         binding: Binding::new("snapshot.new").unwrap(),
         change_hash: Digest::of(b"change"),
@@ -60,9 +57,44 @@ fn what_is_kept_after_another_cluster_was_filled_is_no_state_of_before() {
         kept: Value::Null,
         borrowed: None,
         deadline_ms: 1,
-    });
-    let row = row(&state, "fill", &intent);
+    })
+}
+
+#[test]
+fn what_is_kept_after_another_cluster_was_filled_is_no_state_of_before() {
+    let mut state = RunState::new("r-1");
+    state.rows = 1;
+    capture(&mut state, "old");
+    let row = row(&state, "fill", &restore());
     state.apply(&row).unwrap();
     capture(&mut state, "new");
     assert_eq!(state.captured_before, ["old"]);
+}
+
+#[test]
+fn what_a_step_has_made_is_known_by_its_facts() {
+    let mut state = RunState::new("r-1");
+    state.rows = 1;
+    let fill = StepId::new("fill").unwrap();
+    let intended = row(&state, "fill", &restore());
+    state.apply(&intended).unwrap();
+    assert_eq!(state.step(&fill).indices().count(), 0);
+    let facts = [
+        "index/&a.b/uuid",
+        "index/&a.b/docs",
+        "snapshot/s/uuid",
+        "index/&c.d/uuid",
+    ];
+    let outcome = Event::Outcome(Outcome {
+        binding: Binding::new("snapshot.new").unwrap(),
+        kind: OutcomeKind::AppliedOurs,
+        evidence: Value::Null,
+        facts_after: facts.map(|key| (key.to_owned(), json!("u"))).into(),
+        accounted: true,
+        why: String::new(),
+    });
+    let done = row(&state, "fill", &outcome);
+    state.apply(&done).unwrap();
+    let step = state.step(&fill);
+    assert_eq!(step.indices().collect::<Vec<_>>(), ["&a.b", "&c.d"]);
 }

@@ -118,13 +118,12 @@ impl Fleet for Pair {
         }
         ground::started_as_told(&mut seen, report);
         // What clients wrote to meanwhile stays, with all that belongs to it.
-        let stays = |line: &String| line.contains("what step restore (") && line.contains("stays");
-        if report.iter().any(stays) {
-            for (name, _) in COLLECTIONS {
-                if let Some(all) = seen["new"]["indices"].as_object_mut() {
-                    all.remove(name);
-                }
-            }
+        let stays = |line: &&String| line.contains("what step restore (") && line.contains("stays");
+        if let (Some(line), Some(all)) = (
+            report.iter().find(stays),
+            seen["new"]["indices"].as_object_mut(),
+        ) {
+            all.retain(|name, _| !line.contains(name.as_str()));
         }
         Ok(seen)
     }
