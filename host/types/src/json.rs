@@ -1,10 +1,10 @@
 //! JSON text in its canonical form: parsed once, at the edge, and never re-serialised after that.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 /// Most bytes of one JSON text.
 ///
@@ -35,9 +35,8 @@ impl Json {
                 text.len()
             )));
         }
-        let mut out = String::with_capacity(text.len());
-        write(text.trim(), &mut out, 0).map_err(JsonError)?;
-        Ok(Self(out))
+        let IgnoredAny = serde_json::from_str(text).map_err(|e| JsonError(e.to_string()))?;
+        canonical(text).map(Self).map_err(JsonError)
     }
 
     /// Of a value of our own making.
@@ -85,94 +84,85 @@ pub fn contains(whole: &serde_json::Value, subset: &serde_json::Value) -> bool {
     }
 }
 
-fn write(text: &str, out: &mut String, depth: usize) -> Result<(), String> {
-    if depth > JSON_DEPTH_MAX {
-        return Err(format!("nested deeper than {JSON_DEPTH_MAX}"));
+/// Valid JSON without its white space, each string as `serde_json` writes it. One pass: documents go through here too.
+fn canonical(text: &str) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    // What is open; an object with its keys so far.
+    let mut open: Vec<Option<Vec<Cow<'_, str>>>> = Vec::new();
+    let mut is_key = false;
+    let mut rest = text;
+    while let Some(first) = rest.bytes().next() {
+        let token = &rest[..length(rest)];
+        rest = &rest[token.len()..];
+        match first {
+            b' ' | b'\t' | b'\n' | b'\r' => continue,
+            b'"' => {
+                let token = string(token)?;
+                out.push_str(&token);
+                if let Some(Some(keys)) = open.last_mut().filter(|_| is_key) {
+                    keys.push(token);
+                }
+                is_key = false;
+                continue;
+            }
+            b'{' | b'[' => {
+                is_key = first == b'{';
+                open.push(is_key.then(Vec::new));
+                if open.len() > JSON_DEPTH_MAX {
+                    return Err(format!("nested deeper than {JSON_DEPTH_MAX}"));
+                }
+            }
+            b'}' | b']' => {
+                if let Some(Some(keys)) = open.pop() {
+                    each_once(keys)?;
+                }
+            }
+            b',' => is_key = matches!(open.last(), Some(Some(_))),
+            _ => {}
+        }
+        out.push_str(token);
     }
-    match text.as_bytes().first() {
-        Some(b'{') => {
-            let Members(members) = serde_json::from_str(text).map_err(|e| e.to_string())?;
-            let mut seen = std::collections::HashSet::new();
-            out.push('{');
-            for (n, (key, value)) in members.iter().enumerate() {
-                if !seen.insert(key) {
-                    return Err(format!(
-                        "the key `{}` stands twice in one object",
-                        key.escape_debug()
-                    ));
-                }
-                if n > 0 {
-                    out.push(',');
-                }
-                out.push_str(&serde_json::to_string(key).map_err(|e| e.to_string())?);
-                out.push(':');
-                write(value.get(), out, depth + 1)?;
-            }
-            out.push('}');
-        }
-        Some(b'[') => {
-            let Elements(elements) = serde_json::from_str(text).map_err(|e| e.to_string())?;
-            out.push('[');
-            for (n, value) in elements.iter().enumerate() {
-                if n > 0 {
-                    out.push(',');
-                }
-                write(value.get(), out, depth + 1)?;
-            }
-            out.push(']');
-        }
+    Ok(out)
+}
+
+/// Bytes of the token that valid JSON begins with.
+fn length(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    match bytes.first() {
         Some(b'"') => {
-            let string: String = serde_json::from_str(text).map_err(|e| e.to_string())?;
-            out.push_str(&serde_json::to_string(&string).map_err(|e| e.to_string())?);
+            let mut at = 1;
+            while let Some(byte) = bytes.get(at).filter(|byte| **byte != b'"') {
+                at += if *byte == b'\\' { 2 } else { 1 };
+            }
+            at + 1
         }
+        Some(b'{' | b'}' | b'[' | b']' | b',' | b':' | b' ' | b'\t' | b'\n' | b'\r') => 1,
+        // A number or a word.
         _ => {
-            let scalar: &RawValue = serde_json::from_str(text).map_err(|e| e.to_string())?;
-            out.push_str(scalar.get());
+            let ends = |byte: &u8| b",:]} \t\n\r".contains(byte);
+            bytes.iter().position(ends).unwrap_or(bytes.len())
         }
-    }
-    Ok(())
-}
-
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-struct Elements<'a>(Vec<&'a RawValue>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Walk;
-        impl<'de> Visitor<'de> for Walk {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(entry) = map.next_entry::<String, &'de RawValue>()? {
-                    members.push(entry);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Walk)
     }
 }
 
-impl<'de> Deserialize<'de> for Elements<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Walk;
-        impl<'de> Visitor<'de> for Walk {
-            type Value = Elements<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut elements = Vec::new();
-                while let Some(element) = seq.next_element::<&'de RawValue>()? {
-                    elements.push(element);
-                }
-                Ok(Elements(elements))
-            }
-        }
-        deserializer.deserialize_seq(Walk)
+/// A string with its quotes, as `serde_json` writes it: without an escape it is so already.
+fn string(token: &str) -> Result<Cow<'_, str>, String> {
+    if !token.contains('\\') {
+        return Ok(Cow::Borrowed(token));
+    }
+    let string: String = serde_json::from_str(token).map_err(|e| e.to_string())?;
+    let written = serde_json::to_string(&string).map_err(|e| e.to_string())?;
+    Ok(Cow::Owned(written))
+}
+
+fn each_once(mut keys: Vec<Cow<'_, str>>) -> Result<(), String> {
+    keys.sort_unstable();
+    match keys.windows(2).find(|two| two[0] == two[1]) {
+        None => Ok(()),
+        Some(two) => Err(format!(
+            "the key `{}` stands twice in one object",
+            two[0].trim_matches('"')
+        )),
     }
 }
 
@@ -199,8 +189,40 @@ mod tests {
     }
 
     #[test]
+    fn strings_are_written_in_one_way() {
+        let written =
+            r#"{"\u0061\/\"\u00e9" : ["\ud83d\ude00", "a\\\\", "\n", " ,:]} é", "\t"] , "":{}}"#;
+        let json = Json::new(written).unwrap();
+        assert_eq!(
+            json.as_str(),
+            r#"{"a/\"é":["😀","a\\\\","\n"," ,:]} é","\t"],"":{}}"#
+        );
+        let of = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(of(json.as_str()), of(written));
+        assert_eq!(Json::of(&of(written)), json);
+    }
+
+    #[test]
+    fn an_object_in_an_object_has_keys_of_its_own() {
+        let text = r#"[{"a":{"a":["a","a",{"a":1}]},"b":"a"},{"a":"b"}]"#;
+        assert_eq!(Json::new(text).unwrap().as_str(), text);
+        assert!(Json::new(r#"{"a":{"b":[{}]},"c":"a","a":0}"#).is_err());
+    }
+
+    #[test]
     fn refuses_what_is_no_json() {
-        for bad in ["", "{", "nul", "01", "{\"a\":}", "[1,]", "1 2", "\"\u{1}\""] {
+        for bad in [
+            "",
+            "{",
+            "nul",
+            "01",
+            "{\"a\":}",
+            "[1,]",
+            "1 2",
+            "\"\u{1}\"",
+            "\"\\ud83d\"",
+            "[1}",
+        ] {
             assert!(Json::new(bad).is_err(), "{bad:?}");
         }
         assert!(Json::new(&"[".repeat(100_000)).is_err());

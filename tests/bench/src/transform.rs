@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use liftlock_e2e::{Operator, artifacts, proof};
-use liftlock_lab::{Elasticdump, HttpTarget, Server};
+use liftlock_lab::{Elasticdump, HttpTarget, Jvm, Server};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -47,7 +47,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) fn run(runtime: &Runtime, guest: &Path) -> anyhow::Result<Vec<Row>> {
     let liftlock = artifacts::liftlock()?;
     let folder = ground::on_disk()?;
-    let server = runtime.block_on(Server::start(SERVER, folder.path()))?;
+    let server = runtime.block_on(Server::start_on(SERVER, Jvm::AsShipped, folder.path()))?;
     let measured = runtime
         .block_on(Bench::new(&server, &liftlock, folder.path(), guest))
         .and_then(|bench| bench.measure(runtime));

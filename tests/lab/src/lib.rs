@@ -76,6 +76,7 @@ pub use search_cluster::NodeSpec;
 pub use search_cluster::SearchCluster;
 pub use servers::Authority;
 pub use servers::Credentials;
+pub use servers::Jvm;
 pub use servers::NodeRole;
 pub use servers::Server;
 pub use servers::ServerKind;

@@ -18,6 +18,7 @@ use crate::launch::Lifetime;
 use crate::launch::PORT_ATTEMPTS_MAX;
 use crate::launch::pick_port;
 use crate::servers;
+use crate::servers::Jvm;
 use crate::servers::Layout;
 use crate::servers::Member;
 use crate::servers::NodeRole;
@@ -248,6 +249,7 @@ fn plan(dir: &Path, specs: &[NodeSpec]) -> Result<Vec<Node>, LabError> {
                 dir: dir.join(&spec.name),
                 http_port,
                 transport_port,
+                jvm: Jvm::Quick,
                 member: Some(Member {
                     name: spec.name.clone(),
                     roles: spec.roles.clone(),

@@ -2,10 +2,12 @@
 
 mod elasticsearch;
 mod elasticsearch_7;
+mod jvm;
 mod kind;
 mod member;
 mod opensearch;
 
+pub use jvm::Jvm;
 pub use kind::ServerKind;
 pub(crate) use member::Member;
 pub use member::NodeRole;
@@ -141,6 +143,7 @@ pub(crate) struct Layout {
     pub(crate) dir: PathBuf,
     pub(crate) http_port: u16,
     pub(crate) transport_port: u16,
+    pub(crate) jvm: Jvm,
     /// Its place among others; without one it is a cluster of its own.
     pub(crate) member: Option<Member>,
 }
@@ -240,11 +243,21 @@ impl Server {
     /// manager, and has shown the modules that tests rest on. The folder belongs to the server
     /// from now on: as root, Elasticsearch runs as the user `liftlock-lab`, who then owns it.
     pub async fn start(kind: ServerKind, dir: impl AsRef<Path>) -> Result<Self, LabError> {
-        Self::start_for(kind, dir.as_ref(), Lifetime::WithUs).await
+        Self::start_for(kind, Jvm::Quick, dir.as_ref(), Lifetime::WithUs).await
+    }
+
+    /// The same with a JVM of one's choice.
+    pub async fn start_on(
+        kind: ServerKind,
+        jvm: Jvm,
+        dir: impl AsRef<Path>,
+    ) -> Result<Self, LabError> {
+        Self::start_for(kind, jvm, dir.as_ref(), Lifetime::WithUs).await
     }
 
     pub(crate) async fn start_for(
         kind: ServerKind,
+        jvm: Jvm,
         dir: &Path,
         lifetime: Lifetime,
     ) -> Result<Self, LabError> {
@@ -256,6 +269,7 @@ impl Server {
                 dir: dir.clone(),
                 http_port,
                 transport_port,
+                jvm,
                 member: None,
             };
             layout.make_folders()?;

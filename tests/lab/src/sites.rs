@@ -22,6 +22,7 @@ use crate::http::Secret;
 use crate::launch::Lifetime;
 use crate::process::ProcessId;
 use crate::servers;
+use crate::servers::Jvm;
 use crate::servers::Processes;
 use crate::servers::Server;
 use crate::servers::ServerKind;
@@ -144,7 +145,7 @@ pub async fn up(
     cache::remove_folder(&dir)?;
     fs::create_dir_all(&dir).doing("make", &dir)?;
     let dir = dir.canonicalize().doing("resolve", &dir)?;
-    let server = Server::start_for(kind, &dir.join(SERVER), Lifetime::OnItsOwn).await?;
+    let server = Server::start_for(kind, Jvm::Quick, &dir.join(SERVER), Lifetime::OnItsOwn).await?;
     // Until the state file is there, a failure drops the server, which kills it.
     if let Some(spec) = spec {
         site::build(server.target(), spec).await?;

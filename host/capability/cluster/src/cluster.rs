@@ -314,8 +314,11 @@ fn dialect_of(found: &Identity) -> Dialect {
 
 /// Why an answer is no evidence, where it is none.
 fn no_evidence(answer: &Answer) -> Option<String> {
+    // Before its text is looked at: that of a page of documents has megabytes.
+    if answer.is_success() {
+        return None;
+    }
     match (answer.status, answer.refusal()) {
-        (200..300, _) => None,
         (status @ (401 | 403 | 408 | 429 | 500..), Some((kind, text))) => {
             Some(format!("status {status}, `{kind}`: {text}"))
         }

@@ -57,6 +57,8 @@ traps! {
         "somebody stops another node than he thinks";
     Rolling "artifact-missing", cluster::artifact_missing,
         "the node is stopped, and there is nothing to start";
+    Rolling "two-managers", cluster::two_managers,
+        "nobody is elected until the stopped node is back: every write fails, in the middle of an upgrade without downtime";
     Rolling "setting-removed", cluster::setting_removed,
         "refused by the settings API from 8 on, and archived";
     Rolling "manager-moved", runs::manager_moved,

@@ -81,15 +81,14 @@ const CACHE_FOR_ALL: &str = "/var/cache/liftlock-lab";
 /// The superuser that is built in.
 const SUPERUSER: &str = "elastic";
 
-/// The server's flags; its heap takes 700 to 800 MB of memory in all.
+/// With it the server takes 700 to 800 MB of memory in all.
+const HEAP: [&str; 2] = ["-Xms512m", "-Xmx512m"];
+
+/// The server's other flags.
 ///
 /// The temporary folder has to be named: the server refuses to run when its own files lie under
 /// that folder, and a lab often lies under the system's.
 const JVM_OPTIONS: &str = "\
--Xms512m
--Xmx512m
--XX:+UseSerialGC
--XX:TieredStopAtLevel=1
 -XX:+ExitOnOutOfMemoryError
 -Djava.io.tmpdir=${ES_TMPDIR}
 -Dorg.apache.lucene.store.MMapDirectory.sharedArenaMaxPermits=1
@@ -112,7 +111,11 @@ pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepare
     let user = user::other()?;
     let home = ensure_home(kind, &release, &java, user.is_some()).await?;
     let conf = make_conf(kind, layout, &home)?;
-    write(&conf.join("jvm.options"), JVM_OPTIONS)?;
+    let flags = layout.jvm.flags(HEAP).join("\n");
+    write(
+        &conf.join("jvm.options"),
+        &format!("{flags}\n{JVM_OPTIONS}"),
+    )?;
     write(&conf.join("log4j2.properties"), LOGGING)?;
     let mut settings = settings(kind, layout)?;
     let mut authority = None;
@@ -245,6 +248,7 @@ pub(super) fn settings(kind: ServerKind, layout: &Layout) -> Result<String, LabE
         dir,
         http_port,
         transport_port,
+        jvm: _,
         member,
     } = layout;
     let dir = dir.display();

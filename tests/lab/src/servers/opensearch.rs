@@ -98,9 +98,7 @@ pub(super) async fn prepare(kind: ServerKind, layout: &Layout) -> Result<Prepare
     let java = java::find(release.java_oldest, release.java_newest)?;
     let software = ensure(kind, &release, &java).await?;
     let settings = write_settings(kind, layout)?;
-    let mut arguments: Vec<_> = HEAP.iter().map(Into::into).collect();
-    // A node lives for minutes: start time counts, the best code does not.
-    arguments.extend(["-XX:TieredStopAtLevel=1".into(), "-XX:+UseSerialGC".into()]);
+    let mut arguments: Vec<_> = layout.jvm.flags(HEAP).into_iter().map(Into::into).collect();
     if java.major >= 22 {
         arguments.push("--enable-native-access=ALL-UNNAMED".into());
     }

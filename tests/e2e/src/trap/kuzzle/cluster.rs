@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::Context;
+use liftlock_lab::HandedNode;
 use liftlock_lab::HttpTarget;
 use reqwest::Method;
 use serde_json::Value;
@@ -10,8 +11,10 @@ use serde_json::json;
 
 use super::scene::Scene;
 use crate::kuzzle::ALLOCATION;
+use crate::kuzzle::KuzzleStage;
 use crate::proof::ensure;
 use crate::trap::answer::Meant::Blocker;
+use crate::trap::until;
 
 async fn set(storage: &HttpTarget, scope: &str, settings: Value) -> anyhow::Result<()> {
     let body = json!({ scope: settings });
@@ -119,6 +122,55 @@ pub(super) async fn artifact_missing(scene: &mut Scene) -> anyhow::Result<()> {
         .await?;
     fs::rename(&away, &here).context("cannot move the new version back")?;
     scene.is_mended().await
+}
+
+/// The third node holds data and may not be elected: whichever of the other two is stopped, nobody is.
+pub(super) async fn two_managers(scene: &mut Scene) -> anyhow::Result<()> {
+    let stage = scene.rolling()?;
+    let node = &stage.site.nodes[2];
+    let configuration = format!("conf-{}/elasticsearch.yml", node.current()?);
+    let file = node.dir().join(configuration);
+    let text = fs::read_to_string(&file).context("cannot read the node's configuration")?;
+    let (old, new) = ("node.roles: [master,", "node.roles: [");
+    ensure(
+        text.contains(old),
+        format!("`{old}` is not in `{}`", file.display()),
+    )?;
+    fs::write(&file, text.replace(old, new))?;
+    start_anew(stage, node).await?;
+    scene
+        .finds_one(
+            Blocker,
+            "kuzzle.manager-outage",
+            &["only n1 and n2 can be elected"],
+        )
+        .await?;
+    fs::write(&file, text)?;
+    let stage = scene.rolling()?;
+    start_anew(stage, &stage.site.nodes[2]).await?;
+    scene.is_mended().await
+}
+
+/// Ends a node, starts it, and waits until the cluster is whole again.
+async fn start_anew(stage: &KuzzleStage, node: &HandedNode) -> anyhow::Result<()> {
+    for process in node.processes() {
+        process.kill();
+    }
+    until("the node's process is gone", || async {
+        Ok(node.processes().is_empty())
+    })
+    .await?;
+    node.start()?;
+    let storage = stage.storage()?;
+    let path = format!(
+        "/_cluster/health?filter_path=status,timed_out&wait_for_status=green&wait_for_nodes={}&timeout=1s",
+        stage.site.nodes.len()
+    );
+    until("the node is back", || async {
+        let health = storage.get(&path).await;
+        Ok(health.is_ok_and(|health| health["status"] == "green" && health["timed_out"] == false))
+    })
+    .await
 }
 
 /// A setting of the cluster that 8 does not know.
