@@ -12,6 +12,12 @@ pub fn boot_time_ms() -> u64 {
         + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
 }
 
+/// Milliseconds until the next look at what is waited for since `begun`: a tenth of the time that has passed, within
+/// bounds. So its end is seen at most a tenth late, and a long wait costs its target few looks.
+pub(crate) fn pause_ms(begun: u64, (least, most): (u64, u64)) -> u64 {
+    (boot_time_ms().saturating_sub(begun) / 10).clamp(least, most)
+}
+
 /// ISO-8601, UTC, milliseconds: `2026-11-21T09:00:18.821Z`.
 pub fn iso(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms)

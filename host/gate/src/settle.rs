@@ -7,6 +7,7 @@ use liftlock_types::{Attempt, Capability, Change, Exit, Probed, ReadError};
 use serde_json::Value;
 
 use crate::boot_time_ms;
+use crate::clock::pause_ms;
 use crate::defect::Defect;
 use crate::observer::Happening;
 use crate::pass::Passing;
@@ -124,8 +125,8 @@ impl Runner {
         let begun = boot_time_ms();
         let mut readable = begun;
         let mut absent_since = None;
-        let mut pause = LOOK_MS.0;
         loop {
+            let mut pause = pause_ms(begun, LOOK_MS);
             if self.stop.is_now() {
                 return Err(self.stopped_by_person());
             }
@@ -208,7 +209,6 @@ impl Runner {
                 }
             }
             tokio::time::sleep(Duration::from_millis(pause)).await;
-            pause = (pause * 2).min(LOOK_MS.1);
         }
     }
 

@@ -6,11 +6,12 @@ use liftlock_types::event::Event;
 use liftlock_types::{Condition, Evaluated, Exit, OnExpiry, Predicate, ReadError, StepId};
 
 use crate::boot_time_ms;
+use crate::clock::pause_ms;
 use crate::observer::Happening;
 use crate::planner::{Asked, PlannerFault};
 use crate::runner::{Halt, Runner};
 
-/// First and longest pause between two looks at a condition, milliseconds. Most come true at once, and half a second
+/// Shortest and longest pause between two looks at a condition, milliseconds. Most come true at once, and half a second
 /// costs a server nothing.
 const LOOK_MS: (u64, u64) = (20, 500);
 
@@ -47,7 +48,6 @@ impl Runner {
         let mut last = None;
         let mut told = String::new();
         let mut claim_seen = begun;
-        let mut pause = LOOK_MS.0;
         loop {
             if boot_time_ms().saturating_sub(claim_seen) >= CLAIM_EVERY_MS {
                 claim_seen = boot_time_ms();
@@ -104,8 +104,7 @@ impl Runner {
                 let within_s = patience_ms.div_ceil(1000);
                 return self.expired(step, condition, within_s, &told, last).await;
             }
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-            pause = (pause * 2).min(LOOK_MS.1);
+            tokio::time::sleep(Duration::from_millis(pause_ms(begun, LOOK_MS))).await;
         }
     }
 

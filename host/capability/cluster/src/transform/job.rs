@@ -323,13 +323,15 @@ impl Job {
         count: u64,
     ) -> Result<Sum, String> {
         let mut sum = Sum::default();
-        let mut pages = Pages::new(index, None, shard, None).stream(self.cluster.clone());
-        while let Some(page) = pages.try_next().await.map_err(text)? {
+        // The next page is on its way while one is summed up.
+        let mut parts = Pages::new(index, None, shard, None)
+            .stream(self.cluster.clone())
+            .map_err(text)
+            .map_ok(async |page| sum_of_page(&page).map(|part| (part, page.hits.len() as u64)))
+            .try_buffered(IN_FLIGHT);
+        while let Some((part, read)) = parts.try_next().await? {
             self.fence.holds(&self.cluster).await?;
-            for hit in &page.hits {
-                sum.add_text(&hit.id, source_of(hit)?);
-            }
-            let read = page.hits.len() as u64;
+            sum.add_sum(&part);
             let seen = seen.fetch_add(read, Ordering::Relaxed) + read;
             self.tell(format!("comparing, {seen} of {count}")).await;
         }
@@ -359,6 +361,14 @@ fn text(error: impl Display) -> String {
 fn source_of(hit: &Hit) -> Result<&str, String> {
     let source = hit.source.as_deref().map(RawValue::get);
     source.ok_or_else(|| format!("document `{}` of `{}` has no source", hit.id, hit.index))
+}
+
+fn sum_of_page(page: &Page) -> Result<Sum, String> {
+    let mut sum = Sum::default();
+    for hit in &page.hits {
+        sum.add_text(&hit.id, source_of(hit)?);
+    }
+    Ok(sum)
 }
 
 fn given(hit: &Hit) -> Result<ToTransform, String> {
