@@ -153,24 +153,20 @@ pub(super) async fn two_managers(scene: &mut Scene) -> anyhow::Result<()> {
 
 /// Ends a node, starts it, and waits until the cluster is whole again.
 async fn start_anew(stage: &KuzzleStage, node: &HandedNode) -> anyhow::Result<()> {
+    let storage = stage.storage()?;
+    let all = stage.site.nodes.len();
     for process in node.processes() {
         process.kill();
     }
-    until("the node's process is gone", || async {
-        Ok(node.processes().is_empty())
-    })
-    .await?;
-    node.start()?;
-    let storage = stage.storage()?;
-    let path = format!(
-        "/_cluster/health?filter_path=status,timed_out&wait_for_status=green&wait_for_nodes={}&timeout=1s",
-        stage.site.nodes.len()
-    );
-    until("the node is back", || async {
+    let is = async |nodes: usize, status: &str| {
+        let path = format!("/_cluster/health?wait_for_nodes={nodes}&timeout=1s{status}");
         let health = storage.get(&path).await;
-        Ok(health.is_ok_and(|health| health["status"] == "green" && health["timed_out"] == false))
-    })
-    .await
+        Ok(health.is_ok_and(|health| health["timed_out"] == false))
+    };
+    until("the cluster is without the node", || is(all - 1, "")).await?;
+    node.start()?;
+    let whole = "&wait_for_status=green&wait_for_no_relocating_shards=true";
+    until("the node is back", || is(all, whole)).await
 }
 
 /// A setting of the cluster that 8 does not know.
