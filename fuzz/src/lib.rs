@@ -11,7 +11,8 @@
 //! | [`site`] | `site.toml`, and the drawing of each mistake |
 //! | [`edge`] | what a plugin hands over: names, patterns, paths, JSON, drafts |
 
-use liftlock_types::{Body, Grant, Plan, PlanFile, Undo};
+use liftlock_types::{Body, Grant, Json, Plan, PlanFile, Undo};
+use serde_json::Value;
 
 /// A plan file: what is read comes out the same when it is written and read again.
 pub fn plan(bytes: &[u8]) {
@@ -97,4 +98,19 @@ pub fn site(bytes: &[u8]) {
 /// What a plugin hands over.
 pub fn edge(bytes: &[u8]) {
     liftlock_sandbox::doors::edge(bytes);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        json(text);
+    }
+}
+
+/// The canonical form of a JSON text means what the text means, and is its own canonical form.
+fn json(text: &str) {
+    let Ok(canonical) = Json::new(text) else {
+        return;
+    };
+    // Numbers that no value can hold are kept as they are written.
+    if let Ok(meant) = serde_json::from_str::<Value>(text) {
+        assert_eq!(canonical.value(), meant, "`{text}` means something else");
+    }
+    assert_eq!(Json::new(canonical.as_str()).as_ref(), Ok(&canonical));
 }
