@@ -13,6 +13,7 @@ mod rolling;
 pub mod stage;
 
 pub use beside::BesideStage;
+pub use beside::goes_on_after_a_kill_in_the_restore;
 pub use beside::moves_to_a_new_cluster_and_back;
 pub use client::Client;
 pub use rehearsed::Second;

@@ -25,6 +25,8 @@ pub(crate) enum Part {
     Lost,
     /// By a snapshot into a new cluster, and back to the old one.
     Snapshot,
+    /// The same, with Liftlock killed while the new cluster is filled.
+    KilledInRestore,
     /// The same on a second site first, filled from a snapshot: what it takes there and here.
     Rehearsal,
 }
@@ -39,6 +41,7 @@ impl parts::Part for Part {
             Self::Replicas => "no, one and two replicas",
             Self::Lost => "a node that does not come back",
             Self::Snapshot => "7.17 to 8.19 by a snapshot, and back",
+            Self::KilledInRestore => "killed while the new cluster is filled",
             Self::Rehearsal => "rehearsed on a second site",
         }
     }
@@ -61,6 +64,10 @@ impl parts::Part for Part {
             Self::Snapshot => {
                 let stage = BesideStage::start(liftlock, plugin).await?;
                 kuzzle::moves_to_a_new_cluster_and_back(&stage, tally).await
+            }
+            Self::KilledInRestore => {
+                let stage = BesideStage::start(liftlock, plugin).await?;
+                kuzzle::goes_on_after_a_kill_in_the_restore(&stage, tally).await
             }
             Self::Rehearsal => {
                 let stage = BesideStage::start(liftlock, plugin).await?;

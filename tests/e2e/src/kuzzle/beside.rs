@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::bail;
@@ -30,6 +32,9 @@ use crate::artifacts::Component;
 use crate::operator::Operator;
 use crate::proof::last_run;
 use crate::tally::Tally;
+
+/// How long a run may take until it fills the new cluster, on a machine that does other things.
+const RESTORE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Two clusters, one store, and a Kuzzle on the old one.
 #[derive(Debug)]
@@ -226,6 +231,85 @@ pub async fn moves_to_a_new_cluster_and_back(
         is(&before, &stage.site.old).await,
     );
     Ok(())
+}
+
+/// Liftlock is killed while the new cluster is being filled; whoever resumes brings it to the same end, and restores nothing
+/// once more.
+pub async fn goes_on_after_a_kill_in_the_restore(
+    stage: &BesideStage,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    stage.granted().await?;
+    let before = picture(&stage.site.old).await?;
+    let plan = stage.operator.approved(stage.to()).await?;
+    let arguments = ["run", plan.as_str()];
+    let mut child = stage.operator.start(&arguments)?;
+    let begun = has_collections(&stage.site.new).await;
+    child.kill().await?;
+    begun?;
+    let run = last_run(&stage.operator).await?;
+    let audit = stage.operator.run(&["audit", &run, "--json"]).await?;
+    let rows = audit.expect(0)?.data()?["rows"].clone();
+    let of_restore = rows.as_array().into_iter().flatten();
+    let kinds: Vec<&Value> = of_restore
+        .filter(|row| row["step"] == "restore")
+        .map(|row| &row["kind"])
+        .collect();
+    let in_it = kinds.contains(&&json!("intent")) && !kinds.contains(&&json!("outcome"));
+    tally.check(
+        "it was killed while the new cluster was filled",
+        in_it
+            .then_some(())
+            .with_context(|| format!("its rows are {kinds:?}")),
+    );
+    let filled = uuids(&picture(&stage.site.new).await?);
+    let told = stage.operator.run(&["resume", &run]).await?;
+    tally.check("the resumed run is done", told.expect(0).map(drop));
+    tally.check(
+        "Kuzzle serves from the new cluster, with the token of before",
+        stage.serves_from(TO.version()).await,
+    );
+    let after = picture(&stage.site.new).await?;
+    let same = names(&after) == names(&before) && after["aliases"] == before["aliases"];
+    tally.check(
+        "it has the same collections under the same aliases",
+        same.then_some(()).with_context(|| after.to_string()),
+    );
+    tally.check(
+        "none of them was restored once more",
+        (uuids(&after) == filled)
+            .then_some(())
+            .with_context(|| format!("they were {filled:?}, and are {after}")),
+    );
+    tally.check(
+        "the old cluster is as it was",
+        is(&before, &stage.site.old).await,
+    );
+    Ok(())
+}
+
+/// Waits until Kuzzle's first index is there.
+async fn has_collections(new: &Server) -> anyhow::Result<()> {
+    let end = Instant::now() + RESTORE_PATIENCE;
+    let path = "/_cat/indices/%26*,%25*?format=json&h=index";
+    while new
+        .target()
+        .get(path)
+        .await?
+        .as_array()
+        .is_none_or(Vec::is_empty)
+    {
+        if Instant::now() > end {
+            bail!("nothing was restored");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+fn uuids(picture: &Value) -> Vec<Value> {
+    let rows = picture["indices"].as_array().into_iter().flatten();
+    rows.map(|row| json!([row["index"], row["uuid"]])).collect()
 }
 
 pub(super) async fn is(before: &Value, server: &Server) -> anyhow::Result<()> {
