@@ -15,6 +15,9 @@ use crate::operator::{Site, ended};
 const DOCUMENTS: usize = 3_000;
 const POISONED: usize = 1_234;
 
+/// Bytes of each document: a page has a thousand of them, and the run several pages.
+const BYTES: usize = 2_000;
+
 /// How long anything here may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -53,6 +56,7 @@ pub async fn all(judge: &mut Judge, liftlock: &Path) -> anyhow::Result<()> {
 async fn filled(liftlock: &Path) -> anyhow::Result<Site> {
     let site = Site::new(liftlock).await?;
     let mut body = String::new();
+    let text = "x".repeat(BYTES);
     for n in 0..DOCUMENTS {
         let poison = if n == POISONED {
             ",\"poison\":1,\"reject\":1"
@@ -60,7 +64,7 @@ async fn filled(liftlock: &Path) -> anyhow::Result<Site> {
             ""
         };
         body.push_str(&format!(
-            "{{\"create\":{{\"_id\":\"{n}\"}}}}\n{{\"n\":{n}{poison}}}\n"
+            "{{\"create\":{{\"_id\":\"{n}\"}}}}\n{{\"n\":{n},\"text\":\"{text}\"{poison}}}\n"
         ));
     }
     let (status, answer) = site.sim.call("POST", "/a-1/_bulk?refresh=true", &body);
