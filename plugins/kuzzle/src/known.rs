@@ -142,6 +142,12 @@ const KNOWN: &[[&str; 4]] = &[
         GUIDE,
     ],
     [
+        "index-setting-removed",
+        "An index has a setting that 8 does not know. It stays there, and does nothing any more.",
+        "nothing has to be done; the level of a slow log, say, is replaced by the threshold of each level",
+        SEEN,
+    ],
+    [
         "index-too-old",
         "An index was made by a version before 7, and a node of 8 does not start beside it: `Cannot start this node because it holds metadata for indices with version [..] with which this node of version [..] is incompatible`. Which version made it never changes, not even when it is closed, hidden or the system's own.",
         "reindex it in 7.17 under another name and give it its alias, or delete it",
@@ -304,6 +310,18 @@ const KNOWN: &[[&str; 4]] = &[
         "A target must be younger than what runs, whatever the numbers say: the last patches of 7.17 are younger than many releases of 8. All of 8.19 are younger than any 7.17, have the mended faults of the lines before, and lead on to 9.",
         "name the newest of 8.19",
         GUIDE,
+    ],
+    [
+        "template-of-removed",
+        "A template sets what 8 does not know. As soon as every node is new, no index that it is for can be made: `unknown setting`. One with a filter by `_tier` is made, and no shard of it ever starts.",
+        "take the setting out of the template: 7.17 does without it as well",
+        SEEN,
+    ],
+    [
+        "tier-filter",
+        "An index is held to a tier by a filter `_tier`. 8 takes that for an attribute, which no node has: a copy that is away while the last node changes never starts again, and the wait for its shards never ends.",
+        "set `index.routing.allocation.include._tier_preference` of the index to that tier, and the filter to null",
+        SEEN,
     ],
     [
         "token-refused",

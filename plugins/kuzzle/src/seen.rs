@@ -51,10 +51,20 @@ pub(crate) struct Seen {
 }
 
 /// The paths that are read as they are.
-pub(crate) const RAW: [&str; 6] = [NODE_SETTINGS, PLUGINS, CLIENTS, BREAKERS, POOLS, HEAP];
+pub(crate) const RAW: [&str; 7] = [
+    NODE_SETTINGS,
+    PLUGINS,
+    CLIENTS,
+    INDEX_SETTINGS,
+    BREAKERS,
+    POOLS,
+    HEAP,
+];
 const NODE_SETTINGS: &str = "/_nodes/settings";
 const PLUGINS: &str = "/_cat/plugins";
 const CLIENTS: &str = "/_nodes/stats/http";
+/// Of every index.
+pub(crate) const INDEX_SETTINGS: &str = "/_settings";
 
 impl Seen {
     /// Reads all of it.
@@ -125,7 +135,12 @@ pub(crate) fn raw(on: &Cluster, path: &str, filter_path: &str) -> Result<Value> 
     asked(on, path, [("filter_path", filter_path)])
 }
 
-fn asked<const N: usize>(storage: &Cluster, path: &str, query: [(&str, &str); N]) -> Result<Value> {
+/// Likewise, with all of the query.
+pub(crate) fn asked<const N: usize>(
+    storage: &Cluster,
+    path: &str,
+    query: [(&str, &str); N],
+) -> Result<Value> {
     let query = query.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let answer = storage.raw_read(path, &query, None)?;
     if answer.status != 200 {
@@ -190,6 +205,26 @@ fn clients(told: &Value) -> Option<BTreeMap<String, u64>> {
     found
 }
 
+/// Templates of every kind that somebody gave to the cluster. Each version brings its own, and those are left out.
+pub(crate) fn templates(on: &Cluster) -> Result<Vec<Template>> {
+    let kinds = [
+        TemplateKind::Legacy,
+        TemplateKind::Composable,
+        TemplateKind::Component,
+    ];
+    let mut all = Vec::new();
+    for kind in kinds {
+        all.extend(on.templates(kind, "*")?);
+    }
+    all.retain(|template| !is_the_servers_own(template));
+    Ok(all)
+}
+
+fn is_the_servers_own(template: &Template) -> bool {
+    let body: Value = template.body.parse().unwrap_or(Value::Null);
+    template.name.starts_with('.') || body["_meta"]["managed"] == true
+}
+
 /// Settings as texts.
 fn flat(json: &str) -> Result<BTreeMap<String, String>> {
     Ok(texts(liftlock_sdk::serde_json::from_str::<
@@ -205,4 +240,23 @@ fn texts(settings: impl IntoIterator<Item = (String, Value)>) -> BTreeMap<String
             other => (key, other.to_string()),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_of_the_servers_own_is_known_by_its_name_or_its_mark() {
+        let template = |name: &str, body: &str| Template {
+            kind: TemplateKind::Composable,
+            name: name.into(),
+            patterns: Vec::new(),
+            body: body.into(),
+        };
+        assert!(is_the_servers_own(&template(".monitoring", "{}")));
+        let managed = r#"{"_meta":{"managed":true}}"#;
+        assert!(is_the_servers_own(&template("logs", managed)));
+        assert!(!is_the_servers_own(&template("mine", "{}")));
+    }
 }

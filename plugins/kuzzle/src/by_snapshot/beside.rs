@@ -10,7 +10,7 @@ use crate::check::{blocker, warning};
 use crate::descriptor::{BACKUPS, STORAGE};
 use crate::kuzzle::Kuzzles;
 use crate::options::Options;
-use crate::seen::Seen;
+use crate::seen::{self, Seen};
 
 /// Everything of the new cluster that is looked at.
 #[derive(Debug, Clone)]
@@ -69,25 +69,10 @@ fn given(cluster: &Cluster) -> Result<BTreeMap<String, String>> {
         .filter(|(key, _)| !key.starts_with("archived."))
         .map(|(key, value)| (format!("setting `{key}`"), value.to_string()))
         .collect();
-    for kind in [
-        TemplateKind::Legacy,
-        TemplateKind::Composable,
-        TemplateKind::Component,
-    ] {
-        for template in cluster.templates(kind, "*")? {
-            if !is_the_servers_own(&template) {
-                let name = format!("template `{}`", template.name);
-                found.insert(name, String::new());
-            }
-        }
+    for template in seen::templates(cluster)? {
+        found.insert(format!("template `{}`", template.name), String::new());
     }
     Ok(found)
-}
-
-/// Each version brings its own.
-fn is_the_servers_own(template: &Template) -> bool {
-    let body: Value = template.body.parse().unwrap_or(Value::Null);
-    template.name.starts_with('.') || body["_meta"]["managed"] == true
 }
 
 /// What is on the old one, and not or not so on the new one.
@@ -227,15 +212,5 @@ mod tests {
         ]);
         assert_eq!(stay(&old, &new), ["setting `b` = 2", "template `t`"]);
         assert!(stay(&old, &old).is_empty());
-        let template = |name: &str, body: &str| Template {
-            kind: TemplateKind::Composable,
-            name: name.into(),
-            patterns: Vec::new(),
-            body: body.into(),
-        };
-        assert!(is_the_servers_own(&template(".monitoring", "{}")));
-        let managed = r#"{"_meta":{"managed":true}}"#;
-        assert!(is_the_servers_own(&template("logs", managed)));
-        assert!(!is_the_servers_own(&template("mine", "{}")));
     }
 }

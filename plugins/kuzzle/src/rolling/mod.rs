@@ -1,7 +1,9 @@
 //! Method `rolling`: the nodes of one cluster, one after another, by the SDK's module of that name.
 //!
 //! - [`plan`]: the steps, with Kuzzle's own around those of the nodes
+//! - [`index_settings`]: what indices and templates are set to that 8 does not know
 
+mod index_settings;
 mod plan;
 
 pub(crate) use plan::propose;
@@ -44,6 +46,10 @@ pub(crate) fn findings(
     let view = seen.rolling();
     let mut all = rolling.cannot(view, &rolling::gather(site, NODES)?);
     all.extend(rolling.outages(view, moment));
+    if !seen.all_are(&target.to) {
+        let storage = Cluster::open(site, STORAGE)?;
+        all.extend(index_settings::Given::gather(&storage)?.findings());
+    }
     let is_begun = moment == Moment::OnResume || seen.all_are(&target.to);
     if options.serves_meanwhile && !is_begun {
         all.push(warning(

@@ -61,6 +61,10 @@ traps! {
         "nobody is elected until the stopped node is back: every write fails, in the middle of an upgrade without downtime";
     Rolling "setting-removed", cluster::setting_removed,
         "refused by the settings API from 8 on, and archived";
+    Rolling "tier-filter", cluster::tier_filter,
+        "what the last node held never starts again, and the wait for green never ends";
+    Rolling "template-of-removed", cluster::template_of_removed,
+        "the upgrade is called done, and the next collection cannot be made: `unknown setting`";
     Rolling "manager-moved", runs::manager_moved,
         "an older node cannot join a cluster whose manager is newer";
     Rolling "wrong-join", runs::wrong_join,

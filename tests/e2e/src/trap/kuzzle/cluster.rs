@@ -14,6 +14,8 @@ use crate::kuzzle::ALLOCATION;
 use crate::kuzzle::KuzzleStage;
 use crate::proof::ensure;
 use crate::trap::answer::Meant::Blocker;
+use crate::trap::answer::Meant::Info;
+use crate::trap::says;
 use crate::trap::until;
 
 async fn set(storage: &HttpTarget, scope: &str, settings: Value) -> anyhow::Result<()> {
@@ -178,6 +180,50 @@ pub(super) async fn setting_removed(scene: &mut Scene) -> anyhow::Result<()> {
         .finds_one(Blocker, "kuzzle.setting-removed", &[key])
         .await?;
     set(&storage, "persistent", json!({ key: null })).await?;
+    scene.is_mended().await
+}
+
+/// A collection is held to a tier as 7.17 alone understands it; beside that it has a setting without effect in 8, which
+/// is told and holds nothing up.
+pub(super) async fn tier_filter(scene: &mut Scene) -> anyhow::Result<()> {
+    let stored = scene.rolling()?.site.seeded.collections[0].stored_as();
+    let path = format!("/{}/_settings", stored.replace('&', "%26"));
+    let storage = scene.storage()?;
+    let [tier, level] = [
+        "index.routing.allocation.include._tier",
+        "index.search.slowlog.level",
+    ];
+    let preference = json!({ "index.routing.allocation.include._tier_preference": "data_content" });
+    storage.put(&path, &json!({ level: "info" })).await?;
+    storage.put(&path, &json!({ tier: "data_content" })).await?;
+    let found = scene
+        .finds(&[
+            (Blocker, "kuzzle.tier-filter"),
+            (Info, "kuzzle.index-setting-removed"),
+        ])
+        .await?;
+    for (found, key) in found.iter().zip([tier, level]) {
+        says(&found.all, &stored)?;
+        says(&found.all, key)?;
+    }
+    storage.put(&path, &preference).await?;
+    storage.put(&path, &json!({ tier: null })).await?;
+    storage.put(&path, &json!({ level: null })).await?;
+    scene.is_mended().await
+}
+
+/// A template for collections has a setting that no index of 8 can be made with.
+pub(super) async fn template_of_removed(scene: &mut Scene) -> anyhow::Result<()> {
+    let storage = scene.storage()?;
+    let key = "index.max_adjacency_matrix_filters";
+    let template = json!({ "index_patterns": ["&*"], "settings": { key: 50 } });
+    storage.put("/_template/trap", &template).await?;
+    scene
+        .finds_one(Blocker, "kuzzle.template-of-removed", &["trap", key])
+        .await?;
+    storage
+        .send(Method::DELETE, "/_template/trap", None)
+        .await?;
     scene.is_mended().await
 }
 
