@@ -79,7 +79,8 @@ fn storage() -> Request {
         .verb(
             "cluster.raw-read",
             &RAW,
-            "settings that its nodes were started with, and plugins: some keep the new version from starting",
+            "settings that its nodes were started with, and plugins: some keep the new version from starting; why a shard \
+             that is waited for has no place",
         )
         .verb(
             "cluster.read-documents",

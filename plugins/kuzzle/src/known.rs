@@ -259,7 +259,7 @@ const KNOWN: &[[&str; 4]] = &[
     [
         "setting-removed",
         "A setting is set that 8 does not know: a node that has it in its file ends with `unknown setting`.",
-        "take it out of `elasticsearch.yml` (or of the cluster's settings), with the one that replaced it, and restart the node",
+        "put the one that replaced it in its place: in `elasticsearch.yml`, and restart the node; one of the cluster goes by `PUT /_cluster/settings` with null as its value, where it is `persistent` and where it is `transient`",
         GUIDE,
     ],
     [

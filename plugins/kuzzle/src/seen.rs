@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use liftlock_sdk::capability::{Archived, Deprecation};
 use liftlock_sdk::prelude::*;
-use liftlock_sdk::rolling::View;
+use liftlock_sdk::rolling::{self, View};
 
 use crate::descriptor::{ALIASES, BACKUPS, STORAGE};
 use crate::options::Options;
@@ -51,7 +51,7 @@ pub(crate) struct Seen {
 }
 
 /// The paths that are read as they are.
-pub(crate) const RAW: [&str; 7] = [
+pub(crate) const RAW: [&str; 8] = [
     NODE_SETTINGS,
     PLUGINS,
     CLIENTS,
@@ -59,6 +59,7 @@ pub(crate) const RAW: [&str; 7] = [
     BREAKERS,
     POOLS,
     HEAP,
+    rolling::EXPLAIN,
 ];
 const NODE_SETTINGS: &str = "/_nodes/settings";
 const PLUGINS: &str = "/_cat/plugins";

@@ -106,6 +106,11 @@ impl Plugin for Nodes {
                         &["*"],
                         "a node that is started again is soon whole",
                     )
+                    .verb(
+                        "cluster.raw-read",
+                        &[rolling::EXPLAIN],
+                        "why a shard that is waited for has no place",
+                    )
                     .verb("cluster.set-cluster-setting", &[ALLOCATION], setting)
                     .verb("cluster.set-transient-setting", &[ALLOCATION], setting)
                     .verb(

@@ -134,7 +134,13 @@ pub(crate) fn observe(site: &Site, name: &str, input: &Value) -> Result<Observat
 /// Verbs on the database that only this plan needs.
 pub(crate) fn verbs(on: Request) -> Request {
     let allocation = format!("{{database?}}{ALLOCATION}");
+    let explain = format!("{{database?}}{}", rolling::EXPLAIN);
     on.verb(
+        "cluster.raw-read",
+        &[&explain],
+        "why a shard that is waited for has no place",
+    )
+    .verb(
         "cluster.flush",
         // Neighbours' too: a flush changes no document.
         &["{database?}{prefix}-*"],

@@ -8,6 +8,7 @@ use crate::plan::asked;
 use crate::site::Site;
 use crate::{Error, Result, told};
 
+use super::explain::explained;
 use super::{
     Left, Unsettled, Why, has_joined, is_elected, is_manager_eligible, left_without_copy, unsettled,
 };
@@ -122,7 +123,13 @@ pub fn observe(
             let storage = storage()?;
             let nodes = with_own_word(&storage)?;
             let node = input.get("unless-away").and_then(Value::as_str);
-            holds_where(not_settled_unless_away(&storage.shards("*")?, &nodes, node))
+            let waited = unsettled_unless_away(&storage.shards("*")?, &nodes, node);
+            let why = told_all(&waited);
+            holds_where(match explained(&storage, &waited) {
+                // First, since a long list is cut where it is shown.
+                Some(reason) => format!("{reason}; {why}"),
+                None => why,
+            })
         }
         _ => return Ok(None),
     }))
@@ -224,17 +231,20 @@ fn runs_not(ids: &str, nodes: &[Node], name: &str, to: &str) -> String {
 
 /// What is still to be waited for; empty: nothing.
 pub(super) fn not_settled(shards: &[Shard], nodes: &[Node]) -> String {
-    let all = unsettled(shards, nodes);
-    told::first(all.iter().map(told_why), ", ")
+    told_all(&unsettled(shards, nodes))
 }
 
-/// The same, but nothing where this node is not in the cluster.
-fn not_settled_unless_away(shards: &[Shard], nodes: &[Node], node: Option<&str>) -> String {
+fn told_all(waited: &[Unsettled]) -> String {
+    told::first(waited.iter().map(told_why), ", ")
+}
+
+/// What is to be waited for, but nothing where this node is not in the cluster.
+fn unsettled_unless_away(shards: &[Shard], nodes: &[Node], node: Option<&str>) -> Vec<Unsettled> {
     let is_away = |name: &str| nodes.iter().all(|node| node.name != name);
     if node.is_some_and(is_away) {
-        return String::new();
+        return Vec::new();
     }
-    not_settled(shards, nodes)
+    unsettled(shards, nodes)
 }
 
 fn told_why(one: &Unsettled) -> String {
@@ -311,10 +321,11 @@ mod tests {
         assert_eq!(not_settled(&seen.shards, &seen.nodes), "");
         let loose = [shard(INDEX, true, Some("n1")), shard(INDEX, false, None)];
         for unless_away in [None, Some("n2")] {
-            let why = not_settled_unless_away(&loose, &seen.nodes, unless_away);
-            assert_eq!(why, "`orders` shard 0: a replica could be on `n2`");
+            let waited = unsettled_unless_away(&loose, &seen.nodes, unless_away);
+            let why = "`orders` shard 0: a replica could be on `n2`";
+            assert_eq!(told_all(&waited), why);
         }
         // What it held is not built anew elsewhere before it is started.
-        assert_eq!(not_settled_unless_away(&loose, &seen.nodes, Some("n4")), "");
+        assert_eq!(unsettled_unless_away(&loose, &seen.nodes, Some("n4")), []);
     }
 }

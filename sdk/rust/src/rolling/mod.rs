@@ -10,10 +10,12 @@
 //! - `check`: what speaks against it
 //! - `steps`: one node from the first step to the last
 //! - `conditions`: what is waited for between steps
+//! - `explain`: why a shard has no place, in the server's own words
 //! - `pages`: what each finding means
 
 mod check;
 mod conditions;
+mod explain;
 #[cfg(test)]
 mod fixture;
 mod lines;
@@ -27,6 +29,7 @@ use std::collections::BTreeMap;
 use crate::capability::{Identity, Node, Shard};
 
 pub use conditions::observe;
+pub use explain::EXPLAIN;
 pub use lines::{NoWay, TooOld, too_old, way};
 pub use members::{Bound, LABEL, Member, behind, gather};
 pub use pages::{PAGES, known, known_of_cluster};

@@ -180,7 +180,7 @@ pub struct Unsettled {
 ///
 /// A cluster of two versions may be yellow and stay so: no copy can be put on a node that is older than the one with its
 /// primary, and an index can ask for more copies than there are nodes. Neither is waited for. A replica that another
-/// rule keeps away (a filter, a full disk) is: what `_cluster/allocation/explain` says of it tells which.
+/// rule keeps away (a filter, a full disk) is: what the server says at [`super::EXPLAIN`] tells which.
 ///
 /// Give it the shards of *all* indices: hidden and system ones too.
 pub fn unsettled(shards: &[Shard], nodes: &[Node]) -> Vec<Unsettled> {

@@ -67,6 +67,8 @@ traps! {
         "the upgrade is called done, and the next collection cannot be made: `unknown setting`";
     Rolling "manager-moved", runs::manager_moved,
         "an older node cannot join a cluster whose manager is newer";
+    Rolling "replica-held-back", runs::replica_held_back,
+        "the wait for green never ends, and `yellow` says nothing of the reason";
     Rolling "wrong-join", runs::wrong_join,
         "the next node is taken, and the upgrade is called done";
     Snapshot "new-not-empty", cluster::new_not_empty,

@@ -1,13 +1,17 @@
 //! Traps in what comes up when a run begins or is under way.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::Context;
 use liftlock_lab::HttpTarget;
 use reqwest::Method;
+use serde_json::Value;
+use serde_json::json;
 
 use super::scene::Scene;
 use crate::kuzzle::ALLOCATION;
+use crate::kuzzle::KuzzleStage;
 use crate::proof::ensure;
 use crate::proof::last_run;
 use crate::trap::until;
@@ -46,6 +50,53 @@ pub(super) async fn manager_moved(scene: &mut Scene) -> anyhow::Result<()> {
     scene.say(format!("run: {why}"));
     scene.untouched(&state).await?;
     scene.is_mended().await
+}
+
+/// While the first node is down somebody sets a filter that keeps collections from every node. The run waits, says what
+/// for in the server's own words, and goes on once it is taken off.
+pub(super) async fn replica_held_back(scene: &mut Scene) -> anyhow::Result<()> {
+    scene.is_spent = true;
+    let stage = scene.rolling()?;
+    let plan = scene.operator.approved(stage.to()).await?;
+    let arguments = ["run", plan.as_str()];
+    let child = scene.operator.start(&arguments)?;
+    let (told, held) = tokio::join!(scene.operator.wait(&arguments, child), hold_back(stage));
+    held?;
+    let told = told?.expect(0)?;
+    let why = "away: node matches index setting [index.routing.allocation.exclude";
+    let line = told.stderr.lines().find(|line| line.contains(why));
+    let line = line.with_context(|| format!("it does not say `{why}`\n{told}"))?;
+    scene.rolling()?.all_are_new().await?;
+    scene.say(format!("run: {}", line.trim()));
+    scene.say("mended while it waited: every node is new");
+    Ok(())
+}
+
+/// How long a run has to notice and to say that it waits.
+const HELD_BACK: Duration = Duration::from_secs(15);
+
+/// Lets collections be on no node from when the first one is down until it is back and some time longer.
+async fn hold_back(stage: &KuzzleStage) -> anyhow::Result<()> {
+    let nodes = &stage.site.nodes;
+    let down = || nodes.iter().position(|node| node.processes().is_empty());
+    until("a node is down", || async { Ok(down().is_some()) }).await?;
+    let at = down().context("no node is down")?;
+    let other = nodes[(at + 1) % nodes.len()].target()?;
+    let filter = async |value: Value| {
+        let settings = json!({ "index.routing.allocation.exclude._name": value });
+        other.put("/%26*/_settings", &settings).await
+    };
+    filter(json!("n*")).await?;
+    until("it is back in its new version", || async {
+        let path = "/_cat/nodes?format=json&h=version";
+        let rows = other.get(path).await?;
+        let mut rows = rows.as_array().context("no list of nodes")?.iter();
+        Ok(rows.any(|row| row["version"] == stage.to()))
+    })
+    .await?;
+    tokio::time::sleep(HELD_BACK).await;
+    filter(Value::Null).await?;
+    Ok(())
 }
 
 /// Each new version's start script starts the old one: a link that nobody follows.
