@@ -116,6 +116,54 @@ impl State {
     }
 }
 
+impl State {
+    /// The rules that keep a copy without a node off this one: each by its decider's name, in the servers' words.
+    pub(crate) fn against(
+        &self,
+        index: &Index,
+        copy: &ShardCopy,
+        node: usize,
+    ) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        let enable = self.cluster_setting(ENABLE).unwrap_or_default();
+        match (enable.as_str(), copy.primary) {
+            ("none", _) => found.push((
+                "enable",
+                format!("no allocations are allowed due to cluster setting [{ENABLE}=none]"),
+            )),
+            ("primaries" | "new_primaries", false) => found.push((
+                "enable",
+                format!(
+                    "replica allocations are forbidden due to cluster setting [{ENABLE}={enable}]"
+                ),
+            )),
+            _ => {}
+        }
+        let shard = usize::try_from(copy.shard).unwrap_or(0);
+        let held = index.whole_on.get(shard).map_or(&[][..], Vec::as_slice);
+        if held.contains(&node) {
+            let why = "a copy of this shard is already allocated to this node";
+            found.push(("same_shard", why.to_owned()));
+        }
+        let (own, primary) = match held.iter().find(|node| self.nodes[**node].is_up) {
+            Some(primary) if !copy.primary => {
+                (&self.nodes[node].version, &self.nodes[*primary].version)
+            }
+            _ => return found,
+        };
+        if numbers(own) < numbers(primary) {
+            found.push((
+                "node_version",
+                format!(
+                    "cannot allocate replica shard to a node with version [{own}] since this is older than the primary \
+                     version [{primary}]"
+                ),
+            ));
+        }
+        found
+    }
+}
+
 /// The nodes with a whole copy of a shard, its primary first. While none of them is up they stay as they were: only
 /// they can bring it back.
 fn place(

@@ -10,8 +10,8 @@ use liftlock_sdk::prelude::*;
 use crate::check::{blocker, info};
 use crate::seen::{self, INDEX_SETTINGS};
 
-/// 7.17 takes `_tier` for the tier of a node, 8 for an attribute of it, which no node has. Whoever joins 8 by a restore
-/// loses it, and whoever joins it by a node's start keeps it until all nodes were down at once.
+/// 7.17 takes `_tier` for the tier of a node, 8 for an attribute of it, which no node has. An index that is restored into 8
+/// loses it; one that nodes bring along keeps it until all of them were down at once.
 const HOLDS_TO_A_TIER: [&str; 2] = [
     "index.routing.allocation.include._tier",
     "index.routing.allocation.require._tier",
@@ -25,7 +25,7 @@ const REMOVED: [&str; 4] = [
     "index.search.slowlog.level",
 ];
 
-/// Flat settings of each index or template that has one of those above.
+/// By the name of an index or a template: those of the settings above that it has, by key.
 type Settings = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What was given to indices, and what templates give to new ones.

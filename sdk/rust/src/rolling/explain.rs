@@ -27,10 +27,15 @@ pub(super) fn explained(storage: &Cluster, waited: &[Unsettled]) -> Option<Strin
         .raw_read(EXPLAIN, &[], Some(&body.to_string()))
         .ok()?;
     let told: Value = (answer.status == 200).then(|| answer.body.parse().ok())??;
-    let reason = reason(&told, node)?;
-    let reason = &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)];
+    let whole = reason(&told, node)?;
+    let reason = &whole[..whole.floor_char_boundary(REASON_BYTES_MAX)];
+    let more = if reason.len() < whole.len() {
+        "…"
+    } else {
+        ""
+    };
     Some(format!(
-        "the server keeps `{}` shard {} away: {reason}",
+        "the server keeps `{}` shard {} away: {reason}{more}",
         one.index, one.number
     ))
 }

@@ -9,7 +9,7 @@ use crate::names::{self, Expand};
 use crate::product::Product;
 use crate::router::{Ctx, Only, Route, route, route_of};
 use crate::settings;
-use crate::state::State;
+use crate::state::{ShardCopy, State};
 
 pub(crate) const ROUTES: &[Route] = &[
     route("GET HEAD", "/", "", root),
@@ -540,16 +540,18 @@ fn explain(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
     }
     let shard = body.get("shard").and_then(Value::as_u64);
     let primary = body.get("primary").and_then(Value::as_bool);
-    let copy = state
+    let copies: Vec<(&Index, ShardCopy)> = state
         .indices
         .values()
         .filter(|i| wanted.is_none_or(|w| w == i.name))
-        .flat_map(|i| state.shard_copies(i))
-        .filter(|c| {
+        .flat_map(|i| state.shard_copies(i).into_iter().map(move |c| (i, c)))
+        .filter(|(_, c)| {
             shard.is_none_or(|s| s == u64::from(c.shard)) && primary.is_none_or(|p| p == c.primary)
         })
-        .find(|c| wanted.is_some() || c.node.is_none());
-    let Some(copy) = copy else {
+        .collect();
+    let unassigned = copies.iter().find(|(_, c)| c.node.is_none());
+    let any = || wanted.and_then(|_| copies.first());
+    let Some((index, copy)) = unassigned.or_else(any) else {
         return Err(ApiError::illegal(
             "unable to find any unassigned shards to explain [ClusterAllocationExplainRequest[useAnyUnassignedShard=true,includeYesDecisions?=false]",
         ));
@@ -570,22 +572,39 @@ fn explain(ctx: &mut Ctx<'_>) -> Result<Reply, ApiError> {
                 "reason": if copy.delayed || copy.primary { "NODE_LEFT" } else { "INDEX_CREATED" },
                 "at": crate::clock::iso(state.now_ms()), "last_allocation_status": "no_attempt",
             });
-            out["can_allocate"] = json!(if copy.delayed {
-                "allocation_delayed"
-            } else {
-                "no"
-            });
-            out["allocate_explanation"] =
-                json!("cannot allocate because allocation is not permitted to any of the nodes");
-            out["node_allocation_decisions"] = state
-                .nodes
-                .iter()
-                .filter(|n| n.is_up)
-                .map(|n| json!({
-                    "node_id": n.id, "node_name": n.name, "transport_address": n.http, "node_decision": "no", "weight_ranking": 1,
-                    "deciders": [{"decider": "same_shard", "decision": "NO", "explanation": "a copy of this shard is already allocated to this node"}],
-                }))
+            let up = state.nodes.iter().enumerate().filter(|(_, n)| n.is_up);
+            let decisions: Vec<Value> = up
+                .map(|(node, n)| {
+                    let mut told = json!({
+                        "node_id": n.id, "node_name": n.name, "transport_address": n.http, "node_decision": "yes", "weight_ranking": 1,
+                    });
+                    let against = state.against(index, copy, node);
+                    if !against.is_empty() {
+                        told["node_decision"] = json!("no");
+                        told["deciders"] = against
+                            .into_iter()
+                            .map(|(decider, why)| json!({"decider": decider, "decision": "NO", "explanation": why}))
+                            .collect();
+                    }
+                    told
+                })
                 .collect();
+            let (can, why) = if copy.delayed {
+                (
+                    "allocation_delayed",
+                    "cannot allocate because the cluster is still waiting for the departed node to return",
+                )
+            } else if decisions.iter().any(|its| its["node_decision"] == "yes") {
+                ("yes", "can allocate the shard")
+            } else {
+                (
+                    "no",
+                    "cannot allocate because allocation is not permitted to any of the nodes",
+                )
+            };
+            out["can_allocate"] = json!(can);
+            out["allocate_explanation"] = json!(why);
+            out["node_allocation_decisions"] = Value::Array(decisions);
         }
     }
     Ok(Reply::ok(out))

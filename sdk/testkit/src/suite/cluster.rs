@@ -19,6 +19,7 @@ checks![
     a_transient_setting_stands_beside_the_persistent_one,
     an_archived_setting_can_be_removed_by_name_and_not_set,
     an_unknown_cluster_setting_is_refused,
+    a_replica_without_a_place_is_explained_by_rules,
     defaults_show_the_disk_watermarks,
     nodes_list_reindex_and_painless,
     nodes_show_heap_and_disk,
@@ -254,6 +255,37 @@ async fn an_unknown_cluster_setting_is_refused(c: &Client, p: Product) -> Outcom
     )?;
     c.put("/_cluster/settings", json!({})).await?.status(400)?;
     Ok(())
+}
+
+async fn a_replica_without_a_place_is_explained_by_rules(c: &Client, _: Product) -> Outcome {
+    let key = "cluster.routing.allocation.enable";
+    c.without(&["suite-explained"]).await?;
+    // More copies than there are nodes.
+    let settings = json!({"settings": {"number_of_shards": 1, "number_of_replicas": 9}});
+    c.put("/suite-explained", settings).await?.status(200)?;
+    for (value, wanted) in [
+        (json!("primaries"), vec!["enable", "same_shard"]),
+        (Value::Null, vec!["same_shard"]),
+    ] {
+        c.put("/_cluster/settings", json!({"persistent": {key: value}}))
+            .await?
+            .status(200)?;
+        let what = json!({"index": "suite-explained", "shard": 0, "primary": false});
+        let told = c
+            .ask("POST", "/_cluster/allocation/explain", what)
+            .await?
+            .status(200)?
+            .body;
+        let rules = told["node_allocation_decisions"][0]["deciders"].as_array();
+        let rules = rules.into_iter().flatten();
+        let mut against: Vec<&str> = rules
+            .filter(|rule| rule["decision"] == "NO" && rule["explanation"].is_string())
+            .filter_map(|rule| rule["decider"].as_str())
+            .collect();
+        against.sort_unstable();
+        same("rules", &against, &wanted)?;
+    }
+    c.without(&["suite-explained"]).await
 }
 
 async fn defaults_show_the_disk_watermarks(c: &Client, _: Product) -> Outcome {
