@@ -144,7 +144,8 @@ impl Here {
             | "cluster.set-cluster-setting"
             | "cluster.cancel-task"
             | "cluster.set-transient-setting"
-            | "cluster.remove-archived-settings" => {
+            | "cluster.remove-archived-settings"
+            | "cluster.put-cluster-settings" => {
                 return None;
             }
             "cluster.put-template" | "cluster.delete-template" => Kind::Templates,

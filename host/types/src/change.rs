@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::cluster::TemplateKind;
+use crate::facts::cluster::{SettingScope, TemplateKind};
 use crate::facts::traffic::Administrative;
 use crate::read::{named_in_body, named_in_query};
 use crate::sql::{LockPatience, Statement, Together};
@@ -425,6 +425,14 @@ pub enum Change {
         /// Flat keys, each of which begins with [`ARCHIVED`]: all that there are.
         keys: Vec<String>,
     },
+    /// Sets settings of the cluster for good: they are not given back at the end.
+    #[serde(rename = "cluster.put-cluster-settings")]
+    PutClusterSettings {
+        /// Where; never the defaults.
+        scope: SettingScope,
+        /// Flat keys; null puts the default back.
+        settings: Json,
+    },
     /// Restores into a cluster that has none of it what a step took in another one; patterns are resolved against what
     /// it took.
     #[serde(rename = "snapshot.restore-into")]
@@ -453,6 +461,17 @@ pub enum Change {
         /// A document that is not taken over.
         on_rejected: OnRejected,
     },
+}
+
+/// Keys of settings that are written flat.
+fn keys(settings: &Json) -> Vec<String> {
+    let settings = settings.value();
+    settings
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key.clone())
+        .collect()
 }
 
 /// What the server puts before the key of a setting that it does not know (any more) and keeps aside.
@@ -504,6 +523,7 @@ impl Change {
             Self::Flush { .. } => "cluster.flush",
             Self::RemoveArchivedSettings { .. } => "cluster.remove-archived-settings",
             Self::RemoveArchivedIndexSettings { .. } => "cluster.remove-archived-index-settings",
+            Self::PutClusterSettings { .. } => "cluster.put-cluster-settings",
             Self::RestoreInto { .. } => "snapshot.restore-into",
             Self::Transform { .. } => "cluster.transform",
         })
@@ -630,6 +650,7 @@ impl Change {
             Self::Flush { indices, .. } => indices.clone(),
             Self::RemoveArchivedSettings { keys } => keys.clone(),
             Self::RemoveArchivedIndexSettings { index, .. } => vec![index.to_string()],
+            Self::PutClusterSettings { settings, .. } => keys(settings),
             Self::RestoreInto { indices, .. } => indices.clone(),
         }
     }

@@ -449,6 +449,18 @@ pub static RULES: &[Rule] = &[
             Class::Convergent,
         )
     },
+    Rule {
+        rests_on: "the keys with their values, in this scope",
+        token: "X-Opaque-Id",
+        probe: "values read back: all new = applied, all old = absent, else partial",
+        post: "each key reads back as asked",
+        automatic_undo: "put the old values back",
+        ..row(
+            "cluster.put-cluster-settings",
+            SEARCH_ALL,
+            Class::Convergent,
+        )
+    },
     // No schema write: the old version reads another cluster, which this one does not touch.
     Rule {
         rests_on: "the snapshot that the step took, by name and uuid as this repository shows them; the cluster is not older than it; no index, open or closed, has a name of it, but for what an earlier attempt restored",

@@ -237,6 +237,7 @@ impl Change {
             | Self::Flush { .. }
             | Self::RemoveArchivedSettings { .. }
             | Self::RemoveArchivedIndexSettings { .. }
+            | Self::PutClusterSettings { .. }
             | Self::RestoreInto { .. } => {}
         }
         shape

@@ -52,6 +52,10 @@ pub static UNDONE_BY: &[(&str, &[&str])] = &[
         &["cluster.set-transient-setting"],
     ),
     ("cluster.flush", &[]),
+    (
+        "cluster.put-cluster-settings",
+        &["cluster.put-cluster-settings"],
+    ),
     ("snapshot.restore-into", &["cluster.delete-index"]),
 ];
 
@@ -291,6 +295,11 @@ impl Change {
                 .iter()
                 .map(|key| format!("settings/{index}/{key}"))
                 .collect(),
+            Self::PutClusterSettings { .. } => self
+                .names()
+                .into_iter()
+                .map(|key| format!("setting/{key}"))
+                .collect(),
             Self::RestoreInto { indices, .. } => indices
                 .iter()
                 .map(|pattern| format!("index/{pattern}"))
@@ -407,6 +416,7 @@ mod tests {
             |key: &str| json!({"verb": "cluster.set-cluster-setting", "key": key, "value": null});
         let transient =
             |key: &str| json!({"verb": "cluster.set-transient-setting", "key": key, "value": null});
+        let for_good = |key: &str| json!({"verb": "cluster.put-cluster-settings", "scope": "persistent", "settings": format!("{{\"{key}\": null}}")});
         let register = json!({"verb": "snapshot.register", "kind": "fs", "settings": "{}"});
         let unregister = json!({"verb": "snapshot.unregister", "kind": "fs", "settings": "{}"});
         let take = json!({"verb": "snapshot.take", "name": "s", "indices": ["a"], "except": []});
@@ -501,6 +511,7 @@ mod tests {
                 service("service.restart"),
             ),
             (transient("k"), vec![transient("k")], transient("l")),
+            (for_good("k"), vec![for_good("k")], for_good("l")),
             (
                 json!({"verb": "cluster.flush", "indices": ["a*"], "except": []}),
                 vec![],

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use liftlock_types::facts::cluster::SettingScope;
 use liftlock_types::{
     Binding, Change, Digest, Grant, GrantedBinding, GrantedVerb, IndexName, Json, OnRejected,
     Planned, Scope, StepId, Verb,
@@ -101,6 +102,33 @@ fn a_flush_is_granted_by_all_that_its_patterns_can_mean() {
     assert!(!allows(&kuzzle, flush(&["&nyc.*", "other"], &[])));
     let none = grant("cluster.put-settings", &["*"], &[]);
     assert!(!allows(&none, flush(&["&nyc.*"], &[])));
+}
+
+#[test]
+fn settings_for_good_are_granted_by_each_key() {
+    let put = |scope, settings: &str| Change::PutClusterSettings {
+        scope,
+        settings: Json::new(settings).unwrap(),
+    };
+    let some = grant(
+        "cluster.put-cluster-settings",
+        &["discovery.zen.*"],
+        &["discovery.zen.ping.*"],
+    );
+    for scope in [SettingScope::Persistent, SettingScope::Transient] {
+        let allowed = |settings: &str| allows(&some, put(scope, settings));
+        assert!(allowed(
+            r#"{"discovery.zen.a": null, "discovery.zen.b": "1"}"#
+        ));
+        assert!(!allowed(
+            r#"{"discovery.zen.a": null, "discovery.zen.ping.b": null}"#
+        ));
+        assert!(!allowed(r#"{"discovery.zen.a": null, "cluster.b": "1"}"#));
+        assert!(!allowed(r#"{"discovery": {"zen": {"a": null}}}"#));
+    }
+    let loan = grant("cluster.set-cluster-setting", &["*"], &[]);
+    let one = put(SettingScope::Persistent, r#"{"discovery.zen.a": null}"#);
+    assert!(!allows(&loan, one));
 }
 
 #[test]

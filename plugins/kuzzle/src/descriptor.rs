@@ -4,6 +4,7 @@ use liftlock_sdk::prelude::*;
 use liftlock_sdk::rolling::ALLOCATION;
 
 use crate::by_snapshot::asks;
+use crate::check::TAKEN_OFF;
 use crate::known;
 use crate::seen::RAW;
 
@@ -97,6 +98,11 @@ fn storage() -> Request {
             "cluster.set-transient-setting",
             &[ALLOCATION],
             "the same, where the operator has set it for a time",
+        )
+        .verb(
+            "cluster.put-cluster-settings",
+            &TAKEN_OFF,
+            "method `rolling`: settings that the new version does not know are taken off",
         )
         .verb(
             "cluster.remove-archived-settings",

@@ -128,6 +128,7 @@ pub(crate) fn seen() -> Seen {
         ],
         aliases: vec![alias("@&nyc.taxi", INDEX)],
         settings: BTreeMap::new(),
+        taken_off: Vec::new(),
         archived: Vec::new(),
         deprecations: Some(Vec::new()),
         backups: Some(Backups {

@@ -263,6 +263,12 @@ const KNOWN: &[[&str; 4]] = &[
         GUIDE,
     ],
     [
+        "setting-taken-off",
+        "A setting of the cluster is set that 8 does not know: it would be put aside, and with one of these a change of any setting can be refused. A plan node by node takes it off before the first node, and a rollback puts it back; a new cluster does not get it.",
+        "nothing; set the one that replaced it, where there is one",
+        GUIDE,
+    ],
+    [
         "several-versions",
         "More than two versions are in the cluster. Two may be side by side, for as long as an upgrade lasts.",
         "bring all nodes but those of the target to one version of 7.17 first",

@@ -6,6 +6,7 @@ use liftlock_sdk::capability::{Archived, Deprecation};
 use liftlock_sdk::prelude::*;
 use liftlock_sdk::rolling::{self, View};
 
+use crate::check::TAKEN_OFF;
 use crate::descriptor::{ALIASES, BACKUPS, STORAGE};
 use crate::options::Options;
 use crate::watch::{BREAKERS, HEAP, POOLS};
@@ -35,6 +36,8 @@ pub(crate) struct Seen {
     pub(crate) aliases: Vec<Alias>,
     /// What the operator has set, transient over persistent.
     pub(crate) settings: BTreeMap<String, String>,
+    /// Of those that a plan takes off: each place with one, and the keys that are set there.
+    pub(crate) taken_off: Vec<(SettingScope, Vec<String>)>,
     /// What the server put aside.
     pub(crate) archived: Vec<Archived>,
     /// None: the server has no such function.
@@ -71,9 +74,15 @@ impl Seen {
     /// Reads all of it.
     pub(crate) fn gather(site: &Site) -> Result<Self> {
         let storage = Cluster::open(site, STORAGE)?;
-        let mut settings = BTreeMap::new();
+        let (mut settings, mut taken_off) = (BTreeMap::new(), Vec::new());
         for scope in [SettingScope::Persistent, SettingScope::Transient] {
-            settings.extend(flat(&storage.cluster_settings(scope)?)?);
+            let set = flat(&storage.cluster_settings(scope)?)?;
+            let known = TAKEN_OFF.iter().filter(|&&key| set.contains_key(key));
+            let keys: Vec<String> = known.map(ToString::to_string).collect();
+            if !keys.is_empty() {
+                taken_off.push((scope, keys));
+            }
+            settings.extend(set);
         }
         Ok(Self {
             identities: storage.identities()?,
@@ -83,6 +92,7 @@ impl Seen {
             shards: storage.shards("*")?,
             aliases: storage.aliases(ALIASES)?,
             settings,
+            taken_off,
             archived: storage.archived()?,
             deprecations: storage.deprecations().supported()?,
             backups: backups(site)?,

@@ -79,6 +79,14 @@ impl Asked {
         }
     }
 
+    fn scope(&self) -> Scope {
+        match self.text("scope").as_str() {
+            "transient" => Scope::Transient,
+            "defaults" => Scope::Defaults,
+            _ => Scope::Persistent,
+        }
+    }
+
     fn script(&self) -> Option<Script> {
         Some(Script {
             lang: self.get("script.lang")?,
@@ -410,6 +418,11 @@ fn change_cluster(on: &Cluster, what: &str, asked: &Asked) -> Outcome {
             on,
             &asked.text("key"),
             asked.get("value").as_deref(),
+        )),
+        "put-cluster-settings" => change(cluster_changes::put_cluster_settings(
+            on,
+            asked.scope(),
+            &asked.text("settings"),
         )),
         "flush" => change(cluster_changes::flush(
             on,

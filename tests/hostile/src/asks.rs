@@ -187,6 +187,14 @@ const SETTINGS_OUTSIDE: &[&str] = &[
     r#"{"*":null}"#,
     r#"{"index.a,index.b":1}"#,
 ];
+const CLUSTER_SETTINGS_OUTSIDE: &[&str] = &[
+    r#"{"b-setting":null}"#,
+    r#"{"a-setting":1,"a-secret-setting":1}"#,
+    r#"{"a-setting":{"x":1}}"#,
+    r#"{"a-*":null}"#,
+    r#"{"a-1,b-1":1}"#,
+    "{}",
+];
 
 const DIALECT: Field = Field::Free("the server's own, which the host says");
 const CATALOG_NAME: Field = Field::Not(&["", "*", "x*", "x\n", "x\u{1b}[2J"]);
@@ -504,6 +512,18 @@ pub const ASKS: &[Ask] = &[
         "cluster-changes.set-transient-setting",
         "cluster.set-transient-setting",
         &[("key", "a-setting", Field::Name), ("value", "x", CONTENT)],
+    ),
+    ask(
+        "cluster-changes.put-cluster-settings",
+        "cluster.put-cluster-settings",
+        &[
+            ("scope", "persistent", Field::Not(&["defaults"])),
+            (
+                "settings",
+                "{\"a-setting\":null}",
+                Field::Json(CLUSTER_SETTINGS_OUTSIDE),
+            ),
+        ],
     ),
     ask(
         "cluster-changes.flush",

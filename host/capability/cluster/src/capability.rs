@@ -14,7 +14,7 @@ use crate::token::is_ours;
 use crate::{Cluster, changes, claims, conditions, facts, reads};
 
 /// Kinds of change that this crate brings about.
-const KINDS: [&str; 21] = [
+const KINDS: [&str; 22] = [
     "cluster.create-index",
     "cluster.delete-index",
     "cluster.put-template",
@@ -36,6 +36,7 @@ const KINDS: [&str; 21] = [
     "cluster.remove-archived-settings",
     "cluster.remove-archived-index-settings",
     "cluster.transform",
+    "cluster.put-cluster-settings",
 ];
 
 /// Does this crate bring about changes of this kind?

@@ -22,7 +22,7 @@ use liftlock_types::{Change, Facts, IndexName, ReadError};
 use serde_json::{Map, Value};
 
 use crate::Cluster;
-use crate::changes::{Held, archived};
+use crate::changes::{Held, archived, cluster_settings};
 use crate::checksum::hash_of;
 use crate::normal::{flat_settings, index_key};
 use crate::reads::{IndexState, alias_properties};
@@ -192,6 +192,9 @@ pub(crate) async fn facts(cluster: &Cluster, change: &Change) -> Result<Facts, R
             let state = cluster.index(index.as_str()).await?;
             add_index(&mut facts, index.as_str(), state.as_ref());
             facts.extend(index_settings(index, state.as_ref(), keys));
+        }
+        Change::PutClusterSettings { scope, settings } => {
+            facts.extend(cluster_settings::facts(cluster, *scope, settings).await?);
         }
         Change::CancelTask { .. } => {}
         Change::RawChange(request) => {

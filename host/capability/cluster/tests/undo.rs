@@ -72,6 +72,12 @@ fn table() -> Vec<(&'static str, Setup, Change)> {
         change(json!({"verb": "cluster.set-transient-setting",
             "key": "cluster.routing.allocation.enable", "value": value}))
     };
+    let for_good = |scope: &str, settings: Value| {
+        change(
+            json!({"verb": "cluster.put-cluster-settings", "scope": scope,
+            "settings": settings.to_string()}),
+        )
+    };
     const PATTERNS: &str = r#"{"index_patterns":["t-*"]}"#;
     vec![
         (
@@ -188,6 +194,22 @@ fn table() -> Vec<(&'static str, Setup, Change)> {
             "a transient setting reset",
             Setup(&[TRANSIENT]),
             transient(None),
+        ),
+        (
+            "settings set for good",
+            Setup(&[SETTING]),
+            for_good(
+                "persistent",
+                json!({"cluster.routing.allocation.enable": null, "search.max_buckets": 9}),
+            ),
+        ),
+        (
+            "a transient setting reset for good",
+            Setup(&[TRANSIENT]),
+            for_good(
+                "transient",
+                json!({"cluster.routing.allocation.enable": null}),
+            ),
         ),
     ]
 }

@@ -1,5 +1,6 @@
 //! A change in a few words: verb and object.
 
+use liftlock_types::facts::cluster::SettingScope;
 use liftlock_types::{Body, Change, FileName, OnRejected, Planned, Step, Undo, path_of, rules};
 
 use crate::escape;
@@ -69,6 +70,19 @@ pub(crate) fn object(change: &Change) -> String {
         }
         Change::RemoveArchivedIndexSettings { index, keys } => {
             format!("{index}: {}", keys.join(", "))
+        }
+        Change::PutClusterSettings { scope, settings } => {
+            let of = |(key, value): (&String, &serde_json::Value)| match value {
+                serde_json::Value::Null => format!("{key} unset for good"),
+                serde_json::Value::String(text) => format!("{key} = {text} for good"),
+                other => format!("{key} = {other} for good"),
+            };
+            let settings = settings.value();
+            let all: Vec<String> = settings.as_object().into_iter().flatten().map(of).collect();
+            match scope {
+                SettingScope::Transient => format!("{} (transient)", all.join(", ")),
+                SettingScope::Persistent | SettingScope::Defaults => all.join(", "),
+            }
         }
         Change::TakeSnapshot {
             name,

@@ -3,6 +3,7 @@
 //! A name is parsed to a type that means one thing, JSON to its canonical form, then the grant is asked: so the
 //! author learns at this very line what is wrong, or what the operator would have to allow.
 
+use liftlock_types::facts::cluster::SettingScope;
 use liftlock_types::{
     ARCHIVED, AliasAction, AliasName, Change, Condition, DocumentId, DoneWhen, FileName, Hunk,
     IndexName, Json, Method, OnRejected, Planned, Predicate, RawRequest, Read, Reading,
@@ -31,6 +32,8 @@ const RESTORE_PATTERNS_MAX: usize = 100;
 /// Most replicas that a restore asks for: more than any cluster has nodes to put them on.
 const REPLICAS_MAX: u32 = 100;
 
+/// Most settings of the cluster that one change sets.
+const CLUSTER_SETTINGS_MAX: usize = 1_000;
 /// Most archived settings that one change removes.
 const ARCHIVED_KEYS_MAX: usize = 1_000;
 
@@ -584,6 +587,27 @@ impl cluster_changes::Host for State {
             keys: archived(keys)?,
         };
         self.propose(binding, change)
+    }
+
+    async fn put_cluster_settings(
+        &mut self,
+        on: Resource<Cluster>,
+        scope: wit::cluster::Scope,
+        settings: String,
+    ) -> Answer<Planned> {
+        let binding = self.cluster(&on)?;
+        let scope = convert::setting_scope(scope);
+        if scope == SettingScope::Defaults {
+            return Err(invalid(
+                "defaults cannot be set: name `persistent` or `transient`",
+            ));
+        }
+        let settings = flat(&settings)?;
+        let keys = settings.value().as_object().map_or(0, serde_json::Map::len);
+        if keys == 0 || keys > CLUSTER_SETTINGS_MAX {
+            return Err(invalid(format!("set 1 to {CLUSTER_SETTINGS_MAX} settings")));
+        }
+        self.propose(binding, Change::PutClusterSettings { scope, settings })
     }
 }
 

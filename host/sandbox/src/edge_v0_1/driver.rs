@@ -426,6 +426,15 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
         }
         b'8' => change(now(state.set_transient_setting(on(), a, words.perhaps(1)))),
         b'9' => change(now(state.flush(on(), vec![a], words.from(1)))),
+        b'=' => change(now(state.put_cluster_settings(
+            on(),
+            match words.number(2) % 3 {
+                0 => cluster::Scope::Persistent,
+                1 => cluster::Scope::Transient,
+                _ => cluster::Scope::Defaults,
+            },
+            a,
+        ))),
         b'Z' => match words.perhaps(1) {
             Some(key) => change(now(state.remove_archived_index_settings(
                 on(),

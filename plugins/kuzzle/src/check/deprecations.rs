@@ -56,6 +56,12 @@ const REMOVED: &[&str] = &[
     "xpack.vectors.enabled",
 ];
 
+/// Those of them that can be set for a whole cluster of 7.17: a plan takes them off.
+pub(crate) const TAKEN_OFF: [&str; 2] = [
+    "cluster.routing.allocation.disk.include_relocations",
+    "discovery.zen.minimum_master_nodes",
+];
+
 fn is_removed(key: &str) -> bool {
     REMOVED.iter().any(|known| match known.strip_suffix('*') {
         Some(front) => key.starts_with(front),
@@ -79,7 +85,11 @@ pub(super) fn check(seen: &Seen, to: &Version, all: &mut Vec<Finding>) {
         all.push(blocker("kuzzle.index-too-old", &one.index.name, one.what));
     }
     for key in seen.settings.keys().filter(|key| is_removed(key)) {
-        all.push(blocker("kuzzle.setting-removed", "cluster settings", key));
+        all.push(if TAKEN_OFF.contains(&key.as_str()) {
+            info("kuzzle.setting-taken-off", "cluster settings", key)
+        } else {
+            blocker("kuzzle.setting-removed", "cluster settings", key)
+        });
     }
     for (node, settings) in &seen.node_settings {
         of_node(node, settings, all);

@@ -22,6 +22,8 @@ use crate::kuzzle::Kuzzles;
 use crate::options::Options;
 use crate::seen::Seen;
 
+pub(crate) use deprecations::TAKEN_OFF;
+
 /// What is seen, told under the page of its id.
 pub(crate) fn found(
     id: &str,

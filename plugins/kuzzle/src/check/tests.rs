@@ -163,6 +163,19 @@ fn settings_that_keep_a_node_from_starting_are_found() {
             .insert("xpack.monitoring.enabled".into(), "true".into());
     });
     assert_eq!(found, ["setting-removed"]);
+    let mut seen = seen();
+    let key = "discovery.zen.minimum_master_nodes";
+    seen.settings.insert(key.into(), "2".into());
+    let found = findings(
+        &seen,
+        &kuzzles("\"7\""),
+        &options(),
+        &target(),
+        Moment::Asked,
+    );
+    let of_setting = found.iter().filter(|it| it.what == key);
+    let told: Vec<(&str, Severity)> = of_setting.map(|it| (&*it.id, it.severity)).collect();
+    assert_eq!(told, [("kuzzle.setting-taken-off", Severity::Info)]);
     let found = ids_with(|seen| {
         seen.plugins
             .insert("analysis-icu".into(), vec!["n1".into()]);

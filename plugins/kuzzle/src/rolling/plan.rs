@@ -58,6 +58,7 @@ pub(crate) fn propose(
     }
     if !behind.is_empty() {
         writer.around.keep_settings(&writer.storage)?;
+        writer.take_off_settings()?;
     }
     if !options.serves_meanwhile {
         writer.around.stop_kuzzles(
@@ -108,6 +109,30 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// What 8 does not know, in each place.
+    fn take_off_settings(&self) -> Result<()> {
+        for (scope, keys) in &self.around.seen.taken_off {
+            let none: Vec<(&str, Value)> =
+                keys.iter().map(|key| (key.as_str(), Value::Null)).collect();
+            let none: Value = none.into_iter().collect();
+            let place = match scope {
+                SettingScope::Transient => "transient",
+                SettingScope::Persistent | SettingScope::Defaults => "persistent",
+            };
+            self.around
+                .plan
+                .step(
+                    format!("take-off-{place}-settings"),
+                    Phase::Prepare,
+                    &format!("take off {place} settings of the cluster that 8 does not know"),
+                )
+                .because("8 would put them aside, and with one of these a change of any setting can be refused")
+                .does(self.storage.put_cluster_settings(*scope, &none))
+                .add()?;
+        }
+        Ok(())
+    }
+
     fn protect(&self) -> Result<()> {
         if !self.around.site.has(BACKUPS) {
             self.around.plan.not_done(

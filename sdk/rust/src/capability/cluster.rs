@@ -355,6 +355,15 @@ impl Cluster {
         cluster_changes::remove_archived_index_settings(self, index, keys)
     }
 
+    /// Proposes settings of the cluster for good, by flat key; null puts the default back. They are not given back at the
+    /// end.
+    ///
+    /// # Errors
+    /// The host's: outside the grant, no key or one that is several, a value that is an object, or the defaults.
+    pub fn put_cluster_settings(&self, scope: SettingScope, settings: &Value) -> Result<Change> {
+        cluster_changes::put_cluster_settings(self, scope, &settings.to_string())
+    }
+
     /// Settings of the cluster that it has put aside because it does not know them, by key.
     ///
     /// # Errors

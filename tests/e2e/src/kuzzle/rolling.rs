@@ -15,12 +15,18 @@ use crate::tally::Tally;
 /// An index of somebody who has nothing to do with Kuzzle, made while versions are mixed.
 const IN_THE_MIDDLE: &str = "made-in-the-middle";
 
+/// A setting of the cluster that 7.17 takes and 8 does not know.
+const UNKNOWN_TO_8: &str = "cluster.routing.allocation.disk.include_relocations";
+
 /// How long a node's turn is waited for, on a machine that does other things.
 const TURN_PATIENCE: Duration = Duration::from_secs(240);
 
 /// Plans, approves and runs; then looks at nodes, collections, an old token, and what was borrowed.
 pub async fn upgrades_node_by_node(stage: &KuzzleStage, tally: &mut Tally) -> anyhow::Result<()> {
     set_allocation(stage, "persistent", json!("all")).await?;
+    for scope in ["persistent", "transient"] {
+        set(stage, scope, UNKNOWN_TO_8, json!("true")).await?;
+    }
     let plan = stage.approved().await?;
     let arguments = ["run", plan.as_str()];
     let child = stage.operator.start(&arguments)?;
@@ -35,6 +41,19 @@ pub async fn upgrades_node_by_node(stage: &KuzzleStage, tally: &mut Tally) -> an
         "allocation is as the operator had it",
         is("persistent", stage, &json!("all")).await,
     );
+    tally.check(
+        "what 8 does not know was taken off, and nothing was put aside",
+        has_no_unknown_setting(stage).await,
+    );
+    Ok(())
+}
+
+async fn has_no_unknown_setting(stage: &KuzzleStage) -> anyhow::Result<()> {
+    let path = "/_cluster/settings?flat_settings=true";
+    let text = stage.storage()?.get(path).await?.to_string();
+    if text.contains(UNKNOWN_TO_8) || text.contains("archived.") {
+        bail!("the cluster has the settings {text}");
+    }
     Ok(())
 }
 
@@ -177,7 +196,11 @@ async fn ends_well(stage: &KuzzleStage, tally: &mut Tally) -> anyhow::Result<()>
 }
 
 async fn set_allocation(stage: &KuzzleStage, scope: &str, value: Value) -> anyhow::Result<()> {
-    let settings = json!({ scope: { ALLOCATION: value } });
+    set(stage, scope, ALLOCATION, value).await
+}
+
+async fn set(stage: &KuzzleStage, scope: &str, key: &str, value: Value) -> anyhow::Result<()> {
+    let settings = json!({ scope: { key: value } });
     stage
         .storage()?
         .put("/_cluster/settings", &settings)

@@ -60,7 +60,7 @@ traps! {
     Rolling "two-managers", cluster::two_managers,
         "nobody is elected until the stopped node is back: every write fails, in the middle of an upgrade without downtime";
     Rolling "setting-removed", cluster::setting_removed,
-        "refused by the settings API from 8 on, and archived";
+        "the new version ends with `unknown setting`, and the old one has left";
     Rolling "tier-filter", cluster::tier_filter,
         "what the last node held never starts again, and the wait for green never ends";
     Rolling "template-of-removed", cluster::template_of_removed,

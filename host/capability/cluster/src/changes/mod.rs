@@ -9,6 +9,7 @@
 //! | `document` | create, replace and delete a document |
 //! | `by_query` | reindex, update by query, delete by query |
 //! | `cluster` | a cluster setting, persistent or transient; a task's end |
+//! | `cluster_settings` | settings of the cluster that are changed for good |
 //! | `archived` | settings that the server has put aside, of the cluster and of an index |
 //! | `flush` | what a shard's log alone holds is written to disk |
 //! | `transform` | a copy through a plugin's own function |
@@ -18,6 +19,7 @@ mod alias;
 pub(crate) mod archived;
 mod by_query;
 mod cluster;
+pub(crate) mod cluster_settings;
 mod document;
 mod flush;
 mod index;
@@ -84,6 +86,9 @@ pub(crate) async fn observe(
         Change::RemoveArchivedIndexSettings { index, keys } => {
             archived::observe_of_index(cluster, index, keys).await
         }
+        Change::PutClusterSettings { scope, settings } => {
+            cluster_settings::observe(cluster, *scope, settings).await
+        }
         Change::Transform { source, query, .. } => {
             transform::observe(cluster, source, query.as_ref()).await
         }
@@ -140,6 +145,9 @@ pub(crate) async fn act(cluster: &Cluster, change: &Change, attempt: &Attempt) -
         Change::RemoveArchivedSettings { keys } => archived::act(cluster, keys, attempt).await,
         Change::RemoveArchivedIndexSettings { index, keys } => {
             archived::act_of_index(cluster, index, keys, attempt).await
+        }
+        Change::PutClusterSettings { scope, settings } => {
+            cluster_settings::act(cluster, *scope, settings, attempt).await
         }
         Change::Transform { .. } => transform::act(cluster, change, attempt).await,
         Change::CancelTask { id } => cluster::act_cancel(cluster, id, attempt).await,
@@ -200,6 +208,9 @@ pub(crate) async fn probe(
         Change::RemoveArchivedIndexSettings { index, keys } => {
             archived::probe_of_index(cluster, index, keys, attempt).await
         }
+        Change::PutClusterSettings { scope, settings } => {
+            cluster_settings::probe(cluster, *scope, settings, attempt).await
+        }
         Change::Transform { .. } => transform::probe(cluster, change, attempt).await,
         Change::CancelTask { id } => cluster::probe_cancel(cluster, id).await,
         Change::RawChange(request) => raw::probe(cluster, request, attempt).await,
@@ -253,6 +264,7 @@ pub(crate) fn undo(cluster: &Cluster, change: &Change, attempt: &Attempt) -> Opt
         Change::SetTransientSetting { key, .. } => {
             cluster::undo_setting(Held::Transient, key, attempt)
         }
+        Change::PutClusterSettings { scope, .. } => cluster_settings::undo(*scope, attempt),
         // Nothing was altered.
         Change::Flush { .. } => Some(Vec::new()),
         // The destination is this run's own: the undo of its creation takes the copies with it.

@@ -831,6 +831,52 @@ pub(crate) async fn borrows_a_cluster_setting(cluster: &Cluster) {
     );
 }
 
+/// One that changes and one that goes, at once; both come back, and nothing is a loan.
+pub(crate) async fn puts_cluster_settings_for_good(cluster: &Cluster) {
+    let [enable, recoveries] = [
+        "cluster.routing.allocation.enable",
+        "cluster.routing.allocation.node_concurrent_recoveries",
+    ];
+    let put = |scope, settings: Value| Change::PutClusterSettings {
+        scope,
+        settings: json_text(&settings),
+    };
+    for scope in [SettingScope::Persistent, SettingScope::Transient] {
+        let mut hand = Hand::new(cluster);
+        let first = put(scope, json!({enable: "primaries", recoveries: 3}));
+        let done = hand.pass(&first).await;
+        let second = put(scope, json!({enable: "all", recoveries: null}));
+        let attempt = hand.attempt(&second).await;
+        let observed = cluster.observe(&second, &attempt).await.unwrap();
+        assert!(observed.borrowed.is_none() && !observed.already_true);
+        let again = hand.pass(&second).await;
+        let settings = hand.read(Read::ClusterSettings { scope }).await;
+        assert_eq!(
+            (&settings[enable], &settings[recoveries]),
+            (&json!("all"), &Value::Null)
+        );
+        hand.undo(&second, &again).await;
+        let settings = hand.read(Read::ClusterSettings { scope }).await;
+        assert_eq!(
+            (&settings[enable], &settings[recoveries]),
+            (&json!("primaries"), &json!("3"))
+        );
+        hand.undo(&first, &done).await;
+        let settings = hand.read(Read::ClusterSettings { scope }).await;
+        assert!(settings.get(enable).is_none() && settings.get(recoveries).is_none());
+    }
+    let mut hand = Hand::new(cluster);
+    let wrong = put(SettingScope::Persistent, json!({"no.such.setting": "1"}));
+    let attempt = hand.attempt(&wrong).await;
+    let acted = cluster.act(&wrong, &attempt).await;
+    assert!(
+        matches!(acted, Acted::Refused { status: 400, .. }),
+        "{acted:?}"
+    );
+    let probed = cluster.probe(&wrong, &attempt).await.unwrap();
+    assert!(matches!(probed, Probed::Absent(_)), "{probed:?}");
+}
+
 /// Beside what the operator has set in the other place and in this one.
 pub(crate) async fn borrows_a_transient_setting(cluster: &Cluster) {
     const KEY: &str = "cluster.routing.allocation.enable";
@@ -1328,6 +1374,7 @@ pub(crate) async fn everything(cluster: &Cluster, product: &str) {
     changes_settings_and_mappings(cluster).await;
     borrows_a_cluster_setting(cluster).await;
     borrows_a_transient_setting(cluster).await;
+    puts_cluster_settings_for_good(cluster).await;
     flushes_what_the_patterns_mean(cluster).await;
     one_of_several_gets_the_claim(cluster).await;
     copies_documents_and_compares_ids(cluster).await;

@@ -1,6 +1,7 @@
 //! Traps in settings, nodes, the repository and the new cluster.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use liftlock_lab::HandedNode;
@@ -130,9 +131,7 @@ pub(super) async fn artifact_missing(scene: &mut Scene) -> anyhow::Result<()> {
 pub(super) async fn two_managers(scene: &mut Scene) -> anyhow::Result<()> {
     let stage = scene.rolling()?;
     let node = &stage.site.nodes[2];
-    let configuration = format!("conf-{}/elasticsearch.yml", node.current()?);
-    let file = node.dir().join(configuration);
-    let text = fs::read_to_string(&file).context("cannot read the node's configuration")?;
+    let (file, text) = configuration(node)?;
     let (old, new) = ("node.roles: [master,", "node.roles: [");
     ensure(
         text.contains(old),
@@ -153,6 +152,14 @@ pub(super) async fn two_managers(scene: &mut Scene) -> anyhow::Result<()> {
     scene.is_mended().await
 }
 
+/// The file that a node was started with, and its text.
+fn configuration(node: &HandedNode) -> anyhow::Result<(PathBuf, String)> {
+    let configuration = format!("conf-{}/elasticsearch.yml", node.current()?);
+    let file = node.dir().join(configuration);
+    let text = fs::read_to_string(&file).context("cannot read the node's configuration")?;
+    Ok((file, text))
+}
+
 /// Ends a node, starts it, and waits until the cluster is whole again.
 async fn start_anew(stage: &KuzzleStage, node: &HandedNode) -> anyhow::Result<()> {
     let storage = stage.storage()?;
@@ -171,15 +178,19 @@ async fn start_anew(stage: &KuzzleStage, node: &HandedNode) -> anyhow::Result<()
     until("the node is back", || is(all, whole)).await
 }
 
-/// A setting of the cluster that 8 does not know.
+/// A node's file has a setting that 8 does not know.
 pub(super) async fn setting_removed(scene: &mut Scene) -> anyhow::Result<()> {
-    let storage = scene.storage()?;
-    let key = "cluster.routing.allocation.disk.include_relocations";
-    set(&storage, "persistent", json!({ key: "true" })).await?;
+    let line = "cluster.join.timeout: 61s";
+    let stage = scene.rolling()?;
+    let (file, text) = configuration(&stage.site.nodes[2])?;
+    fs::write(&file, format!("{text}{line}\n"))?;
+    start_anew(stage, &stage.site.nodes[2]).await?;
     scene
-        .finds_one(Blocker, "kuzzle.setting-removed", &[key])
+        .finds_one(Blocker, "kuzzle.setting-removed", &["n3", line])
         .await?;
-    set(&storage, "persistent", json!({ key: null })).await?;
+    fs::write(&file, text)?;
+    let stage = scene.rolling()?;
+    start_anew(stage, &stage.site.nodes[2]).await?;
     scene.is_mended().await
 }
 
