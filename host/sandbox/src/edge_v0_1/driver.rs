@@ -428,7 +428,7 @@ fn call(state: &mut State, function: u8, words: &Words<'_>) -> Result<Got, HostE
         b'9' => change(now(state.flush(on(), vec![a], words.from(1)))),
         b'=' => change(now(state.put_cluster_settings(
             on(),
-            match words.number(2) % 3 {
+            match words.number(1) % 3 {
                 0 => cluster::Scope::Persistent,
                 1 => cluster::Scope::Transient,
                 _ => cluster::Scope::Defaults,
