@@ -264,7 +264,7 @@ const KNOWN: &[[&str; 4]] = &[
     ],
     [
         "setting-taken-off",
-        "A setting of the cluster is set that 8 does not know: it would be put aside, and with one of these a change of any setting can be refused. A plan node by node takes it off before the first node, and a rollback puts it back; a new cluster does not get it.",
+        "A setting of the cluster is set that 8 does not know: it would be put aside, and with one of these a change of any setting can be refused. A plan node by node takes it off before the first node, and a rollback leaves it off and names its value, since 8 refuses it; a new cluster does not get it.",
         "nothing; set the one that replaced it, where there is one",
         GUIDE,
     ],

@@ -36,8 +36,8 @@ pub(crate) struct Seen {
     pub(crate) aliases: Vec<Alias>,
     /// What the operator has set, transient over persistent.
     pub(crate) settings: BTreeMap<String, String>,
-    /// Of those that a plan takes off: each place with one, and the keys that are set there.
-    pub(crate) taken_off: Vec<(SettingScope, Vec<String>)>,
+    /// Of those that a plan takes off: each place with one, and the values that are set there.
+    pub(crate) taken_off: Vec<(SettingScope, BTreeMap<String, String>)>,
     /// What the server put aside.
     pub(crate) archived: Vec<Archived>,
     /// None: the server has no such function.
@@ -77,10 +77,10 @@ impl Seen {
         let (mut settings, mut taken_off) = (BTreeMap::new(), Vec::new());
         for scope in [SettingScope::Persistent, SettingScope::Transient] {
             let set = flat(&storage.cluster_settings(scope)?)?;
-            let known = TAKEN_OFF.iter().filter(|&&key| set.contains_key(key));
-            let keys: Vec<String> = known.map(ToString::to_string).collect();
-            if !keys.is_empty() {
-                taken_off.push((scope, keys));
+            let mut known = set.clone();
+            known.retain(|key, _| TAKEN_OFF.contains(&key.as_str()));
+            if !known.is_empty() {
+                taken_off.push((scope, known));
             }
             settings.extend(set);
         }

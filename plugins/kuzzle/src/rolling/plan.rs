@@ -111,14 +111,19 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// What 8 does not know, in each place.
     fn take_off_settings(&self) -> Result<()> {
-        for (scope, keys) in &self.around.seen.taken_off {
-            let none: Vec<(&str, Value)> =
-                keys.iter().map(|key| (key.as_str(), Value::Null)).collect();
-            let none: Value = none.into_iter().collect();
+        for (scope, settings) in &self.around.seen.taken_off {
             let place = match scope {
                 SettingScope::Transient => "transient",
                 SettingScope::Persistent | SettingScope::Defaults => "persistent",
             };
+            let none: liftlock_sdk::serde_json::Map<String, Value> = settings
+                .keys()
+                .map(|key| (key.clone(), Value::Null))
+                .collect();
+            let had = settings
+                .iter()
+                .map(|(key, value)| format!("`{key}: {value}`"));
+            let had: Vec<String> = had.collect();
             self.around
                 .plan
                 .step(
@@ -127,7 +132,9 @@ impl Writer<'_> {
                     &format!("take off {place} settings of the cluster that 8 does not know"),
                 )
                 .because("8 would put them aside, and with one of these a change of any setting can be refused")
-                .does(self.storage.put_cluster_settings(*scope, &none))
+                .does(self.storage.put_cluster_settings(*scope, &Value::Object(none)))
+                // Once the last node is new nobody takes it any more, and a rollback would end there.
+                .stays(&format!("7.17 does without as well, and 8 refuses it: it was {}", had.join(", ")))
                 .add()?;
         }
         Ok(())

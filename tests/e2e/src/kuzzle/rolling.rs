@@ -45,7 +45,22 @@ pub async fn upgrades_node_by_node(stage: &KuzzleStage, tally: &mut Tally) -> an
         "what 8 does not know was taken off, and nothing was put aside",
         has_no_unknown_setting(stage).await,
     );
+    tally.check(
+        "a rollback leaves it off, and names the value that it had",
+        a_rollback_names_what_stays(stage).await,
+    );
     Ok(())
+}
+
+async fn a_rollback_names_what_stays(stage: &KuzzleStage) -> anyhow::Result<()> {
+    let run = last_run(&stage.operator).await?;
+    let arguments = ["rollback", &run, "--reason", "to see what stays", "--yes"];
+    let told = stage.operator.run(&arguments).await?.expect(0)?;
+    let had = format!("`{UNKNOWN_TO_8}: true`");
+    if !told.says(&had) {
+        bail!("it does not name {had}\n{told}");
+    }
+    has_no_unknown_setting(stage).await
 }
 
 async fn has_no_unknown_setting(stage: &KuzzleStage) -> anyhow::Result<()> {
